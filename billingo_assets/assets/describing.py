@@ -1,0 +1,49 @@
+"""What the UI is told of an asset beyond its function: keys, owners, tables; and failures in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import Table
+
+from billingo_assets.errors import BillingoAssetsError
+
+GROUP = "billingo"
+OWNERS = ("team:finance",)
+
+RAW_INVOICES = dg.AssetKey([GROUP, "raw_invoices"])
+INVOICES = dg.AssetKey([GROUP, "invoices"])
+INVOICE_ITEMS = dg.AssetKey([GROUP, "invoice_items"])
+
+
+def table_metadata(table: Table) -> dict[str, Any]:
+    """The table's name and column schema, as Dagster's UI shows them."""
+    columns = [
+        dg.TableColumn(
+            name=column.name,
+            type=str(column.type).lower(),
+            description=column.comment,
+            constraints=dg.TableColumnConstraints(nullable=bool(column.nullable)),
+        )
+        for column in table.columns
+    ]
+    return {"dagster/table_name": table.fullname, "dagster/column_schema": dg.TableSchema(columns=columns)}
+
+
+@contextmanager
+def failing_in_words() -> Iterator[None]:
+    """Turn a foreseeable error into a Dagster failure that says it without a traceback.
+
+    Only what may pass by itself is left to retries.
+    """
+    try:
+        yield
+    except BillingoAssetsError as error:
+        raise dg.Failure(
+            description=str(error),
+            metadata={"error": type(error).__name__},
+            allow_retries=getattr(error, "transient", False),
+        ) from None

@@ -1,0 +1,107 @@
+"""Sorts what came back over HTTP: an answer that can be read, or a named error that says what to do.
+
+Here is every judgement about status codes, headers and error bodies, and nothing that sends.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import httpx
+import msgspec
+
+from billingo_assets.billingo.errors import (
+    BillingoError,
+    CredentialsError,
+    InvalidRequestError,
+    MalformedAnswerError,
+    RateLimitError,
+    RedirectError,
+    SubscriptionError,
+    UnavailableError,
+)
+
+MAX_TOLD = 200
+"""Characters of somebody else's message that an error of ours repeats."""
+
+
+def raise_for_answer(status: int, headers: httpx.Headers, body: bytes) -> None:
+    """Return when `status` is 200 and the body can be JSON data; else raise the `BillingoError` that fits."""
+    if status == httpx.codes.OK:
+        if _error_message(body) is not None:
+            raise MalformedAnswerError(f"Billingo answered 200 with an error: {_told(body)}.")
+        return
+    _raise_for_status(status, headers, body)
+
+
+def _raise_for_status(status: int, headers: httpx.Headers, body: bytes) -> NoReturn:
+    told = _told(body)
+    retry_after = seconds_to_wait(headers.get("Retry-After"), now=datetime.now(UTC))
+    if status == 429:
+        raise RateLimitError(f"Billingo refused the request as one too many (429: {told}).", retry_after=retry_after)
+    if status >= 500:
+        raise UnavailableError(f"Billingo failed to answer ({status}: {told}).", retry_after=retry_after)
+    raise _permanent_error(status, told)
+
+
+def _permanent_error(status: int, told: str) -> BillingoError:
+    if status in (401, 403):
+        return CredentialsError(f"Billingo does not accept the API key ({status}: {told}).")
+    if status == 402:
+        return SubscriptionError(f"The Billingo subscription does not include the API (402: {told}).")
+    if 300 <= status < 400:
+        return RedirectError(f"The API answered with a redirect ({status}), which is not followed.")
+    return InvalidRequestError(f"Billingo did not accept the request ({status}: {told}).")
+
+
+def seconds_to_wait(retry_after: str | None, *, now: datetime) -> float | None:
+    """Read a `Retry-After` of seconds or an HTTP date; None when there is none or it makes no sense."""
+    if retry_after is None:
+        return None
+    if re.fullmatch(r"\s*\d{1,9}\s*", retry_after):
+        return float(retry_after)
+    try:
+        until = email.utils.parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
+
+
+def server_time(headers: httpx.Headers) -> datetime | None:
+    """The server's clock as its `Date` header tells it, in UTC."""
+    try:
+        told = email.utils.parsedate_to_datetime(headers["Date"])
+    except (KeyError, ValueError):
+        return None
+    return told.replace(tzinfo=told.tzinfo or UTC).astimezone(UTC)
+
+
+def _error_message(body: bytes) -> str | None:
+    """The message of an error body in any of its three shapes, with its trace id; None if it is none."""
+    if len(body) > 100_000 or not body.lstrip().startswith(b"{"):
+        return None  # a page of documents is not searched for an error
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    match answer:
+        case {"error": {"message": str(message), "trace_id": str(trace_id)}}:
+            return f"{message} [trace id {trace_id}, for Billingo's support]"
+        case {"error": {"message": str(message)}} | {"error": str(message)}:
+            return message
+        case {"message": str(message), "errors": [{"field": str(field), "message": str(detail)}, *_]}:
+            return f"{message}: {field} {detail}"
+        case {"message": str(message), "errors": _}:
+            return message
+        case _:
+            return None
+
+
+def _told(body: bytes) -> str:
+    message = _error_message(body)
+    if message is None:
+        return "no explanation"
+    return " ".join(message.split())[:MAX_TOLD].rstrip(".")

@@ -1,0 +1,198 @@
+"""The client: sends GET requests, paced and retried, and returns typed answers.
+
+What an answer means is decided in `answers`; what is done with documents, elsewhere.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+import msgspec
+import tenacity
+from pydantic import SecretStr
+
+import billingo_assets
+from billingo_assets.billingo.answers import raise_for_answer, server_time
+from billingo_assets.billingo.errors import (
+    BillingoError,
+    MalformedAnswerError,
+    RateLimitError,
+    UnavailableError,
+)
+from billingo_assets.billingo.models import DocumentsEnvelope, DocumentsPage, Identity, Organization
+from billingo_assets.billingo.pacing import Pacer
+
+MAX_PAGE_SIZE = 100
+"""Documents a page: the most the API allows."""
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds of every request. Seconds, unless the name says otherwise."""
+
+    requests_per_minute: int = 300
+    concurrent_requests: int = 4
+    attempts: int = 6
+    total_seconds: float = 120.0
+    connect_seconds: float = 10.0
+    read_seconds: float = 30.0
+    max_response_bytes: int = 64 * 2**20
+    first_backoff_seconds: float = 0.5
+
+
+class BillingoClient:
+    """One API key's view of Billingo. Safe to call from several threads; close it when done.
+
+    Every method raises a `BillingoError`: transient ones only after `limits.attempts` tries or
+    `limits.total_seconds`, permanent ones at once.
+    """
+
+    def __init__(self, *, api_url: str, api_key: SecretStr, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._pacer = Pacer(self._limits.requests_per_minute)
+        self._closed = threading.Event()
+        self._calls = 0
+        self._calls_lock = threading.Lock()
+        self._http = httpx.Client(
+            base_url=api_url,
+            headers={
+                "X-API-KEY": api_key.get_secret_value(),
+                "Accept": "application/json",
+                "User-Agent": f"billingo-assets/{billingo_assets.__version__}",
+            },
+            timeout=httpx.Timeout(
+                self._limits.read_seconds, connect=self._limits.connect_seconds, pool=self._limits.total_seconds
+            ),
+            limits=httpx.Limits(max_connections=self._limits.concurrent_requests),
+            follow_redirects=False,
+            # The environment may name a proxy or a netrc file; neither is to see a request that carries a key.
+            trust_env=False,
+            verify=_tls_context(),
+        )
+
+    @property
+    def concurrent_requests(self) -> int:
+        """How many requests may be under way at once."""
+        return self._limits.concurrent_requests
+
+    @property
+    def calls(self) -> int:
+        """How many requests were sent, retries included."""
+        return self._calls
+
+    def identity(self) -> Identity:
+        """Ask whose key this is (`GET /organization`)."""
+        body, headers = self._get("/organization", {})
+        organization = _decode(body, Organization)
+        return Identity(tax_code=organization.tax_code or None, server_time=server_time(headers))
+
+    def documents(
+        self, *, page: int, page_size: int = MAX_PAGE_SIZE, filters: Mapping[str, str] | None = None
+    ) -> DocumentsPage:
+        """Read one page of documents, newest first (`GET /documents`)."""
+        body, _ = self._get("/documents", {"page": str(page), "per_page": str(page_size), **(filters or {})})
+        envelope = _decode(body, DocumentsEnvelope)
+        return DocumentsPage(
+            number=page,
+            last_page=envelope.last_page,
+            total=envelope.total,
+            documents=[bytes(document) for document in envelope.data],
+        )
+
+    def count_documents(self) -> int:
+        """Ask how many documents there are, of every kind: the unfiltered `total`."""
+        return self.documents(page=1, page_size=1).total
+
+    def close(self) -> None:
+        """Drop the connections and wake whoever waits between two tries."""
+        self._closed.set()
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _get(self, path: str, query: Mapping[str, str]) -> tuple[bytes, httpx.Headers]:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(
+                lambda error: isinstance(error, BillingoError) and error.transient and not self._closed.is_set()
+            ),
+            wait=self._wait,
+            # Looks ahead: a Retry-After longer than the time that is left ends the tries at once.
+            stop=tenacity.stop_after_attempt(self._limits.attempts)
+            | tenacity.stop_before_delay(self._limits.total_seconds),
+            sleep=self._pause,
+            reraise=True,
+        )
+        return retrying(self._get_once, path, query)
+
+    def _get_once(self, path: str, query: Mapping[str, str]) -> tuple[bytes, httpx.Headers]:
+        self._pause(self._pacer.reserve())
+        if self._closed.is_set():
+            raise UnavailableError("The request was given up because the sync is ending.")
+        with self._calls_lock:
+            self._calls += 1
+        try:
+            with self._http.stream("GET", path, params=query) as response:
+                body = self._read(response)
+        except httpx.TimeoutException:
+            raise UnavailableError(f"Billingo at {self._http.base_url} did not answer in time.") from None
+        except (httpx.DecodingError, httpx.RemoteProtocolError) as error:
+            raise MalformedAnswerError(f"Billingo's answer broke off or is damaged ({error}).") from None
+        except httpx.TransportError as error:
+            raise UnavailableError(f"Billingo at {self._http.base_url} cannot be reached ({error}).") from None
+        raise_for_answer(response.status_code, response.headers, body)
+        return body, response.headers
+
+    def _read(self, response: httpx.Response) -> bytes:
+        """Read the body within the size and time limits: a body that drips would pass every read timeout."""
+        deadline = time.monotonic() + self._limits.total_seconds
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > self._limits.max_response_bytes:
+                raise MalformedAnswerError(
+                    f"Billingo's answer is larger than {self._limits.max_response_bytes // 2**20} MiB"
+                    " (BILLINGO_MAX_RESPONSE_MIB)."
+                )
+            if time.monotonic() > deadline:
+                raise UnavailableError("Billingo's answer did not end in time.")
+        return bytes(body)
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        """Seconds before the next try: what Billingo asked for, but never less than the back-off with its jitter."""
+        backoff = tenacity.wait_random_exponential(multiplier=self._limits.first_backoff_seconds, max=30)(state)
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, RateLimitError | UnavailableError) else None
+        return max(backoff, asked or 0.0)
+
+    def _pause(self, seconds: float) -> None:
+        if seconds > 0:
+            self._closed.wait(seconds)
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """Certificates are always verified. One for all clients: to load the authorities takes 20 ms."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _decode(body: bytes, kind: type[Answer]) -> Answer:
+    try:
+        return msgspec.json.decode(body, type=kind, strict=False)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedAnswerError(f"Billingo's answer is not what its API promises ({error}).") from None

@@ -1,0 +1,22 @@
+"""Makes a client as the settings want it."""
+
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from billingo_assets.billingo.client import BillingoClient, Limits
+from billingo_assets.settings import Settings
+
+
+def connect(api_url: str, api_key: SecretStr, settings: Settings) -> BillingoClient:
+    """A client of `api_url` for one key, bounded by the settings, to be closed by the caller."""
+    limits = Limits(
+        requests_per_minute=settings.requests_per_minute,
+        concurrent_requests=settings.concurrent_requests,
+        attempts=settings.request_attempts,
+        total_seconds=settings.request_seconds,
+        connect_seconds=settings.connect_timeout_seconds,
+        read_seconds=settings.read_timeout_seconds,
+        max_response_bytes=settings.max_response_mib * 2**20,
+    )
+    return BillingoClient(api_url=api_url, api_key=api_key, limits=limits)

@@ -1,0 +1,86 @@
+"""What can go wrong between us and Billingo, sorted once, where it happens.
+
+Everything downstream decides by type or by `transient`, never by parsing text. No error holds an API key.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from billingo_assets.errors import BillingoAssetsError
+
+
+class BillingoError(BillingoAssetsError):
+    """The API did not give what was asked for."""
+
+    transient: ClassVar[bool] = False
+    """Whether the same request may succeed a little later."""
+    advice: ClassVar[str] = ""
+    """What the user can do about it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} {self.advice}".rstrip())
+
+
+class CredentialsError(BillingoError):
+    """401 or 403: the key is unknown, revoked, or lacks the right to read."""
+
+    advice = "Make a key with read scope in Billingo and store it with `billingo-assets company set-key`."
+
+
+class SubscriptionError(BillingoError):
+    """402: the company's Billingo subscription does not include the API."""
+
+    advice = "Renew the subscription in Billingo; the next sync goes on by itself."
+
+
+class InvalidRequestError(BillingoError):
+    """400, 404, 422: the API does not accept what this program asks."""
+
+    advice = "Check BILLINGO_API_URL; if it is right, the API has changed: please report this."
+
+
+class RedirectError(BillingoError):
+    """A redirect: the key is never sent anywhere but to the configured address."""
+
+    advice = "Set BILLINGO_API_URL to the address of the API itself."
+
+
+class IdentityMismatchError(BillingoError):
+    """The key opens the books of a company other than the one it is stored for."""
+
+    advice = "Nothing was read. Store the right key with `billingo-assets company set-key`."
+
+    def __init__(self, what: str, *, expected: str | None, found: str | None) -> None:
+        super().__init__(what)
+        self.expected = expected
+        self.found = found
+
+
+class RateLimitError(BillingoError):
+    """429: too many requests. `retry_after` is the wait that Billingo asked for, in seconds, if it said one."""
+
+    transient = True
+    advice = "Try again in a few minutes, or lower BILLINGO_REQUESTS_PER_MINUTE."
+
+    def __init__(self, what: str, *, retry_after: float | None = None) -> None:
+        super().__init__(what)
+        self.retry_after = retry_after
+
+
+class UnavailableError(BillingoError):
+    """No connection, no answer in time, or a 5xx. `retry_after` as in `RateLimitError`."""
+
+    transient = True
+    advice = "Check the network and Billingo's status page; the next sync catches up."
+
+    def __init__(self, what: str, *, retry_after: float | None = None) -> None:
+        super().__init__(what)
+        self.retry_after = retry_after
+
+
+class MalformedAnswerError(BillingoError):
+    """A 2xx whose body is not what the API promises: cut off, not JSON, an error in disguise, too large."""
+
+    transient = True
+    advice = "Something between here and Billingo may have answered in its place; the next sync tries again."

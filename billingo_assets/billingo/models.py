@@ -1,0 +1,40 @@
+"""The answers of the API that this project reads, as types. Documents stay bytes: they are kept as sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+
+class Organization(msgspec.Struct, frozen=True):
+    """`GET /organization`: whose key it is. Other fields are ignored."""
+
+    tax_code: str | None = None
+
+
+class DocumentsEnvelope(msgspec.Struct, frozen=True):
+    """The envelope of `GET /documents`; `data` is left undecoded."""
+
+    data: list[msgspec.Raw]
+    total: int
+    last_page: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose key answered, and the server's clock when it did (None where the answer was not dated)."""
+
+    tax_code: str | None
+    server_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentsPage:
+    """One page of documents: their JSON texts as sent, newest first, and what the page says of the whole."""
+
+    number: int
+    last_page: int
+    total: int
+    documents: list[bytes]

@@ -1,0 +1,56 @@
+"""Checks on `billingo/invoices` and `billingo/invoice_items`: do the tables say what the documents do."""
+
+from collections.abc import Callable
+
+import dagster as dg
+from sqlalchemy import Connection
+
+from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, failing_in_words
+from billingo_assets.checks.results import check_result, company_check
+from billingo_assets.resources import WarehouseResource
+from billingo_assets.warehouse import reconciliation
+from billingo_assets.warehouse.reconciliation import Reconciliation
+
+
+@company_check(INVOICES)
+def one_row_per_document(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+    """Each live document has one live row, made from its newest version; those in quarantine are counted apart."""
+    answer = _reconcile(context, warehouse, reconciliation.rows_per_document)
+    return check_result(
+        answer,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{answer.found:,} rows for {answer.expected:,} documents.",
+    )
+
+
+@company_check(INVOICES)
+def totals_reconcile(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+    """Gross is net + VAT, and the sum of the lines, within rounding. The worst are listed."""
+    answer = _reconcile(context, warehouse, reconciliation.reconciled_totals)
+    return check_result(
+        answer,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{answer.found:,} of {answer.expected:,} invoices reconcile within rounding.",
+    )
+
+
+@company_check(INVOICE_ITEMS)
+def item_count_matches_raw(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+    """As many lines of each document as its JSON lists; those in quarantine are counted apart."""
+    answer = _reconcile(context, warehouse, reconciliation.items_per_document)
+    return check_result(
+        answer,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{answer.found:,} rows for {answer.expected:,} items.",
+    )
+
+
+def _reconcile(
+    context: dg.AssetCheckExecutionContext,
+    warehouse: WarehouseResource,
+    compare: Callable[[Connection, int], Reconciliation],
+) -> Reconciliation:
+    from billingo_assets.companies.registry import get_company
+
+    with failing_in_words(), warehouse.connect() as connection:
+        return compare(connection, get_company(connection, context.partition_key).id)

@@ -1,0 +1,95 @@
+"""Checks on `billingo/raw_invoices`: all is there, nothing is broken, the key is the company's."""
+
+import dagster as dg
+
+from billingo_assets.assets.describing import RAW_INVOICES, failing_in_words
+from billingo_assets.checks.results import check_result, company_check, company_check_spec
+from billingo_assets.resources import BillingoResource, WarehouseResource
+
+MAX_LISTED = 50
+"""Rejected documents that a result names."""
+
+tax_code_matches = company_check_spec(
+    "tax_code_matches",
+    RAW_INVOICES,
+    description="The API key still opens the books of the company that it is stored for.",
+    blocking=True,
+)
+
+
+def tax_code_result(*, expected: str | None, found: str | None) -> dg.AssetCheckResult:
+    """The result of `tax_code_matches`; the asset finds it out before it reads a document."""
+    severity = dg.AssetCheckSeverity.ERROR if expected else dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(
+        check_name=tax_code_matches.name,
+        asset_key=RAW_INVOICES,
+        passed=expected is not None and expected == found,
+        severity=severity,
+        description=(
+            "The key is the company's own."
+            if expected == found
+            else "The key is another company's: nothing was read."
+            if expected
+            else "No tax code was known when the key was stored, so a mix-up would go unnoticed."
+        ),
+        metadata={
+            "expected": expected or "none stored",
+            "found": found or "none",
+            "difference": "none" if expected == found else "another company",
+        },
+    )
+
+
+@company_check(RAW_INVOICES, blocking=True)
+def api_total_matches(
+    context: dg.AssetCheckExecutionContext, billingo: BillingoResource, warehouse: WarehouseResource
+) -> dg.AssetCheckResult:
+    """Documents held and not deleted (quarantine included) equal the `total` that the API tells without filters.
+
+    Within a sync it is the total which that sync's listing ended with; run by itself, the API is asked anew.
+    """
+    from billingo_assets.warehouse.reconciliation import Reconciliation, held_documents
+    from billingo_assets.warehouse.sync_state import read_sync_state
+
+    with failing_in_words(), warehouse.company(context.partition_key) as work:
+        state = read_sync_state(work.connection, work.company.id)
+        if state is not None and state.run_id == context.run.run_id:
+            total, asked = state.api_total, "during this sync"
+        else:
+            with billingo.client(work.company, work.api_key) as client:
+                total, asked = client.count_documents(), "just now"
+        answer = Reconciliation(expected=total, found=held_documents(work.connection, work.company.id))
+    return check_result(
+        answer,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=(
+            f"Every document that Billingo counts is held ({total:,})."
+            if answer.holds
+            else f"Billingo counts {total:,} documents, {answer.found:,} are held. Sync the company again."
+        ),
+        asked=asked,
+    )
+
+
+@company_check(RAW_INVOICES)
+def no_rejected_documents(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+    """No document of the company is in quarantine."""
+    from billingo_assets.companies.registry import get_company
+    from billingo_assets.warehouse.reconciliation import Reconciliation
+    from billingo_assets.warehouse.rejections import open_rejections
+
+    with failing_in_words(), warehouse.connect() as connection:
+        rejections = open_rejections(connection, get_company(connection, context.partition_key).id)
+    at_fault = [
+        {"document": "without an id" if document_id is None else str(document_id), "reason": reason}
+        for document_id, reason in rejections[:MAX_LISTED]
+    ]
+    return check_result(
+        Reconciliation(expected=0, found=len(rejections), at_fault=tuple(at_fault)),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=(
+            f"{len(rejections):,} documents are in quarantine (table billingo.rejected_documents)."
+            if rejections
+            else "No document is in quarantine."
+        ),
+    )

@@ -1,0 +1,65 @@
+"""The command `billingo-assets`: for the terminal, for cron, for the set-up. It decides nothing that a run does.
+
+A command's module is loaded when it is called: `--help` must not wait for Dagster.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib import import_module
+
+import click
+
+import billingo_assets
+from billingo_assets.errors import BillingoAssetsError
+
+COMMANDS = {
+    "company": "billingo_assets.cli.company:company",
+    "database": "billingo_assets.cli.database:database",
+    "demo": "billingo_assets.cli.demo:demo",
+    "dev": "billingo_assets.cli.dev:dev",
+    "sandbox": "billingo_assets.cli.sandbox:sandbox",
+    "sync": "billingo_assets.cli.sync:sync",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in the order of the alphabet."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Every Billingo invoice of every company in one PostgreSQL.",
+)
+@click.version_option(billingo_assets.__version__, prog_name="billingo-assets")
+@click.option("--verbose", is_flag=True, help="Show tracebacks.")
+@click.pass_context
+def cli(context: click.Context, verbose: bool) -> None:
+    """Remember what applies to every command."""
+    context.meta["verbose"] = verbose
+
+
+def main() -> None:
+    """Entry point: run the command, and tell a foreseeable error in words on standard error."""
+    verbose = "--verbose" in sys.argv[1:]
+    try:
+        cli(prog_name="billingo-assets")
+    except BillingoAssetsError as error:
+        if verbose:
+            traceback.print_exc()
+        click.echo(f"billingo-assets: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,211 @@
+"""`billingo-assets company`: who is synced, with which key.
+
+A key is read from a prompt without echo or from standard input, never from an argument: arguments are seen by
+every user of the machine and stay in the shell's history.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from pydantic import SecretStr
+from sqlalchemy import Connection
+
+from billingo_assets.billingo.connecting import connect
+from billingo_assets.cli.demo_sandbox import serving_demo_companies
+from billingo_assets.companies import registry
+from billingo_assets.companies.registry import SCHEDULES, Schedule
+from billingo_assets.errors import ConfigurationError
+from billingo_assets.settings import Settings, load_settings
+from billingo_assets.sync.engine import require_same_company
+from billingo_assets.warehouse.database import connecting, open_database
+from billingo_assets.warehouse.raw_invoices import count_documents
+
+from_standard_input = click.option(
+    "--api-key-stdin", "from_stdin", is_flag=True, help="Read the API key from standard input instead of asking."
+)
+
+
+@click.group(short_help="Add, list, check, change and remove companies.")
+def company() -> None:
+    """The companies whose documents are synced."""
+
+
+@company.command(short_help="Register a company.")
+@click.argument("key")
+@click.option("--name", required=True, help="The company's name, as people know it.")
+@click.option("--id", "company_id", type=click.IntRange(1, 2**31 - 1), help="Its company_id; given out if not told.")
+@click.option(
+    "--schedule", type=click.Choice(SCHEDULES), default="daily", show_default=True, help="How often it syncs."
+)
+@from_standard_input
+def add(key: str, name: str, company_id: int | None, schedule: Schedule, from_stdin: bool) -> None:
+    """Register a company under KEY, a slug such as it-cardigan that never changes.
+
+    The API key is tried at once; Billingo's answer tells whose it is, and later syncs hold it to that.
+    """
+    from billingo_assets.instance import add_partitions, open_instance
+
+    settings = load_settings()
+    with _registry(settings) as connection:
+        registry.require_new(connection, key=key, company_id=company_id)
+        keyring = registry.keyring_for(connection, settings)
+        connection.rollback()  # not to hold a transaction open while a person types
+        api_key = _read_api_key(from_stdin)
+        tax_code = _tax_code_of(settings.api_url, api_key, settings)
+        with connection.begin(), open_instance(settings) as instance:
+            added = registry.add_company(
+                connection,
+                key=key,
+                name=name,
+                tax_code=tax_code,
+                api_key_encrypted=keyring.encrypt(api_key),
+                schedule=schedule,
+                company_id=company_id,
+            )
+            add_partitions(instance, [key])
+    click.echo(f"Added {key} (id {added.id}), tax code {tax_code or 'unknown'}. Sync it: billingo-assets sync {key}")
+
+
+@company.command("list", short_help="List the companies.")
+def list_() -> None:
+    """List the companies, one a line."""
+    with _registry(load_settings()) as connection:
+        companies = registry.list_companies(connection)
+    if not companies:
+        click.echo("No company yet. Add one: billingo-assets company add KEY --name NAME")
+        return
+    width = max(len(company.key) for company in companies)
+    for entry in companies:
+        state = "enabled" if entry.enabled else "disabled"
+        click.echo(f"{entry.key:<{width}}  {entry.id:>4}  {state:<8}  {entry.schedule:<11}  {entry.name}")
+
+
+@company.command(short_help="Show one company.")
+@click.argument("key")
+def show(key: str) -> None:
+    """Show everything that is known of a company, but for its API key."""
+    with _registry(load_settings()) as connection:
+        entry = registry.get_company(connection, key)
+        documents = count_documents(connection, entry.id)
+    facts = {
+        "key": entry.key,
+        "id": entry.id,
+        "name": entry.name,
+        "tax code": entry.tax_code or "unknown",
+        "enabled": "yes" if entry.enabled else "no",
+        "schedule": entry.schedule,
+        "API key": "stored" if entry.api_key_encrypted else "none",
+        "documents": f"{documents:,}",
+    }
+    if entry.api_url:
+        facts["API"] = entry.api_url
+    for name, value in facts.items():
+        click.echo(f"{name + ':':<11} {value}")
+
+
+@company.command(short_help="Let a company be synced again.")
+@click.argument("key")
+def enable(key: str) -> None:
+    """Let a company be synced again."""
+    _set_enabled(key, True)
+
+
+@company.command(short_help="Leave a company out of syncs.")
+@click.argument("key")
+def disable(key: str) -> None:
+    """Leave a company out of syncs; its documents and history stay."""
+    _set_enabled(key, False)
+
+
+@company.command("set-key", short_help="Store a new API key.")
+@click.argument("key")
+@from_standard_input
+def set_key(key: str, from_stdin: bool) -> None:
+    """Store a new API key for a company. A key of another company is refused."""
+    settings = load_settings()
+    with _registry(settings) as connection:
+        entry = registry.get_company(connection, key)
+        keyring = registry.keyring_for(connection, settings)
+        connection.rollback()
+        api_key = _read_api_key(from_stdin)
+        with serving_demo_companies([entry]):
+            tax_code = _tax_code_of(entry.api_url or settings.api_url, api_key, settings)
+        require_same_company(entry, tax_code)
+        with connection.begin():
+            registry.change_company(connection, key, api_key_encrypted=keyring.encrypt(api_key), tax_code=tax_code)
+    click.echo(f"Stored the new API key of {key}.")
+
+
+@company.command(short_help="Try a company's API key.")
+@click.argument("key")
+def check(key: str) -> None:
+    """Try a company's API key, and tell whose books it opens and how many documents are in them."""
+    settings = load_settings()
+    with _registry(settings) as connection:
+        entry = registry.get_company(connection, key)
+        api_key = entry.api_key(registry.keyring_for(connection, settings))
+    with (
+        serving_demo_companies([entry]),
+        connect(entry.api_url or settings.api_url, api_key, settings) as client,
+    ):
+        identity = client.identity()
+        require_same_company(entry, identity.tax_code)
+        total = client.count_documents()
+    click.echo(f"The API key of {key} works: tax code {identity.tax_code or 'unknown'}, {total:,} documents.")
+
+
+@company.command(short_help="Take a company out of the registry.")
+@click.argument("key")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(key: str, yes: bool) -> None:
+    """Take a company out of the registry and forget its API key. Its documents stay in the tables."""
+    from billingo_assets.instance import open_instance, remove_partition
+
+    settings = load_settings()
+    with _registry(settings) as connection:
+        entry = registry.get_company(connection, key)
+        documents = count_documents(connection, entry.id)
+        connection.rollback()
+        if not yes:
+            click.echo(f"{key} ({entry.name}) leaves the registry and its API key is forgotten.")
+            click.echo(f"Its {documents:,} documents stay in the tables, and its runs in the history.")
+            click.confirm("Remove it?", abort=True)
+        with connection.begin(), open_instance(settings) as instance:
+            registry.remove_company(connection, key)
+            remove_partition(instance, key)
+    click.echo(f"Removed {key}; its {documents:,} documents are kept under company_id {entry.id}.")
+
+
+@contextmanager
+def _registry(settings: Settings) -> Iterator[Connection]:
+    with connecting(open_database(settings)) as connection:
+        yield connection
+
+
+def _set_enabled(key: str, enabled: bool) -> None:
+    with _registry(load_settings()) as connection, connection.begin():
+        registry.change_company(connection, key, enabled=enabled)
+    click.echo(f"{key} is {'enabled' if enabled else 'disabled'}.")
+
+
+def _read_api_key(from_stdin: bool) -> SecretStr:
+    """One line from standard input, or the answer to a prompt that shows nothing."""
+    if from_stdin:
+        text = sys.stdin.readline(1000)
+    elif sys.stdin.isatty():
+        text = click.prompt("API key (not shown)", hide_input=True)
+    else:
+        raise ConfigurationError("There is no terminal to ask for the API key. Pipe it in with --api-key-stdin.")
+    key = text.strip()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigurationError("That is no API key: one line of visible characters without spaces is expected.")
+    return SecretStr(key)
+
+
+def _tax_code_of(api_url: str, api_key: SecretStr, settings: Settings) -> str | None:
+    with connect(api_url, api_key, settings) as client:
+        return client.identity().tax_code

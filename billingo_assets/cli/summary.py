@@ -1,0 +1,75 @@
+"""What a sync did, for people (a block a company, then the totals) and for programs (one JSON object)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from billingo_assets.runs import Outcome
+
+COLORS = {"success": "green", "partial": "yellow", "failed": "red"}
+SHOWN_ERRORS = 10
+
+FIELDS = ("key", "id", "name", "status", "mode", "processed", "created", "updated", "unchanged", "deleted", "skipped")
+FIELDS_AT_END = ("items", "api_calls", "duration_seconds", "run_id")
+
+
+def as_json(outcomes: Sequence[Outcome], duration_seconds: float) -> dict[str, Any]:
+    """The object that `sync --json` prints."""
+    return {
+        "companies": [
+            {name: asdict(outcome)[name] for name in (*FIELDS, *FIELDS_AT_END)}
+            | {"errors": [fault.as_json() for fault in outcome.errors]}
+            for outcome in outcomes
+        ],
+        "summary": _totals(outcomes, duration_seconds),
+    }
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """One company's block."""
+    counts = (
+        ("created", outcome.created),
+        ("updated", outcome.updated),
+        ("unchanged", outcome.unchanged),
+        ("deleted", outcome.deleted),
+        ("skipped", outcome.skipped),
+    )
+    click.echo(click.style(f"{outcome.key} ({outcome.name}): {outcome.status}", fg=COLORS[outcome.status], bold=True))
+    click.echo(f"  {outcome.processed:,} documents processed ({outcome.mode} sync), {outcome.items:,} items")
+    click.echo("  " + ", ".join(f"{number:,} {name}" for name, number in counts))
+    click.echo(f"  {outcome.api_calls} API calls, {outcome.duration_seconds:.1f} s, run {outcome.run_id}")
+    for fault in outcome.errors[:SHOWN_ERRORS]:
+        where = "" if fault.document_id is None else f"document {fault.document_id}: "
+        click.echo(click.style(f"  error: {where}{fault.error}", fg="red"))
+    if len(outcome.errors) > SHOWN_ERRORS:
+        click.echo(f"  and {len(outcome.errors) - SHOWN_ERRORS:,} more, in the table billingo.rejected_documents")
+    for warning in outcome.warnings:
+        click.echo(click.style(f"  warning: {warning}", fg="yellow"))
+
+
+def print_totals(outcomes: Sequence[Outcome], duration_seconds: float) -> None:
+    """The last line: all companies together."""
+    totals = _totals(outcomes, duration_seconds)
+    click.echo(
+        f"{totals['total']} {'company' if totals['total'] == 1 else 'companies'}: {totals['successful']} successful,"
+        f" {totals['partial']} partial, {totals['failed']} failed;"
+        f" {totals['processed']:,} documents in {totals['duration_seconds']:.1f} s"
+    )
+
+
+def _totals(outcomes: Sequence[Outcome], duration_seconds: float) -> dict[str, Any]:
+    statuses = Counter(outcome.status for outcome in outcomes)
+    return {
+        "total": len(outcomes),
+        "successful": statuses["success"],
+        "partial": statuses["partial"],
+        "failed": statuses["failed"],
+        "processed": sum(outcome.processed for outcome in outcomes),
+        "duration_seconds": round(duration_seconds, 3),
+    }

@@ -1,0 +1,87 @@
+"""`billingo-assets sync`: real Dagster runs, one a company, and a summary for people or programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from billingo_assets.cli.demo_sandbox import serving_demo_companies
+from billingo_assets.cli.summary import as_json, print_outcome, print_totals
+from billingo_assets.companies.registry import Company, get_company, keyring_for, list_companies
+from billingo_assets.errors import ConfigurationError
+from billingo_assets.settings import Settings, load_settings
+from billingo_assets.warehouse.database import connecting, open_database
+
+if TYPE_CHECKING:
+    from billingo_assets.runs import Outcome
+
+
+@click.command(short_help="Bring companies up to date.")
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--full", is_flag=True, help="Read every document again, whatever is known already.")
+@click.option("--verbose", is_flag=True, help="Show the runs' logs, and tracebacks of errors.")
+@click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
+def sync(keys: tuple[str, ...], full: bool, verbose: bool, wants_json: bool) -> None:
+    """Bring the named companies, or every enabled one, up to date.
+
+    Each is a run of its own in Dagster, and one's failure stops no other.
+    Exit code: 0 all synced, 1 a company failed, 2 wrong usage or configuration.
+    """
+    started = time.monotonic()
+    settings = load_settings()
+    companies = _chosen(settings, keys)
+    with serving_demo_companies(companies):
+        outcomes = sync_companies(settings, companies, verbose=verbose, print_blocks=not wants_json)
+    duration = time.monotonic() - started
+    if wants_json:
+        click.echo(json.dumps(as_json(outcomes, duration), ensure_ascii=False))
+    else:
+        print_totals(outcomes, duration)
+    if any(outcome.status == "failed" for outcome in outcomes):
+        sys.exit(1)
+
+
+def sync_companies(
+    settings: Settings, companies: Sequence[Company], *, verbose: bool = False, print_blocks: bool = True
+) -> list[Outcome]:
+    """Run the companies one after another; show how far it is, and each one's outcome when it is done."""
+    # Here and not above: Dagster takes a second to load, which a wrong key need not wait for.
+    from billingo_assets import runs
+    from billingo_assets.cli.progress import SyncProgress
+    from billingo_assets.definitions import build_defs
+    from billingo_assets.instance import add_partitions, open_instance
+    from billingo_assets.jobs import SYNC_COMPANY
+
+    progress = SyncProgress(on_terminal=sys.stderr.isatty() and not verbose, quiet=not print_blocks and not verbose)
+    job = build_defs(resource_overrides={"progress": progress.log}).resolve_job_def(SYNC_COMPANY)
+    outcomes = []
+    with open_instance(settings) as instance, progress:
+        add_partitions(instance, [company.key for company in companies])
+        for company in companies:
+            with progress.syncing(company.key):
+                outcome = runs.sync(company, job=job, instance=instance, log_level="INFO" if verbose else "CRITICAL")
+            outcomes.append(outcome)
+            if print_blocks:
+                with progress.paused():
+                    print_outcome(outcome)
+    return outcomes
+
+
+def _chosen(settings: Settings, keys: tuple[str, ...]) -> list[Company]:
+    """The companies to sync. A wrong key or a missing encryption key ends the command before anything runs."""
+    with connecting(open_database(settings)) as connection:
+        if keys:
+            companies = [get_company(connection, key) for key in dict.fromkeys(keys)]
+        else:
+            companies = list_companies(connection, enabled_only=True)
+        if not companies:
+            raise ConfigurationError(
+                "No company is enabled. Add one with `billingo-assets company add KEY --name NAME`."
+            )
+        keyring_for(connection, settings)
+    return companies

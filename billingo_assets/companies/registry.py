@@ -1,0 +1,181 @@
+"""The companies: who they are, whether they are synced, under which encrypted API key.
+
+Every function works on a connection and leaves the transaction to its caller.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Literal, get_args
+
+from pydantic import SecretStr
+from sqlalchemy import Connection, exists, func, insert, select, text, update
+
+from billingo_assets.companies.encryption import Keyring, open_keyring
+from billingo_assets.errors import ConfigurationError
+from billingo_assets.settings import Settings
+from billingo_assets.warehouse.tables import companies
+
+Schedule = Literal["daily", "twice-daily", "hourly", "weekly", "manual"]
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+
+SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+SLUG_RULES = "1 to 63 lower-case letters a-z, digits and hyphens, with a letter or digit at both ends"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Company:
+    """A registered company. Its key is a slug that never changes and names its partition."""
+
+    id: int
+    key: str
+    name: str
+    tax_code: str | None
+    api_url: str | None
+    enabled: bool
+    schedule: Schedule
+    api_key_encrypted: str | None = field(repr=False)
+
+    def api_key(self, keyring: Keyring) -> SecretStr:
+        """Decrypt the API key. Raises ConfigurationError when there is none or it cannot be decrypted."""
+        if self.api_key_encrypted is None:
+            raise ConfigurationError(
+                f"{self.key} has no API key. Store one with `billingo-assets company set-key {self.key}`."
+            )
+        return keyring.decrypt(self.api_key_encrypted, company=self.key)
+
+
+_COLUMNS = [companies.c[column.name] for column in fields(Company)]
+_REGISTERED = companies.c.removed_at.is_(None)
+
+
+def require_slug(key: str) -> str:
+    """Return `key` if it can name a company. Raises ConfigurationError that states the rules."""
+    if not SLUG.fullmatch(key):
+        raise ConfigurationError(f"{key!r} cannot be a company's key: a key is {SLUG_RULES}, for example it-cardigan.")
+    return key
+
+
+def list_companies(connection: Connection, *, enabled_only: bool = False) -> list[Company]:
+    """Every registered company, by key."""
+    query = select(*_COLUMNS).where(_REGISTERED).order_by(companies.c.key)
+    if enabled_only:
+        query = query.where(companies.c.enabled)
+    return [Company(**row) for row in connection.execute(query).mappings()]
+
+
+def get_company(connection: Connection, key: str) -> Company:
+    """The company registered as `key`. Raises ConfigurationError, with the nearest key that exists."""
+    row = connection.execute(select(*_COLUMNS).where(_REGISTERED, companies.c.key == key)).mappings().one_or_none()
+    if row is not None:
+        return Company(**row)
+    near = difflib.get_close_matches(key, [company.key for company in list_companies(connection)], n=1)
+    hint = f"Did you mean {near[0]}?" if near else "`billingo-assets company list` shows those that there are."
+    raise ConfigurationError(f"There is no company {key!r}. {hint}")
+
+
+def require_new(connection: Connection, *, key: str, company_id: int | None) -> None:
+    """Raise ConfigurationError when the key is malformed or taken, or the id is taken by another company."""
+    require_slug(key)
+    if connection.scalar(select(exists().where(_REGISTERED, companies.c.key == key))):
+        raise ConfigurationError(
+            f"There is a company {key} already. Choose another key, or change that one's API key with"
+            f" `billingo-assets company set-key {key}`."
+        )
+    if company_id is not None:
+        holder = connection.scalar(select(companies.c.key).where(companies.c.id == company_id, companies.c.key != key))
+        if holder is not None:
+            raise ConfigurationError(f"The id {company_id} belongs to the company {holder}. Choose another.")
+
+
+def add_company(
+    connection: Connection,
+    *,
+    key: str,
+    name: str,
+    tax_code: str | None,
+    api_key_encrypted: str,
+    schedule: Schedule = "daily",
+    company_id: int | None = None,
+    api_url: str | None = None,
+) -> Company:
+    """Register a company; one that was removed comes back with its id and its documents.
+
+    Raises:
+        ConfigurationError: the key is malformed or taken, the id is taken, or the key was another company's.
+    """
+    require_new(connection, key=key, company_id=company_id)
+    values = {
+        "name": name,
+        "tax_code": tax_code,
+        "api_key_encrypted": api_key_encrypted,
+        "schedule": schedule,
+        "api_url": api_url,
+    }
+    removed = connection.execute(
+        select(companies.c.id, companies.c.tax_code).where(companies.c.key == key)
+    ).one_or_none()
+    if removed is None:
+        identity = {} if company_id is None else {"id": company_id}
+        connection.execute(insert(companies).values(key=key, **values, **identity))
+        # An id given by hand does not move the sequence, which would hand it out again.
+        connection.execute(
+            text("SELECT setval(pg_get_serial_sequence('billingo.companies', 'id'), max(id)) FROM billingo.companies")
+        )
+        return get_company(connection, key)
+    if removed.tax_code != tax_code or company_id not in (None, removed.id):
+        raise ConfigurationError(
+            f"{key} was the key of another company (id {removed.id}, tax code {removed.tax_code}), whose documents are"
+            " kept. Choose another key."
+        )
+    connection.execute(
+        update(companies)
+        .where(companies.c.id == removed.id)
+        .values(**values, enabled=True, removed_at=None, updated_at=func.now())
+    )
+    return get_company(connection, key)
+
+
+def change_company(
+    connection: Connection,
+    key: str,
+    *,
+    enabled: bool | None = None,
+    api_key_encrypted: str | None = None,
+    tax_code: str | None = None,
+    api_url: str | None = None,
+) -> Company:
+    """Change what is given, leave the rest. Raises ConfigurationError when there is no such company."""
+    company = get_company(connection, key)
+    given = {
+        "enabled": enabled,
+        "api_key_encrypted": api_key_encrypted,
+        "tax_code": tax_code,
+        "api_url": api_url,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    connection.execute(update(companies).where(companies.c.id == company.id).values(**changes, updated_at=func.now()))
+    return get_company(connection, key)
+
+
+def remove_company(connection: Connection, key: str) -> Company:
+    """Take a company out of the registry and forget its API key; its documents stay."""
+    company = get_company(connection, key)
+    connection.execute(
+        update(companies)
+        .where(companies.c.id == company.id)
+        .values(removed_at=func.now(), updated_at=func.now(), enabled=False, api_key_encrypted=None)
+    )
+    return company
+
+
+def keyring_for(connection: Connection, settings: Settings) -> Keyring:
+    """The keyring that reads the registry's API keys. Raises ConfigurationError as `open_keyring` does."""
+    return open_keyring(settings, may_create=_no_key_is_stored(connection))
+
+
+def _no_key_is_stored(connection: Connection) -> Callable[[], bool]:
+    return lambda: not connection.scalar(select(exists().where(companies.c.api_key_encrypted.is_not(None))))

@@ -1,0 +1,48 @@
+"""Dagster's storage, placed in the project's own PostgreSQL by `dagster.yaml`.
+
+Every process that opens the instance finds the database here as everything else does, and so starts or joins the
+embedded server where that is the one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import dagster as dg
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+from sqlalchemy import URL, text
+
+from billingo_assets.settings import load_settings
+from billingo_assets.warehouse.database import connecting, database_url, engine_for
+
+SCHEMA = "dagster"
+
+
+class WarehouseStorage(DagsterPostgresStorage):
+    """Runs, events and schedules in the schema `dagster` of the database that the settings name."""
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        settings = load_settings()
+        url = database_url(settings)
+        with connecting(engine_for(url, settings)) as connection, connection.begin():
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+        super().__init__(postgres_url=_dagster_url(url), inst_data=inst_data)
+
+    @classmethod
+    def config_type(cls) -> dict[str, dg.Field]:
+        """Nothing to configure here."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
+        """Called by Dagster when it reads `dagster.yaml`."""
+        return cls(inst_data=inst_data)
+
+
+def _dagster_url(url: URL) -> str:
+    """dagster-postgres speaks psycopg2 alone; the search path puts its tables, Alembic's own too, into our schema."""
+    options = f"{url.query.get('options', '')} -c search_path={SCHEMA}".strip()
+    driver_url = url.set(drivername="postgresql+psycopg2").update_query_dict({"options": options})
+    return driver_url.render_as_string(hide_password=False)

@@ -1,0 +1,27 @@
+"""The errors that people meet.
+
+Every foreseeable failure is a `BillingoAssetsError` whose text is a sentence or two: what happened, to whom,
+what to do. The command line prints that text and no traceback. The API client's errors are in `billingo.errors`.
+"""
+
+from __future__ import annotations
+
+
+class BillingoAssetsError(Exception):
+    """A foreseeable failure, told in words. `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class ConfigurationError(BillingoAssetsError):
+    """Wrong usage or a setting that has to be changed before anything can work."""
+
+    exit_code = 2
+
+
+class DatabaseError(ConfigurationError):
+    """The database cannot be reached, or is not at the version this program needs."""
+
+
+class SyncError(BillingoAssetsError):
+    """A company's sync cannot go on for a reason that is not the API's."""

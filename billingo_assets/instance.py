@@ -1,0 +1,54 @@
+"""Dagster's instance and the company partitions in it, for the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import dagster as dg
+
+from billingo_assets.errors import ConfigurationError
+from billingo_assets.partitions import COMPANIES
+from billingo_assets.settings import Settings, project_root
+
+STATEMENT_TIMEOUT_MS = 60_000
+POOL_RECYCLE_SECONDS = 3_600
+POOL_OVERFLOW = 20
+
+
+def prepare_dagster_home(settings: Settings) -> Path:
+    """Return the folder for DAGSTER_HOME, with the project's `dagster.yaml` in it. One that is set already is kept."""
+    if own := os.environ.get("DAGSTER_HOME"):
+        return Path(own)
+    config = project_root() / "dagster.yaml"
+    if not config.is_file():
+        raise ConfigurationError(f"{config} is missing. Run the command in the project's folder, or set DAGSTER_HOME.")
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    link = home / "dagster.yaml"
+    if not link.is_symlink() or link.resolve() != config.resolve():
+        draft = home / f".dagster.yaml.{os.getpid()}"
+        draft.symlink_to(config)
+        draft.replace(link)
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """Open the instance that the UI shows. Pooled connections: to open one for each event takes half of a short run."""
+    instance = dg.DagsterInstance.from_config(str(prepare_dagster_home(settings)))
+    instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW)
+    return instance
+
+
+def add_partitions(instance: dg.DagsterInstance, keys: Iterable[str]) -> None:
+    """Make sure that each company has its partition."""
+    if missing := set(keys) - set(instance.get_dynamic_partitions(COMPANIES)):
+        instance.add_dynamic_partitions(COMPANIES, sorted(missing))
+
+
+def remove_partition(instance: dg.DagsterInstance, key: str) -> None:
+    """Take a company's partition away; its past runs stay."""
+    if key in instance.get_dynamic_partitions(COMPANIES):
+        instance.delete_dynamic_partition(COMPANIES, key)

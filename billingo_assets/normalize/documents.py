@@ -1,0 +1,173 @@
+"""A batch of documents to tables of invoices, items and related documents.
+
+Which column comes from where is said in `columns`, how a value is read in `values`; this module walks the
+documents and keeps a broken one from touching the others. Where documents come from and where tables go
+is the caller's business.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+
+import msgspec
+import pandas as pd
+
+from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, RELATED_COLUMNS, Column
+from billingo_assets.normalize.values import (
+    INTEGER,
+    READERS,
+    NotUnderstoodError,
+    Reader,
+    Value,
+    is_blank,
+    read_list,
+    read_object,
+    required,
+    type_of,
+)
+
+_Row = list[Value]
+_Field = list[tuple[str, str, Reader]]
+"""The way to one value: at each step the path so far (for people), the key and how to read what is there."""
+
+
+class Rejection(NamedTuple):
+    """A document that could not be normalized, and why: a sentence for people that quotes no text field."""
+
+    document_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NormalizedBatch:
+    """The tables of one batch, and the documents that are in none of them.
+
+    The frames have the columns of INVOICE_COLUMNS, ITEM_COLUMNS and RELATED_COLUMNS in that order, all of
+    dtype object, holding str, int, Decimal, date, bool or None: ready for a database driver.
+    """
+
+    invoices: pd.DataFrame
+    items: pd.DataFrame
+    related: pd.DataFrame
+    rejections: list[Rejection]
+
+
+class _RejectedError(ValueError):
+    """The reason why a document is rejected."""
+
+
+def normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
+    """Turn (document id, JSON text) pairs into tables.
+
+    Each document becomes one row of `invoices` with its items and related documents, in the order given, or
+    one rejection; nothing in a document raises. A document is rejected whole, so that a table never holds
+    half of it. The ids of a batch are distinct. Memory grows with the batch: 1,000 documents are a good size.
+    """
+    invoices: list[_Row] = []
+    items: list[_Row] = []
+    related: list[_Row] = []
+    rejections: list[Rejection] = []
+    for document_id, text in documents:
+        try:
+            document = _decode(text)
+            invoice = _invoice(document, document_id)
+            item_rows = _rows(document, "items", _ITEM_FIELDS)
+            related_rows = _rows(document, "related_documents", _RELATED_FIELDS)
+        except _RejectedError as rejected:
+            rejections.append(Rejection(document_id, str(rejected)))
+            continue
+        invoices.append(invoice)
+        items += [[document_id, position, *row] for position, row in enumerate(item_rows, 1)]
+        first_of_each = {row[0]: row for row in reversed(related_rows)}
+        related += [[document_id, *row] for row in related_rows if row is first_of_each[row[0]]]
+    return NormalizedBatch(
+        _frame(invoices, INVOICE_COLUMNS),
+        _frame(items, ITEM_COLUMNS),
+        _frame(related, RELATED_COLUMNS),
+        rejections,
+    )
+
+
+def _fields(columns: Iterable[Column], within: str = "") -> list[_Field]:
+    """Compile the columns whose source lies within a prefix into the ways to their values."""
+    fields = []
+    for column in columns:
+        if not column.source.startswith(within):
+            continue
+        read = READERS[column.kind]
+        if not column.nullable:  # a key, and every key is an integer
+            read = required(read, INTEGER)
+        keys = column.source.removeprefix(within).split(".")
+        readers = [*[read_object] * (len(keys) - 1), read]
+        paths = [".".join(keys[: depth + 1]) for depth in range(len(keys))]
+        fields.append(list(zip(paths, keys, readers, strict=True)))
+    return fields
+
+
+_INVOICE_FIELDS = _fields(INVOICE_COLUMNS)
+_INVOICE_FIELDS_DEPRECATED = _fields(
+    column._replace(source=column.source.replace("document_partner.", "partner.")) for column in INVOICE_COLUMNS
+)
+_ITEM_FIELDS = _fields(ITEM_COLUMNS, within="items[].")
+_RELATED_FIELDS = _fields(RELATED_COLUMNS, within="related_documents[].")
+
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_LISTED = required(read_object, "an object")
+
+
+def _decode(text: bytes | str) -> dict[str, Any]:
+    try:
+        document = _DECODER.decode(text)
+    except RecursionError:
+        raise _RejectedError("the document is nested too deeply to be read") from None
+    except InvalidOperation:
+        raise _RejectedError("the document holds a number with an exponent too large to be read") from None
+    except UnicodeError:
+        raise _RejectedError("the document is not valid UTF-8 text") from None
+    except msgspec.DecodeError as error:
+        raise _RejectedError(f"the document is not readable JSON: {error}") from None
+    if type(document) is not dict:
+        raise _RejectedError(f"the document is {type_of(document)}, not an object")
+    return document
+
+
+def _invoice(document: dict[str, Any], document_id: int) -> _Row:
+    partner = document.get("document_partner")
+    nobody = is_blank(partner) or partner in ([], {})
+    row = _row(document, _INVOICE_FIELDS_DEPRECATED if nobody else _INVOICE_FIELDS)
+    if row[0] != document_id:
+        raise _RejectedError(f"id is {row[0]}, not {document_id}, under which the document is stored")
+    return row
+
+
+def _rows(document: dict[str, Any], name: str, fields: list[_Field]) -> list[_Row]:
+    """Read a list of objects of a document, each to a row."""
+    rows = []
+    path = name
+    try:
+        for index, element in enumerate(read_list(document.get(name))):
+            path = f"{name}[{index}]"
+            rows.append(_row(_LISTED(element), fields, f"{path}."))
+    except NotUnderstoodError as error:
+        raise _RejectedError(f"{path} {error}") from None
+    return rows
+
+
+def _row(source: dict[str, Any], fields: list[_Field], within: str = "") -> _Row:
+    row = []
+    path = ""
+    try:
+        for field in fields:
+            value: Any = source
+            for path, key, read in field:  # noqa: B007 - names the field in the reason
+                value = read(value.get(key))
+            row.append(value)
+    except NotUnderstoodError as error:
+        raise _RejectedError(f"{within}{path} {error}") from None
+    return row
+
+
+def _frame(rows: list[_Row], columns: Sequence[Column]) -> pd.DataFrame:
+    # dtype object: pandas would otherwise turn missing values to NaN and whole columns to its own types
+    return pd.DataFrame(rows, columns=[column.name for column in columns], dtype=object)

@@ -1,0 +1,115 @@
+"""The resources `billingo`, `warehouse` and `progress`: what assets and checks need from outside.
+
+Each is a thin cover over a room that knows no Dagster. Nothing is opened before a run asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from billingo_assets.settings import LIVE_API_URL, Settings, load_settings
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+    from sqlalchemy import Connection
+
+    from billingo_assets.billingo.client import BillingoClient
+    from billingo_assets.companies.registry import Company
+    from billingo_assets.sync.engine import Progress
+
+
+class BillingoResource(dg.ConfigurableResource["BillingoResource"]):
+    """The Billingo API. Its bounds are settings; the key comes from the company."""
+
+    api_url: str = LIVE_API_URL
+    requests_per_minute: int = 300
+    concurrent_requests: int = 4
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> BillingoResource:
+        """Take over what the environment says."""
+        return cls(
+            api_url=settings.api_url,
+            requests_per_minute=settings.requests_per_minute,
+            concurrent_requests=settings.concurrent_requests,
+        )
+
+    def client(self, company: Company, api_key: SecretStr) -> BillingoClient:
+        """A client for one company, to be closed by the caller."""
+        from billingo_assets.billingo.connecting import connect
+
+        changes = {"requests_per_minute": self.requests_per_minute, "concurrent_requests": self.concurrent_requests}
+        settings = load_settings().model_copy(update=changes)
+        return connect(company.api_url or self.api_url, api_key, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyWork:
+    """One company under its lock: the connection that holds it, the registry's entry, the API key."""
+
+    connection: Connection
+    company: Company
+    api_key: SecretStr
+
+
+class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
+    """The PostgreSQL that holds everything; where it is, the settings say."""
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection to a database that is reachable and at this program's version.
+
+        Raises:
+            DatabaseError: it is not.
+        """
+        from billingo_assets.warehouse.database import connecting, open_database
+
+        with connecting(open_database(load_settings())) as connection:
+            yield connection
+
+    @contextmanager
+    def company(self, key: str) -> Iterator[CompanyWork]:
+        """A company to read about, with its key at hand; nobody is kept out."""
+        from billingo_assets.companies.registry import get_company, keyring_for
+
+        with self.connect() as connection:
+            with connection.begin():
+                company = get_company(connection, key)
+                api_key = company.api_key(keyring_for(connection, load_settings()))
+            yield CompanyWork(connection, company, api_key)
+
+    @contextmanager
+    def locked_company(self, key: str, *, run_id: str) -> Iterator[CompanyWork]:
+        """A company to write to, under its lock.
+
+        Raises:
+            CompanyBusyError: another run is writing to it.
+        """
+        from billingo_assets.warehouse.locks import company_lock
+
+        wait_seconds = load_settings().lock_wait_seconds
+        with (
+            self.company(key) as work,
+            company_lock(work.connection, work.company.id, company=key, run_id=run_id, wait_seconds=wait_seconds),
+        ):
+            yield work
+
+
+class ProgressLog:
+    """Tells how far a sync is: one line a page in the run's log."""
+
+    def listener(self, company: str, log: Callable[[str], None]) -> Callable[[Progress], None]:
+        """Return what the engine calls after each page."""
+
+        def on_page(progress: Progress) -> None:
+            log(
+                f"{company}: page {progress.page} of {progress.last_page},"
+                f" {progress.documents:,} of {progress.total:,} documents"
+            )
+
+        return on_page

@@ -1,0 +1,158 @@
+"""Runs `sync_company` in this process, one company after another, and reads from Dagster what came of each run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import dagster as dg
+from dagster._core.utils import make_new_run_id
+
+from billingo_assets.assets.describing import RAW_INVOICES
+from billingo_assets.companies.registry import Company
+
+Status = Literal["success", "partial", "failed"]
+
+TRIGGER_TAG = "billingo/trigger"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What went wrong, of one document or (None) of the whole run."""
+
+    error: str
+    document_id: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Without `document_id` where it concerns no single document."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one run did for one company: `partial` when it went through, but something is to be looked at."""
+
+    key: str
+    id: int
+    name: str
+    status: Status
+    run_id: str
+    duration_seconds: float
+    mode: Literal["full", "incremental"] = "full"
+    processed: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    skipped: int = 0
+    items: int = 0
+    api_calls: int = 0
+    errors: tuple[Fault, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+COUNTS = ("processed", "created", "updated", "unchanged", "deleted", "items", "api_calls")
+"""What `raw_invoices` tells in its metadata, and an outcome repeats."""
+
+REJECTIONS = "no_rejected_documents"
+
+
+def sync(
+    company: Company, *, job: dg.JobDefinition, instance: dg.DagsterInstance, log_level: str = "CRITICAL"
+) -> Outcome:
+    """Run the job for one company. A failure is an outcome, not an exception."""
+    started = time.monotonic()
+    run_id = make_new_run_id()
+    try:
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key=company.key,
+            run_id=run_id,
+            tags={TRIGGER_TAG: "cli"},
+            run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
+            raise_on_error=False,
+        )
+    except Exception as error:  # Dagster itself failed: its database is gone, say. The next company may fare better.
+        return _outcome(company, "failed", run_id, started, errors=[Fault(f"The run broke off: {error}")])
+    checks = result.get_asset_check_evaluations()
+    failed_checks = [check for check in checks if not check.passed]
+    failures = [] if result.success else _failures(result, failed_checks)
+    return _outcome(
+        company,
+        "failed" if not result.success else "partial" if failed_checks else "success",
+        run_id,
+        started,
+        counts={
+            **_raw_counts(result),
+            "skipped": sum(_found(check) for check in checks if check.check_name == REJECTIONS),
+        },
+        errors=[*failures, *(fault for check in failed_checks for fault in _rejected_documents(check))],
+        warnings=[
+            f"{check.check_name}: {check.description}"
+            for check in failed_checks
+            if not check.blocking and check.check_name != REJECTIONS
+        ],
+    )
+
+
+def _outcome(
+    company: Company,
+    status: Status,
+    run_id: str,
+    started: float,
+    *,
+    counts: Mapping[str, Any] | None = None,
+    errors: Sequence[Fault] = (),
+    warnings: Sequence[str] = (),
+) -> Outcome:
+    return Outcome(
+        key=company.key,
+        id=company.id,
+        name=company.name,
+        status=status,
+        run_id=run_id,
+        duration_seconds=round(time.monotonic() - started, 3),
+        errors=tuple(errors),
+        warnings=tuple(warnings),
+        **(counts or {}),
+    )
+
+
+def _raw_counts(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    for event in result.get_asset_materialization_events():
+        if event.asset_key == RAW_INVOICES:
+            metadata = event.materialization.metadata
+            return {"mode": metadata["mode"].value, **{name: _whole(metadata[name]) for name in COUNTS}}
+    return {}
+
+
+def _found(check: dg.AssetCheckEvaluation) -> int:
+    return _whole(check.metadata["found"])
+
+
+def _whole(value: dg.MetadataValue[Any]) -> int:
+    return value.value or 0 if isinstance(value, dg.IntMetadataValue) else 0
+
+
+def _rejected_documents(check: dg.AssetCheckEvaluation) -> list[Fault]:
+    table = check.metadata.get("at_fault")
+    if check.check_name != REJECTIONS or not isinstance(table, dg.TableMetadataValue):
+        return []
+    rows = [(str(record.data["document"]), str(record.data["reason"])) for record in table.records]
+    return [Fault(reason, int(document) if document.isdigit() else None) for document, reason in rows]
+
+
+def _failures(result: dg.ExecuteInProcessResult, failed_checks: list[dg.AssetCheckEvaluation]) -> list[Fault]:
+    """Why the run failed: the steps' own words, or those of the checks that blocked it."""
+    blocking = [Fault(f"{check.check_name}: {check.description}") for check in failed_checks if check.blocking]
+    told = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            if failure.user_failure_data is not None and failure.user_failure_data.description:
+                told.append(Fault(failure.user_failure_data.description))
+            elif failure.error is not None and not blocking:
+                told.append(Fault((failure.error.cause or failure.error).message.strip()))
+    return told or blocking or [Fault("The run failed; its log in Dagster says why.")]

@@ -1,0 +1,194 @@
+"""`/v3`: the documented endpoints, over a world and its faults.
+
+The order of a request: rate limit and faults, key, endpoint, mutations that were waiting for this page. The
+wire formats are in `answers`, the filters in `query`.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime
+from email.utils import formatdate
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from billingo_assets.sandbox import answers
+from billingo_assets.sandbox.errors import UnknownDocumentError
+from billingo_assets.sandbox.faults import Fault, Faults
+from billingo_assets.sandbox.query import InvalidParametersError, Query, parse_query
+from billingo_assets.sandbox.record import Record, encode
+from billingo_assets.sandbox.world import Company, World
+
+_LOGGED_REQUESTS = 100_000  # the newest are kept
+_REMEMBERED_SELECTIONS = 16  # filtered lists kept, so that each page of a listing does not filter anew
+
+
+class RequestRecord(NamedTuple):
+    """An answered request; `company` is None for an unknown key, `status` 0 for a dropped connection."""
+
+    method: str
+    path: str
+    query: str
+    status: int
+    company: str | None
+
+
+class Api:
+    """Answers the requests under /v3 and keeps `requests`, the log of them (without API keys)."""
+
+    def __init__(self, world: World, faults: Faults) -> None:
+        self.world, self.faults = world, faults
+        self.requests: deque[RequestRecord] = deque(maxlen=_LOGGED_REQUESTS)
+        self._selections: dict[tuple[object, ...], list[Record]] = {}
+
+    def server_now(self) -> float:
+        """Read the server's clock, right or wrong, in seconds since the epoch."""
+        return self.world.clock() + self.faults.quirks.clock_skew_seconds
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one request, faults included."""
+        company = self.world.company_of(request.headers.get("X-API-KEY", ""))
+        if self.faults.latency_seconds:
+            await asyncio.sleep(self.faults.latency_seconds)
+        key = company.key if company else None
+        limited = self._limited(key)
+        struck = [] if limited else self.faults.strike(request.url.path, _asked_page(request), key)
+        response = limited or self._replacement(struck) or self._answer(request, company, struck)
+        response = _damaged(response, struck)
+        response.headers["Date"] = formatdate(self.server_now(), usegmt=True)
+        status = 0 if isinstance(response, answers.Dropped) else response.status_code
+        self.requests.append(RequestRecord(request.method, request.url.path, request.url.query, status, key))
+        return response
+
+    def _limited(self, key: str | None) -> Response | None:
+        limit = self.faults.rate_limit
+        wait = self.faults.seconds_until_allowed(key) if limit and key else None
+        if limit is None or wait is None:
+            return None
+        return answers.too_many_requests(limit.retry_after, wait, self.server_now())
+
+    def _replacement(self, struck: Sequence[Fault]) -> Response | None:
+        """Make the answer that a fault puts in the place of the true one, if any does."""
+        for fault in struck:
+            match fault.kind:
+                case "drop":
+                    return answers.Dropped()
+                case "status" if fault.html or fault.status in (502, 504):
+                    return answers.gateway(fault.status)
+                case "status" if fault.status == 429:
+                    return answers.too_many_requests(fault.retry_after, fault.seconds, self.server_now())
+                case "status":
+                    return answers.error(fault.status)
+                case "not_json":
+                    return answers.gateway(200)
+                case "error_in_200":
+                    return answers.json({"error": {"message": "Unexpected error.", "trace_id": answers.TRACE_ID}})
+                case "redirect":
+                    return Response(status_code=302, headers={"Location": fault.location})
+        return None
+
+    def _answer(self, request: Request, company: Company | None, struck: Sequence[Fault]) -> Response:
+        if request.method != "GET":
+            return answers.error(405, {"Allow": "GET"})
+        if company is None:
+            return answers.error(401)
+        if company.access != "read":
+            return answers.error(402 if company.access == "no_subscription" else 403)
+        match request.url.path.removeprefix("/v3/").split("/"):
+            case ["documents"]:
+                return self._page(request, company, struck)
+            case ["documents", id_] if id_.isdecimal():
+                return self._document(company, id_)
+            case ["organization"]:
+                subscription = {"type": "premium", "active": True}
+                return answers.json(
+                    {"tax_code": company.tax_code, "subscription": subscription, "has_nav_connection": True}
+                )
+            case ["utils", "time"]:
+                return self._time()
+        return answers.error(404)
+
+    def _document(self, company: Company, id_: str) -> Response:
+        with self.world.lock:
+            try:
+                return answers.json(company.record(int(id_)).body)
+            except (UnknownDocumentError, ValueError):
+                return answers.error(404)
+
+    def _time(self) -> Response:
+        zone = self.faults.quirks.time_zone
+        now = datetime.fromtimestamp(int(self.server_now()), ZoneInfo(zone))
+        formatted = now.strftime("%Y-%m-%d %H:%M:%S")
+        content = {
+            "epoch": int(now.timestamp()),
+            "formatted": formatted,
+            "w3c": now.isoformat(),
+            "timezone": zone,
+        }
+        return answers.json(content)
+
+    def _page(self, request: Request, company: Company, struck: Sequence[Fault]) -> Response:
+        try:
+            query = parse_query(request.query_params)
+        except InvalidParametersError as error:
+            return answers.invalid(error.problems)
+        lies = {fault.kind: fault.value for fault in struck}
+        with self.world.lock:
+            selected = self._selected(company, query)
+            total = len(selected)
+            last_page = max(1, -(-total // query.per_page))
+            shown = max(1, query.page - 1) if "repeated_page" in lies else query.page
+            end = total - (shown - 1) * query.per_page
+            records = [] if "empty_page" in lies or end <= 0 else selected[max(0, end - query.per_page) : end]
+            data = b",".join([record.body for record in reversed(records)])
+            last_page = lies.get("last_page", last_page)
+            envelope = {
+                "total": lies.get("total", total),
+                "per_page": query.per_page,
+                "current_page": query.page,
+                "last_page": last_page,
+                "prev_page_url": _page_url(request, query.page - 1, last_page),
+                "next_page_url": _page_url(request, query.page + 1, last_page),
+            }
+            for mutation in self.faults.mutations_after(query.page, company.key):
+                mutation()
+        return answers.json(b'{"data":[' + data + b"]," + encode(envelope)[1:])
+
+    def _selected(self, company: Company, query: Query) -> list[Record]:
+        """Apply the filters, oldest first; the answer is remembered until the company changes."""
+        if query.selects_everything:
+            return company.records
+        filters = (query.equal, query.between, query.modified_since, query.text)
+        remembered = (company, company.version, self.faults.quirks, *filters)
+        selected = self._selections.get(remembered)
+        if selected is None:
+            selected = query.select(company.records, self.faults.quirks)
+            if len(self._selections) >= _REMEMBERED_SELECTIONS:
+                del self._selections[next(iter(self._selections))]
+            self._selections[remembered] = selected
+        return selected
+
+
+def _asked_page(request: Request) -> int:
+    """Read which page of the listing is asked for, leniently; 0 for any other endpoint."""
+    if request.url.path != "/v3/documents":
+        return 0
+    text = request.query_params.get("page", "")
+    return int(text) if text.isdecimal() and len(text) < 10 else 1
+
+
+def _page_url(request: Request, page: int, last_page: int) -> str | None:
+    return str(request.url.include_query_params(page=page)) if 1 <= page <= last_page else None
+
+
+def _damaged(response: Response, struck: Sequence[Fault]) -> Response:
+    """Break the way an answer is sent."""
+    for fault in struck:
+        if fault.kind == "truncate":
+            return answers.Truncated(response.body, response.status_code, media_type="application/json")
+        if fault.kind == "slow_body":
+            return answers.Slow(response, fault.seconds)
+    return response

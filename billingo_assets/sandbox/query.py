@@ -1,0 +1,152 @@
+"""The query string of `GET /documents`: what is valid, and which documents it selects.
+
+Not here: paging and the order of the answer (`api`), and how the sandbox guesses at modification times
+(`Quirks` in `faults`).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from billingo_assets.sandbox.faults import Quirks
+from billingo_assets.sandbox.record import Record
+
+MAX_PER_PAGE = 100
+DEFAULT_PER_PAGE = 25
+
+_DATES = (
+    ("start_date", "end_date", "invoice_date"),
+    ("paid_start_date", "paid_end_date", "paid_date"),
+    ("fulfillment_start_date", "fulfillment_end_date", "fulfillment_date"),
+)
+_ENUMS = {  # payment_method is not among them: its list has grown with every release of the API
+    "type": ("invoice", "receipt"),
+    "payment_status": ("expired", "none", "outstanding", "paid", "partially_paid"),
+}
+
+
+class InvalidParametersError(Exception):
+    """Parameters the API answers with 422; `problems` are (field, message) pairs."""
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A valid query string. `between` and `equal` name attributes of `Facts`; bounds are inclusive."""
+
+    page: int
+    per_page: int
+    equal: tuple[tuple[str, Any], ...]
+    between: tuple[tuple[str, Any, Any], ...]
+    modified_since: datetime | None
+    text: str
+
+    @property
+    def selects_everything(self) -> bool:
+        """Whether there is no filter at all."""
+        return not (self.equal or self.between or self.modified_since or self.text)
+
+    def select(self, records: list[Record], quirks: Quirks) -> list[Record]:
+        """Filter records, keeping their order."""
+        since = self.modified_since
+        threshold = since.replace(tzinfo=ZoneInfo(quirks.time_zone)).timestamp() if since else None
+        return [record for record in records if self._matches(record, quirks, threshold)]
+
+    def _matches(self, record: Record, quirks: Quirks, threshold: float | None) -> bool:
+        facts = record.facts
+        for attribute, wanted in self.equal:
+            if getattr(facts, attribute) != wanted:
+                return False
+        for attribute, low, high in self.between:
+            value = getattr(facts, attribute)
+            if not value or (low and value < low) or (high and value > high):
+                return False
+        if self.text and self.text not in facts.searched:
+            return False
+        if threshold is None:
+            return True
+        modified_at = quirks.modified_at(record)
+        return modified_at is not None and modified_at >= threshold
+
+
+def parse_query(parameters: Mapping[str, str]) -> Query:
+    """Validate a query string; unknown parameters are ignored. Raises InvalidParametersError."""
+    problems: list[tuple[str, str]] = []
+
+    def read(name: str, convert: Callable[[str], Any], expected: str) -> Any:
+        text = parameters.get(name)
+        if text is None:
+            return None
+        try:
+            return convert(text)
+        except ValueError:
+            problems.append((name, f"The {name.replace('_', ' ')} {expected}."))
+            return None
+
+    def whole(name: str, low: int = 0, high: int = 2**63 - 1) -> int | None:
+        limits = f"must be an integer between {low} and {high}" if high < 2**31 else "must be an integer"
+        number: int | None = read(name, lambda text: _whole(text, low, high), limits)
+        return number
+
+    def numbers(end: str) -> tuple[int, int] | None:
+        number, year = whole(f"{end}_number"), whole(f"{end}_year")
+        if (number is None) != (year is None):
+            missing, given = ("number", "year") if number is None else ("year", "number")
+            problems.append((f"{end}_{missing}", f"Required if {end}_{given} is given."))
+        return None if number is None or year is None else (year, number)
+
+    page = whole("page", 1)
+    per_page = whole("per_page", 1, MAX_PER_PAGE)
+    equal = {name: whole(name) for name in ("partner_id", "block_id")} | {
+        name: read(name, partial(_one_of, known), f"must be one of {', '.join(known)}")
+        for name, known in _ENUMS.items()
+    }
+    equal["payment_method"] = parameters.get("payment_method")
+    between = [
+        (attribute, *(read(bound, _iso_date, "must be a date as YYYY-MM-DD") for bound in (low, high)))
+        for low, high, attribute in _DATES
+    ]
+    between.append(("year_and_number", numbers("start"), numbers("end")))
+    since = read("last_modified_date", _timestamp, "must be a time as YYYY-MM-DD HH:MM:SS")
+    if problems:
+        raise InvalidParametersError(problems)
+    return Query(
+        page=page or 1,
+        per_page=per_page or DEFAULT_PER_PAGE,
+        equal=tuple((name, value) for name, value in equal.items() if value is not None),
+        between=tuple(row for row in between if row[1] or row[2]),
+        modified_since=since,
+        text=parameters.get("query", "").casefold(),
+    )
+
+
+def _whole(text: str, low: int, high: int) -> int:
+    if not re.fullmatch(r"[0-9]{1,19}", text) or not low <= int(text) <= high:
+        raise ValueError(text)
+    return int(text)
+
+
+def _one_of(known: tuple[str, ...], text: str) -> str:
+    if text not in known:
+        raise ValueError(text)
+    return text
+
+
+def _iso_date(text: str) -> str:
+    # fromisoformat alone also takes 20260101 and 2026-W01-1.
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        raise ValueError(text)
+    return date.fromisoformat(text).isoformat()
+
+
+def _timestamp(text: str) -> datetime:
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", text):
+        raise ValueError(text)
+    return datetime.fromisoformat(text)

@@ -1,0 +1,148 @@
+"""Every setting, from `BILLINGO_*` environment variables and the project's `.env` file.
+
+Here belong names, types, defaults and their validation; what a setting does lives where it is used.
+Secrets are `SecretStr`, which does not print itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from functools import lru_cache
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from billingo_assets.errors import ConfigurationError
+
+PREFIX = "BILLINGO_"
+LIVE_API_URL = "https://api.billingo.hu/v3"
+
+
+def project_root() -> Path:
+    """The checkout that holds `workspace.yaml`, or the working directory where the package is installed without it."""
+    checkout = Path(__file__).resolve().parent.parent
+    return checkout if (checkout / "workspace.yaml").is_file() else Path.cwd()
+
+
+def checked_api_url(url: str) -> str:
+    """Return `url` without a trailing slash. Raises ValueError unless it is https, or http to loopback, and bare.
+
+    An API key goes wherever this URL points, so nothing in it may be ambiguous.
+    """
+    parts = urlsplit(url)
+    if any(character.isspace() or not character.isprintable() for character in url):
+        raise ValueError("must not contain spaces or control characters")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"must look like {LIVE_API_URL}")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ValueError("must not contain a user name, a password, a query or a fragment")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise ValueError("must be https: plain http is allowed to loopback only, since the API key travels with it")
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _checked_database_url(secret: SecretStr) -> SecretStr:
+    if urlsplit(secret.get_secret_value()).scheme not in ("postgresql", "postgres"):
+        raise ValueError("must be a postgresql:// URL, such as postgresql://user@host:5432/database")
+    return secret
+
+
+def _checked_timezone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("must be a time zone such as Europe/Budapest")
+    return name
+
+
+class Settings(BaseSettings):
+    """All settings, validated. Build it with `load_settings`, which turns a mistake into a sentence."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
+    database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
+    """A PostgreSQL of your own (15 or newer); unset, an embedded one runs under `home`."""
+    home: Path = Field(default_factory=lambda: project_root() / ".billingo")
+    """Embedded data, Dagster's home, the generated encryption key."""
+    api_url: Annotated[str, AfterValidator(checked_api_url)] = LIVE_API_URL
+    """The Billingo API that the keys are sent to."""
+    encryption_keys: SecretStr | None = None
+    """Fernet keys, comma-separated; the first encrypts, all decrypt. Unset: a generated file under `home`."""
+    timezone: Annotated[str, AfterValidator(_checked_timezone)] = "Europe/Budapest"
+    """The zone in which times are shown."""
+    requests_per_minute: int = Field(default=300, ge=0)
+    """The most requests a key sends in any 60 seconds; 0: unpaced."""
+    concurrent_requests: int = Field(default=4, ge=1, le=64)
+    """Pages read at once for one company."""
+    request_attempts: int = Field(default=6, ge=1, le=20)
+    """Tries a request is given before its failure counts."""
+    request_seconds: float = Field(default=120.0, gt=0)
+    """The time all tries of one request may take together."""
+    connect_timeout_seconds: float = Field(default=10.0, gt=0)
+    """How long a connection may take to open."""
+    read_timeout_seconds: float = Field(default=30.0, gt=0)
+    """How long the API may be silent while it answers."""
+    max_response_mib: int = Field(default=64, ge=1)
+    """The largest answer that is read; a page of 100 documents is about 0.3 MiB."""
+    lock_wait_seconds: float = Field(default=5.0, ge=0)
+    """How long a sync waits for another sync of the same company before it gives up."""
+    statement_timeout_seconds: float = Field(default=600.0, gt=0)
+    """How long one SQL statement may run."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """`timezone` as an object."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def dagster_home(self) -> Path:
+        """Where Dagster keeps its own files; its runs and events are in the database."""
+        return self.home / "dagster"
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """Read the environment and `.env` once a process.
+
+    Raises:
+        ConfigurationError: a variable is misspelt or its value is not acceptable.
+    """
+    env_file = project_root() / ".env"
+    _refuse_unknown_names({*os.environ, *(dotenv_values(env_file) if env_file.is_file() else ())})
+    try:
+        settings = Settings(_env_file=env_file)  # type: ignore[call-arg]
+    except ValidationError as error:
+        raise ConfigurationError(_describe(error)) from None
+    return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
+
+
+def _refuse_unknown_names(names: set[str]) -> None:
+    known = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
+    for name in sorted(names):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            close = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"Did you mean {close[0]}?" if close else "The README lists the settings that exist."
+            raise ConfigurationError(f"There is no setting {name}. {hint}")
+
+
+def _describe(error: ValidationError) -> str:
+    """One line a wrong value. The value itself is not repeated: it may be a secret."""
+    lines = []
+    for problem in error.errors():
+        name = PREFIX + str(problem["loc"][0]).upper()
+        lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}.")
+    return "\n".join(lines)

@@ -1,0 +1,63 @@
+"""Brings the normalized tables of one company up to its raw documents: only what changed, in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from billingo_assets.normalize.columns import NORMALIZER_VERSION
+from billingo_assets.normalize.documents import normalize
+from billingo_assets.warehouse.normalized import (
+    bury_deleted,
+    pending_documents,
+    prepare,
+    release_sound,
+    replace_documents,
+)
+from billingo_assets.warehouse.rejections import RejectedDocument, reject
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshReport:
+    """What one refresh wrote: documents normalized, their items and links; newly rejected; newly marked deleted."""
+
+    documents: int
+    items: int
+    related: int
+    rejected: int
+    deleted: int
+
+
+def refresh_tables(connection: Connection, company_id: int) -> RefreshReport:
+    """Normalize every document whose tables are missing or out of date. `connection` holds the company's lock."""
+    documents = items = related = rejected = 0
+    with connection.begin():
+        prepare(connection)
+        release_sound(connection, company_id)
+        deleted = bury_deleted(connection, company_id)
+        for batch in pending_documents(connection, company_id):
+            tables = normalize([(document.id, document.payload) for document in batch])
+            pending = {document.id: document for document in batch}
+            replace_documents(
+                connection,
+                company_id,
+                hashes={document.id: document.content_hash for document in batch},
+                tables=(tables.invoices, tables.items, tables.related),
+            )
+            quarantined = [
+                RejectedDocument(
+                    pending[rejection.document_id].content_hash,
+                    rejection.document_id,
+                    rejection.reason,
+                    pending[rejection.document_id].payload,
+                    NORMALIZER_VERSION,
+                )
+                for rejection in tables.rejections
+            ]
+            reject(connection, company_id, "normalize", quarantined)
+            documents += len(tables.invoices)
+            items += len(tables.items)
+            related += len(tables.related)
+            rejected += len(quarantined)
+    return RefreshReport(documents, items, related, rejected, deleted)

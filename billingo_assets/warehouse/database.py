@@ -1,0 +1,167 @@
+"""Opens the database: the URL, the engine, the check that its tables are those this program knows.
+
+What is in the tables, and how it gets there, is elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from urllib.parse import unquote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from billingo_assets.errors import ConfigurationError, DatabaseError
+from billingo_assets.settings import Settings
+
+OLDEST_SERVER = 15
+REVISIONS = ("0001",)
+"""Every migration, oldest first. Kept here as well so that a sync need not load Alembic to compare."""
+
+APPLICATION_NAME = "billingo-assets"
+
+UPGRADE_LOCK = 0x62696C6C
+"""Advisory lock that lets one process migrate at a time."""
+
+
+def database_url(settings: Settings) -> URL:
+    """Return the database's `postgresql://` URL; without BILLINGO_DATABASE_URL, start or join the embedded server.
+
+    Raises:
+        ConfigurationError: the URL cannot be read.
+        EmbeddedServerError: the embedded server does not start.
+    """
+    if settings.database_url is None:
+        return make_url(_embedded_url(settings))
+    try:
+        return make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(
+            "BILLINGO_DATABASE_URL cannot be read; it looks like postgresql://user:password@host:5432/database."
+        ) from None
+
+
+def _embedded_url(settings: Settings) -> str:
+    from billingo_assets.warehouse.embedded import embedded_server
+
+    return embedded_server(settings.home).url
+
+
+def open_database(settings: Settings) -> Engine:
+    """Return an engine on a database that is ready: reachable, new enough, its tables at this program's version.
+
+    An embedded database is brought to that version by itself.
+
+    Raises:
+        DatabaseError: the database cannot be reached, is too old, or is behind or ahead of this program.
+    """
+    url = database_url(settings)
+    engine = engine_for(url, settings)
+    with connecting(engine) as connection:
+        _require_server_version(connection)
+        revision = current_revision(connection)
+    if revision == REVISIONS[-1]:
+        return engine
+    if settings.database_url is None and (revision is None or revision in REVISIONS):
+        upgrade_database(settings)
+        return engine
+    raise DatabaseError(_version_sentence(revision))
+
+
+def upgrade_database(settings: Settings) -> tuple[str | None, str]:
+    """Apply the migrations that are missing and return the revisions before and after.
+
+    Raises:
+        DatabaseError: as `open_database`, or when the role may not create the schema.
+    """
+    from billingo_assets.warehouse.migrations import upgrade
+
+    engine = engine_for(database_url(settings), settings)
+    with connecting(engine) as connection, connection.begin():
+        _require_server_version(connection)
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
+        before = current_revision(connection)
+        if before is not None and before not in REVISIONS:
+            raise DatabaseError(_version_sentence(before))
+        if before != REVISIONS[-1]:
+            upgrade(connection)
+    return before, REVISIONS[-1]
+
+
+@contextmanager
+def connecting(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection; a failure to get one, or to keep it, becomes a DatabaseError that tells it in words."""
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except OperationalError as error:
+        raise DatabaseError(_failure_sentence(engine, error)) from error
+    except DBAPIError as error:
+        raise DatabaseError(f"PostgreSQL refused: {_first_line(error)}.") from error
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The migration the database is at; None when the project's tables are not there."""
+    if connection.scalar(text("SELECT to_regclass('billingo.alembic_version')")) is None:
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM billingo.alembic_version"))
+    return revision
+
+
+def engine_for(url: URL, settings: Settings) -> Engine:
+    """The process's one engine, and so its one connection pool, on a database. Nothing is connected yet."""
+    return _engine(url, settings.statement_timeout_seconds)
+
+
+@cache
+def _engine(url: URL, statement_timeout_seconds: float) -> Engine:
+    timeout = int(statement_timeout_seconds * 1000)
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        connect_args={
+            "application_name": APPLICATION_NAME,
+            "connect_timeout": 10,
+            "options": f"{url.query.get('options', '')} -c statement_timeout={timeout} -c timezone=UTC".strip(),
+        },
+    )
+
+
+def _require_server_version(connection: Connection) -> None:
+    version = int(connection.scalar(text("SHOW server_version_num")) or 0) // 10_000
+    if version < OLDEST_SERVER:
+        raise DatabaseError(
+            f"The database server is PostgreSQL {version}; {OLDEST_SERVER} or newer is needed. Upgrade the server,"
+            " or unset BILLINGO_DATABASE_URL to use the embedded one."
+        )
+
+
+def _version_sentence(revision: str | None) -> str:
+    if revision is None:
+        return "The database has no billingo tables yet. Make them with `billingo-assets database upgrade`."
+    if revision in REVISIONS:
+        return (
+            f"The database is at version {revision} and this program needs {REVISIONS[-1]}."
+            " Bring it up to date with `billingo-assets database upgrade`."
+        )
+    return (
+        f"The database is at version {revision}, which is newer than this program knows ({REVISIONS[-1]})."
+        " Update billingo-assets on this machine."
+    )
+
+
+def _failure_sentence(engine: Engine, error: OperationalError) -> str:
+    where = engine.url.host or engine.url.query.get("host") or "the default socket"
+    place = f"{unquote(str(where))}" + (f":{engine.url.port}" if engine.url.port else "")
+    return (
+        f"The database at {place} ({engine.url.database}) cannot be used: {_first_line(error)}."
+        " Check BILLINGO_DATABASE_URL and that the server runs."
+    )
+
+
+def _first_line(error: DBAPIError) -> str:
+    """What the server or driver said, without the statement and its values."""
+    lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error.orig).__name__).rstrip(".")

@@ -1,0 +1,70 @@
+"""One sync per company at a time, whoever starts it: an advisory lock that dies with its database session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+
+from billingo_assets.errors import SyncError
+from billingo_assets.warehouse.database import APPLICATION_NAME
+
+LOCK_SPACE = 0x62696C6C
+"""First key of the advisory locks; the second is the company's id."""
+
+_HOLDER = text(
+    """
+    SELECT activity.application_name
+    FROM pg_locks AS locks JOIN pg_stat_activity AS activity USING (pid)
+    WHERE locks.locktype = 'advisory' AND locks.granted
+      AND locks.classid = :space AND locks.objid = :company AND locks.objsubid = 2
+      AND locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """
+)
+
+
+class CompanyBusyError(SyncError):
+    """Another sync of the company is under way."""
+
+
+@contextmanager
+def company_lock(
+    connection: Connection, company_id: int, *, company: str, run_id: str, wait_seconds: float
+) -> Iterator[None]:
+    """Hold the company's lock on this connection's session, which must be the one that writes.
+
+    A session that dies loses the lock and the right to write at once. `connection` must not be in a transaction.
+
+    Raises:
+        CompanyBusyError: another session holds it for longer than `wait_seconds`; names its run.
+    """
+    keys = {"space": LOCK_SPACE, "company": company_id}
+    try:
+        with connection.begin():
+            _set(connection, "lock_timeout", f"{max(1, round(wait_seconds * 1000))}ms", for_transaction=True)
+            connection.execute(text("SELECT pg_advisory_lock(:space, :company)"), keys)
+            # Shown in pg_stat_activity: it tells those who wait which run they wait for.
+            _set(connection, "application_name", f"run {run_id}")
+    except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable):
+            raise
+        with connection.begin():
+            holder = connection.scalar(_HOLDER, keys) or "another program"
+        raise CompanyBusyError(f"{company} is being synced by {holder}. Wait for it to end, then try again.") from None
+    try:
+        yield
+    finally:
+        if not connection.closed and not connection.invalidated:
+            connection.rollback()
+            with connection.begin():
+                connection.execute(text("SELECT pg_advisory_unlock(:space, :company)"), keys)
+                _set(connection, "application_name", APPLICATION_NAME)
+
+
+def _set(connection: Connection, name: str, value: str, *, for_transaction: bool = False) -> None:
+    connection.execute(
+        text("SELECT set_config(:name, :value, :local)"), {"name": name, "value": value, "local": for_transaction}
+    )

@@ -1,0 +1,168 @@
+"""Reads documents that wait for normalization and writes the tables made from them.
+
+`invoices`, `invoice_items` and `related_documents` of a document change together, in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import Connection, Table, text
+
+from billingo_assets.normalize.columns import INVOICE_COLUMNS, NORMALIZER_VERSION
+from billingo_assets.warehouse.tables import SCHEMA, invoice_items, related_documents
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BATCH_DOCUMENTS = 1_000
+
+# A document in quarantine waits for its next version or for new rules; it is not tried again with either unchanged.
+_PENDING = """
+DECLARE pending_documents NO SCROLL CURSOR FOR
+SELECT raw.document_id, raw.content_hash, raw.payload::text
+FROM billingo.raw_invoices AS raw
+LEFT JOIN billingo.invoices AS invoice ON invoice.company_id = raw.company_id AND invoice.id = raw.document_id
+WHERE raw.company_id = {company} AND raw.deleted_at IS NULL
+  AND (invoice.content_hash IS DISTINCT FROM raw.content_hash
+       OR invoice.normalizer_version <> {version} OR invoice.deleted_at IS NOT NULL)
+  AND NOT EXISTS (
+      SELECT FROM billingo.rejected_documents AS rejected
+      WHERE rejected.company_id = raw.company_id AND rejected.content_hash = raw.content_hash
+        AND rejected.stage = 'normalize' AND rejected.normalizer_version = {version})
+"""
+
+_BURY = text(
+    """
+    WITH gone AS (
+        UPDATE billingo.invoices AS invoice SET deleted_at = raw.deleted_at
+        FROM billingo.raw_invoices AS raw
+        WHERE invoice.company_id = :company AND raw.company_id = :company AND raw.document_id = invoice.id
+          AND raw.deleted_at IS NOT NULL AND invoice.deleted_at IS NULL
+        RETURNING invoice.id
+    ), items AS (
+        DELETE FROM billingo.invoice_items USING gone WHERE company_id = :company AND invoice_id = gone.id
+    ), links AS (
+        DELETE FROM billingo.related_documents USING gone WHERE company_id = :company AND invoice_id = gone.id
+    )
+    SELECT count(*) FROM gone
+    """
+)
+
+_RELEASE = text(
+    """
+    DELETE FROM billingo.rejected_documents AS rejected
+    WHERE company_id = :company AND stage = 'normalize' AND (
+        normalizer_version <> :version OR NOT EXISTS (
+            SELECT FROM billingo.raw_invoices AS raw
+            WHERE raw.company_id = :company AND raw.document_id = rejected.document_id
+              AND raw.content_hash = rejected.content_hash AND raw.deleted_at IS NULL))
+    """
+)
+
+
+class PendingDocument(NamedTuple):
+    """A raw document whose tables are missing or out of date."""
+
+    id: int
+    content_hash: bytes
+    payload: str
+
+
+def pending_documents(connection: Connection, company_id: int) -> Iterator[list[PendingDocument]]:
+    """Yield what waits for normalization, in batches. What is written meanwhile does not disturb the reading."""
+    connection.exec_driver_sql(_PENDING.format(company=company_id, version=NORMALIZER_VERSION))
+    while batch := connection.exec_driver_sql(f"FETCH {BATCH_DOCUMENTS} FROM pending_documents").all():
+        yield [PendingDocument(*row) for row in batch]
+    connection.exec_driver_sql("CLOSE pending_documents")
+
+
+def prepare(connection: Connection) -> None:
+    """Make the place where rows of `invoices` wait to be merged."""
+    connection.exec_driver_sql(
+        f"CREATE TEMP TABLE IF NOT EXISTS incoming_invoices (LIKE {SCHEMA}.invoices INCLUDING DEFAULTS)"
+        " ON COMMIT DELETE ROWS"
+    )
+
+
+def replace_documents(
+    connection: Connection,
+    company_id: int,
+    *,
+    hashes: dict[int, bytes],
+    tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
+) -> None:
+    """Replace the rows of some documents in all three tables with those of the frames (invoices, items, related)."""
+    rows, items, related = tables
+    if rows.empty:
+        return
+    rows = rows.assign(content_hash=[hashes[document_id] for document_id in rows["id"]])
+    _copy(connection, "incoming_invoices", company_id, rows, normalizer_version=NORMALIZER_VERSION)
+    connection.execute(_MERGE_INVOICES)
+    connection.exec_driver_sql("TRUNCATE incoming_invoices")
+    _delete(connection, company_id, invoice_items, rows["id"])
+    _delete(connection, company_id, related_documents, rows["id"])
+    _copy(connection, f"{SCHEMA}.invoice_items", company_id, items)
+    _copy(connection, f"{SCHEMA}.related_documents", company_id, related)
+
+
+def bury_deleted(connection: Connection, company_id: int) -> int:
+    """Mark invoices whose document is gone and drop their lines, which can be made again. Returns how many."""
+    buried: int = connection.execute(_BURY, {"company": company_id}).scalar_one()
+    return buried
+
+
+def release_sound(connection: Connection, company_id: int) -> None:
+    """Release from quarantine what has a newer version, is gone, or is to be judged by new rules."""
+    connection.execute(_RELEASE, {"company": company_id, "version": NORMALIZER_VERSION})
+
+
+class RowCounts(NamedTuple):
+    """Live invoices of a company, their lines, their links to other documents."""
+
+    invoices: int
+    items: int
+    related: int
+
+
+def count_rows(connection: Connection, company_id: int) -> RowCounts:
+    """Count what the tables hold of a company."""
+    query = text(
+        """
+        SELECT (SELECT count(*) FROM billingo.invoices WHERE company_id = :company AND deleted_at IS NULL),
+               (SELECT count(*) FROM billingo.invoice_items WHERE company_id = :company),
+               (SELECT count(*) FROM billingo.related_documents WHERE company_id = :company)
+        """
+    )
+    return RowCounts(*connection.execute(query, {"company": company_id}).one())
+
+
+def _merge_invoices() -> str:
+    merged = [*(column.name for column in INVOICE_COLUMNS), "content_hash", "normalizer_version"]
+    columns = ", ".join(["company_id", *merged])
+    changes = ", ".join(f"{name} = excluded.{name}" for name in merged if name != "id")
+    return (
+        f"INSERT INTO {SCHEMA}.invoices ({columns}) SELECT {columns} FROM incoming_invoices"  # noqa: S608 - our own names
+        f" ON CONFLICT (company_id, id) DO UPDATE SET {changes}, normalized_at = now(), deleted_at = NULL"
+    )
+
+
+_MERGE_INVOICES = text(_merge_invoices())
+
+
+def _delete(connection: Connection, company_id: int, table: Table, document_ids: Collection[int]) -> None:
+    statement = table.delete().where(
+        table.c.company_id == company_id, table.c.invoice_id == text("ANY(:ids)").bindparams(ids=list(document_ids))
+    )
+    connection.execute(statement)
+
+
+def _copy(connection: Connection, target: str, company_id: int, frame: pd.DataFrame, **constants: int) -> None:
+    """COPY a frame's columns, with the company and other constant columns beside them."""
+    names = ", ".join(["company_id", *constants, *frame.columns])
+    leading = (company_id, *constants.values())
+    cursor = connection.connection.cursor()
+    with cursor.copy(f"COPY {target} ({names}) FROM STDIN") as copy:
+        for row in zip(*(frame[column].array for column in frame.columns), strict=True):
+            copy.write_row((*leading, *row))

@@ -1,0 +1,162 @@
+"""Counts what is held against what should be there. Each answer is a `Reconciliation`; nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import Connection, text
+
+WORST = 10
+"""How many documents an answer names at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """How many were expected and found, and the documents at fault, the worst first, each as a row for people."""
+
+    expected: int
+    found: int
+    at_fault: tuple[dict[str, str], ...] = ()
+
+    @property
+    def difference(self) -> int:
+        """Negative: something is missing. Positive: there is too much."""
+        return self.found - self.expected
+
+    @property
+    def holds(self) -> bool:
+        """Whether all is as it should be."""
+        return self.difference == 0 and not self.at_fault
+
+
+def held_documents(connection: Connection, company_id: int) -> int:
+    """How many documents we hold that are not deleted, those in quarantine included."""
+    query = text(
+        """
+        SELECT (SELECT count(*) FROM billingo.raw_invoices WHERE company_id = :company AND deleted_at IS NULL)
+             + (SELECT count(*) FROM billingo.rejected_documents AS rejected
+                WHERE company_id = :company AND stage = 'fetch' AND NOT EXISTS (
+                    SELECT FROM billingo.raw_invoices AS raw
+                    WHERE raw.company_id = :company AND raw.document_id = rejected.document_id
+                      AND raw.deleted_at IS NULL))
+        """
+    )
+    held: int = connection.execute(query, {"company": company_id}).scalar_one()
+    return held
+
+
+def rows_per_document(connection: Connection, company_id: int) -> Reconciliation:
+    """One live row of `invoices` for each live raw document, made from its newest version; quarantine excepted."""
+    query = text(
+        """
+        WITH raw AS (
+            SELECT document_id, content_hash FROM billingo.raw_invoices AS raw
+            WHERE company_id = :company AND deleted_at IS NULL AND NOT EXISTS (
+                SELECT FROM billingo.rejected_documents AS rejected
+                WHERE rejected.company_id = :company AND rejected.stage = 'normalize'
+                  AND rejected.content_hash = raw.content_hash)
+        ), quarantined AS (
+            SELECT document_id FROM billingo.rejected_documents
+            WHERE company_id = :company AND stage = 'normalize'
+        ), invoice AS (
+            SELECT id, content_hash FROM billingo.invoices
+            WHERE company_id = :company AND deleted_at IS NULL AND id NOT IN (SELECT document_id FROM quarantined)
+        )
+        SELECT coalesce(raw.document_id, invoice.id),
+               CASE WHEN invoice.id IS NULL THEN 'has no row in invoices'
+                    WHEN raw.document_id IS NULL THEN 'has a row in invoices but no document'
+                    ELSE 'has changed since its row was made' END,
+               (SELECT count(*) FROM raw), (SELECT count(*) FROM invoice)
+        FROM raw FULL JOIN invoice ON invoice.id = raw.document_id
+        WHERE raw.content_hash IS DISTINCT FROM invoice.content_hash
+        UNION ALL
+        SELECT NULL, NULL, (SELECT count(*) FROM raw), (SELECT count(*) FROM invoice)
+        LIMIT :worst + 1
+        """
+    )
+    rows = connection.execute(query, {"company": company_id, "worst": WORST}).all()
+    at_fault = tuple({"document": str(document), "fault": fault} for document, fault, _, _ in rows if fault)
+    return Reconciliation(expected=rows[0][2], found=rows[0][3], at_fault=at_fault)
+
+
+def items_per_document(connection: Connection, company_id: int) -> Reconciliation:
+    """As many rows of `invoice_items` for each document as its JSON lists; quarantine excepted."""
+    query = text(
+        """
+        WITH expected AS (
+            SELECT raw.document_id, raw.item_count FROM billingo.raw_invoices AS raw
+            WHERE company_id = :company AND deleted_at IS NULL AND NOT EXISTS (
+                SELECT FROM billingo.rejected_documents AS rejected
+                WHERE rejected.company_id = :company AND rejected.stage = 'normalize'
+                  AND rejected.document_id = raw.document_id)
+        ), found AS (
+            SELECT invoice_id AS document_id, count(*) AS item_count FROM billingo.invoice_items AS item
+            WHERE company_id = :company AND NOT EXISTS (
+                SELECT FROM billingo.rejected_documents AS rejected
+                WHERE rejected.company_id = :company AND rejected.stage = 'normalize'
+                  AND rejected.document_id = item.invoice_id)
+            GROUP BY invoice_id
+        ), compared AS (
+            SELECT document_id, coalesce(expected.item_count, 0) AS expected, coalesce(found.item_count, 0) AS found
+            FROM expected FULL JOIN found USING (document_id)
+        )
+        SELECT document_id, expected, found, sum(expected) OVER (), sum(found) OVER () FROM compared
+        ORDER BY abs(expected - found) DESC LIMIT :worst
+        """
+    )
+    rows = connection.execute(query, {"company": company_id, "worst": WORST}).all()
+    if not rows:
+        return Reconciliation(expected=0, found=0)
+    at_fault = tuple(
+        {"document": str(document), "items in the document": str(expected), "rows": str(found)}
+        for document, expected, found, _, _ in rows
+        if expected != found
+    )
+    return Reconciliation(expected=int(rows[0][3]), found=int(rows[0][4]), at_fault=at_fault)
+
+
+def reconciled_totals(connection: Connection, company_id: int) -> Reconciliation:
+    """Live invoices whose gross is net + VAT, and the sum of their lines, within what rounding allows.
+
+    Rounding allows one smallest unit of the currency (1 for HUF, else 0.01) for the header and for each line,
+    and 2.5 more for cash in HUF, which is paid in fives.
+    """
+    query = text(
+        """
+        WITH lines AS (
+            SELECT invoice_id, count(*) AS number, sum(gross_amount) AS gross,
+                   bool_and(gross_amount IS NOT NULL) AS is_known
+            FROM billingo.invoice_items WHERE company_id = :company GROUP BY invoice_id
+        ), compared AS (
+            SELECT id, currency,
+                   abs(gross_total - (net_total + vat_total)) AS header_gap,
+                   CASE WHEN lines.is_known THEN abs(gross_total - lines.gross) END AS lines_gap,
+                   CASE WHEN currency = 'HUF' THEN 1 ELSE 0.01 END * (1 + coalesce(lines.number, 0))
+                   + CASE WHEN currency = 'HUF' AND payment_method = 'cash' THEN 2.5 ELSE 0 END AS allowed
+            FROM billingo.invoices LEFT JOIN lines ON lines.invoice_id = id
+            WHERE company_id = :company AND deleted_at IS NULL
+        ), judged AS (
+            SELECT *, greatest(header_gap, lines_gap) > allowed AS is_off FROM compared
+        )
+        SELECT id, currency, header_gap, lines_gap, count(*) OVER (), count(*) FILTER (WHERE is_off) OVER ()
+        FROM judged ORDER BY is_off DESC NULLS LAST, greatest(header_gap, lines_gap) DESC NULLS LAST LIMIT :worst
+        """
+    )
+    rows = connection.execute(query, {"company": company_id, "worst": WORST}).all()
+    if not rows:
+        return Reconciliation(expected=0, found=0)
+    expected, off = rows[0][4], rows[0][5]
+    at_fault = tuple(
+        {
+            "document": str(document),
+            "gross - (net + VAT)": _gap(header, currency),
+            "gross - lines": _gap(lines, currency),
+        }
+        for document, currency, header, lines, _, _ in rows[:off]
+    )
+    return Reconciliation(expected=expected, found=expected - off, at_fault=at_fault)
+
+
+def _gap(amount: Decimal | None, currency: str | None) -> str:
+    return "unknown" if amount is None else f"{amount:f} {currency or ''}".strip()

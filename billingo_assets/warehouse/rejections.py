@@ -1,0 +1,80 @@
+"""Writes `rejected_documents`, the quarantine: which documents could not be understood, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, text
+
+Stage = Literal["fetch", "normalize"]
+
+_UPSERT = text(
+    """
+    INSERT INTO billingo.rejected_documents AS rejected
+        (company_id, content_hash, document_id, stage, reason, payload, normalizer_version)
+    VALUES (:company, :content_hash, :document_id, :stage, :reason, :payload, :normalizer_version)
+    ON CONFLICT (company_id, content_hash) DO UPDATE
+    SET document_id = excluded.document_id, stage = excluded.stage, reason = excluded.reason,
+        normalizer_version = excluded.normalizer_version, last_seen_at = now()
+    """
+)
+
+_DROP_FORMER_VERSIONS = text(
+    """
+    DELETE FROM billingo.rejected_documents
+    WHERE company_id = :company AND stage = :stage AND document_id = :document_id AND content_hash <> :content_hash
+    """
+)
+
+_DROP_UNSEEN = text(
+    """
+    DELETE FROM billingo.rejected_documents
+    WHERE company_id = :company AND stage = 'fetch' AND content_hash <> ALL (CAST(:seen AS bytea[]))
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedDocument:
+    """One document in quarantine. `payload` is its text as sent; `document_id` None when it has no usable one."""
+
+    content_hash: bytes
+    document_id: int | None
+    reason: str
+    payload: str
+    normalizer_version: int | None = None
+
+
+def reject(connection: Connection, company_id: int, stage: Stage, documents: Sequence[RejectedDocument]) -> None:
+    """Put documents into quarantine, in place of their former versions."""
+    for document in documents:
+        values = {
+            "company": company_id,
+            "stage": stage,
+            "content_hash": document.content_hash,
+            "document_id": document.document_id,
+            "reason": document.reason,
+            # PostgreSQL's text holds no NUL; the replacement character shows where one was.
+            "payload": document.payload.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+            "normalizer_version": document.normalizer_version,
+        }
+        connection.execute(_DROP_FORMER_VERSIONS, values)
+        connection.execute(_UPSERT, values)
+
+
+def release_unseen(connection: Connection, company_id: int, seen: Collection[bytes]) -> None:
+    """Release what a complete listing no longer showed broken: sound by now, or gone."""
+    connection.execute(_DROP_UNSEEN, {"company": company_id, "seen": list(seen)})
+
+
+def open_rejections(connection: Connection, company_id: int) -> list[tuple[int | None, str]]:
+    """Every document in quarantine, as (document id, reason)."""
+    query = text(
+        """
+        SELECT document_id, reason FROM billingo.rejected_documents
+        WHERE company_id = :company ORDER BY document_id NULLS FIRST, content_hash
+        """
+    )
+    return [(document_id, reason) for document_id, reason in connection.execute(query, {"company": company_id})]

@@ -1,0 +1,166 @@
+"""The tables of the schema `billingo`, as SQLAlchemy Core metadata. How they came to be is in `migrations`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
+
+from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, RELATED_COLUMNS, Kind
+from billingo_assets.normalize.columns import Column as NormalizedColumn
+
+SCHEMA = "billingo"
+
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "ix": "%(table_name)s_%(column_0_name)s_idx",
+    },
+)
+
+_TYPES: dict[Kind, type[TypeEngine[Any]]] = {
+    "text": Text,
+    "integer": BigInteger,
+    "amount": Numeric,
+    "date": Date,
+    "boolean": Boolean,
+}
+
+
+def _moment(name: str, *, nullable: bool = False) -> Column[object]:
+    default = None if nullable else func.now()
+    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=default)
+
+
+def _normalized(columns: tuple[NormalizedColumn, ...], *, key: tuple[str, ...]) -> list[Column[object]]:
+    """Columns that normalization fills. Everything but the key may be NULL: any field can be missing."""
+    return [
+        Column(
+            column.name,
+            _TYPES[column.kind](),
+            primary_key=column.name in key,
+            nullable=column.name not in key,
+            autoincrement=False,
+            comment=column.description,
+        )
+        for column in columns
+    ]
+
+
+def _company_id(*constraints: ForeignKey) -> Column[int]:
+    return Column("company_id", Integer, *constraints, primary_key=True, autoincrement=False)
+
+
+def _registered_company_id() -> Column[int]:
+    """Not for the tables that are derived from raw_invoices: checking each line again would double their load time."""
+    return _company_id(ForeignKey(f"{SCHEMA}.companies.id"))
+
+
+companies = Table(
+    "companies",
+    metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    Column("key", Text, nullable=False, unique=True, comment="Slug that never changes; the partition key"),
+    Column("name", Text, nullable=False),
+    Column("tax_code", Text, comment="Whose key it is, as /organization told when it was stored"),
+    Column("api_key_encrypted", Text, comment="Fernet token; NULL once the company is removed"),
+    Column("api_url", Text, comment="NULL: BILLINGO_API_URL. Set for the companies of the sandbox"),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("schedule", Text, nullable=False, server_default=text("'daily'")),
+    _moment("created_at"),
+    _moment("updated_at"),
+    _moment("removed_at", nullable=True),
+    CheckConstraint(
+        "schedule IN ('daily', 'twice-daily', 'hourly', 'weekly', 'manual')",
+        name="schedule",
+    ),
+)
+
+sync_state = Table(
+    "sync_state",
+    metadata,
+    _registered_company_id(),
+    Column("watermark", DateTime(timezone=True), nullable=False, comment="The clock when the last whole sync started"),
+    Column("run_id", Text, nullable=False, comment="The Dagster run that last synced the company"),
+    Column("api_total", Integer, nullable=False, comment="Documents the API reported at the end of that run"),
+    _moment("synced_at"),
+)
+
+raw_invoices = Table(
+    "raw_invoices",
+    metadata,
+    _registered_company_id(),
+    Column("document_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("payload", JSONB, nullable=False, comment="The document as Billingo sent it"),
+    Column("content_hash", LargeBinary, nullable=False, comment="SHA-256 of the payload in canonical form"),
+    Column("item_count", Integer, nullable=False, comment="Length of its list of items, counted when it was received"),
+    _moment("first_synced_at"),
+    _moment("changed_at"),
+    _moment("deleted_at", nullable=True),
+)
+
+rejected_documents = Table(
+    "rejected_documents",
+    metadata,
+    _registered_company_id(),
+    Column("content_hash", LargeBinary, primary_key=True, comment="SHA-256 of the document as sent"),
+    Column("document_id", BigInteger, comment="NULL when the document has no usable id"),
+    Column("stage", Text, nullable=False, comment="fetch: not stored; normalize: stored in raw_invoices only"),
+    Column("reason", Text, nullable=False),
+    Column("payload", Text, nullable=False, comment="As sent; text, since what is broken need not be JSON"),
+    Column("normalizer_version", Integer, comment="The rules it was judged by"),
+    _moment("first_seen_at"),
+    _moment("last_seen_at"),
+    Index(None, "company_id", "document_id"),
+    CheckConstraint("stage IN ('fetch', 'normalize')", name="stage"),
+)
+
+invoices = Table(
+    "invoices",
+    metadata,
+    _company_id(),
+    *_normalized(INVOICE_COLUMNS, key=("id",)),
+    _moment("deleted_at", nullable=True),
+    Column("content_hash", LargeBinary, nullable=False, comment="The raw document this row was made from"),
+    Column("normalizer_version", Integer, nullable=False, comment="The rules this row was made by"),
+    _moment("normalized_at"),
+    Index(None, "company_id", "invoice_date"),
+)
+
+invoice_items = Table(
+    "invoice_items",
+    metadata,
+    _company_id(),
+    *_normalized(ITEM_COLUMNS, key=("invoice_id", "position")),
+)
+
+related_documents = Table(
+    "related_documents",
+    metadata,
+    _company_id(),
+    *_normalized(RELATED_COLUMNS, key=("invoice_id", "related_invoice_id")),
+)

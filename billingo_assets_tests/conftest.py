@@ -1,0 +1,146 @@
+"""What the tests share: a real PostgreSQL with a fresh database for each test, a sandbox on a port, the settings.
+
+The server is the embedded one, started once; each database is a copy of one that was migrated once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
+
+from billingo_assets.companies import registry
+from billingo_assets.companies.registry import Company
+from billingo_assets.instance import add_partitions, open_instance
+from billingo_assets.sandbox.server import SandboxServer
+from billingo_assets.sandbox.world import World
+from billingo_assets.settings import Settings, load_settings
+from billingo_assets.warehouse.database import open_database, upgrade_database
+from billingo_assets.warehouse.embedded import embedded_server
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Each test starts from the defaults, in a home of its own."""
+    for name in [name for name in os.environ if name.startswith("BILLINGO_")] + ["DAGSTER_HOME"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("BILLINGO_HOME", str(tmp_path / "home"))
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+    # Written by the code under test, so nothing else takes it back.
+    os.environ.pop("DAGSTER_HOME", None)
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
+    """The PostgreSQL of the whole test run."""
+    with embedded_server(tmp_path_factory.mktemp("server")) as server:
+        yield make_url(server.url)
+
+
+@pytest.fixture(scope="session")
+def admin(server_url: URL) -> Iterator[Engine]:
+    """An engine to create and drop databases with."""
+    engine = create_engine(
+        server_url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT", poolclass=NullPool
+    )
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def migrated_template(server_url: URL, admin: Engine) -> str:
+    """The name of a database with all migrations applied and nothing in it."""
+    name = "migrated"
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    url = server_url.set(database=name).render_as_string(hide_password=False)
+    upgrade_database(Settings(database_url=SecretStr(url)))
+    return name
+
+
+@pytest.fixture
+def empty_database(server_url: URL, admin: Engine) -> Iterator[URL]:
+    """A fresh database without any table."""
+    with _database(server_url, admin, template="template1") as url:
+        yield url
+
+
+@pytest.fixture
+def database(server_url: URL, admin: Engine, migrated_template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[URL]:
+    """A fresh database with the project's tables, which the settings name."""
+    with _database(server_url, admin, template=migrated_template) as url:
+        monkeypatch.setenv("BILLINGO_DATABASE_URL", url.render_as_string(hide_password=False))
+        load_settings.cache_clear()
+        yield url
+
+
+@contextmanager
+def _database(server_url: URL, admin: Engine, *, template: str) -> Iterator[URL]:
+    url = server_url.set(database=f"test_{next(_numbers)}")
+    with admin.connect() as connection:
+        # The pool that migrated the template may still hold a connection, which a copy does not allow.
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"), {"name": template}
+        )
+        connection.execute(text(f"CREATE DATABASE {url.database} TEMPLATE {template}"))
+        yield url
+        connection.execute(text(f"DROP DATABASE {url.database} WITH (FORCE)"))
+
+
+@pytest.fixture
+def world() -> World:
+    """The sandbox's companies; mutate them at will."""
+    return World()
+
+
+@pytest.fixture
+def sandbox(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
+    """The sandbox on a port, which the settings name as the API."""
+    with SandboxServer(world) as server:
+        monkeypatch.setenv("BILLINGO_API_URL", server.url)
+        monkeypatch.setenv("BILLINGO_REQUESTS_PER_MINUTE", "0")
+        load_settings.cache_clear()
+        yield server
+
+
+@pytest.fixture
+def engine(database: URL) -> Engine:
+    """The project's own engine on the test's database."""
+    return open_database(load_settings())
+
+
+@pytest.fixture
+def companies(engine: Engine, world: World, sandbox: SandboxServer) -> dict[str, Company]:
+    """The sandbox's companies, registered with their keys."""
+    settings = load_settings()
+    with engine.begin() as connection:
+        keyring = registry.keyring_for(connection, settings)
+        return {
+            invented.key: registry.add_company(
+                connection,
+                key=invented.key,
+                name=invented.name,
+                tax_code=invented.tax_code,
+                api_key_encrypted=keyring.encrypt(SecretStr(invented.api_key)),
+            )
+            for invented in world.companies
+        }
+
+
+@pytest.fixture
+def instance(companies: dict[str, Company]) -> Iterator[dg.DagsterInstance]:
+    """A real Dagster instance in the test's database, with a partition for each company."""
+    with open_instance(load_settings()) as opened:
+        add_partitions(opened, companies)
+        yield opened

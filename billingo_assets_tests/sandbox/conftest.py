@@ -1,0 +1,76 @@
+"""A small world behind a real server, and a client that holds one company's key."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from billingo_assets.sandbox import Company, CompanySpec, SandboxServer, World
+
+NOW = 1_783_000_000.0  # 2 July 2026, 15:46:40 in Budapest
+COMPANIES = (CompanySpec("alma", "Alma Kft.", 160), CompanySpec("korte", "Körte Bt.", 45))
+
+
+class Clock:
+    """A clock the tests move."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(scope="session")
+def clock_of_the_world() -> Clock:
+    return Clock(NOW)
+
+
+@pytest.fixture(scope="session")
+def running_server(clock_of_the_world: Clock) -> Iterator[SandboxServer]:
+    # A server takes a moment to stop, so that one serves all tests.
+    with SandboxServer(World(seed=1, companies=COMPANIES, clock=clock_of_the_world)) as running:
+        yield running
+
+
+@pytest.fixture
+def clock(clock_of_the_world: Clock) -> Clock:
+    clock_of_the_world.now = NOW
+    return clock_of_the_world
+
+
+@pytest.fixture
+def server(running_server: SandboxServer, clock: Clock) -> SandboxServer:
+    running_server.world.reset()
+    running_server.faults.clear()
+    running_server.requests.clear()
+    return running_server
+
+
+@pytest.fixture
+def world(server: SandboxServer) -> World:
+    return server.world
+
+
+@pytest.fixture
+def alma(world: World) -> Company:
+    return world.company("alma")
+
+
+@pytest.fixture
+def client(server: SandboxServer, alma: Company) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, headers={"X-API-KEY": alma.api_key}, timeout=5) as opened:
+        yield opened
+
+
+def every_document(client: httpx.Client, **parameters: Any) -> list[dict[str, Any]]:
+    """Read all pages of a listing."""
+    found: list[dict[str, Any]] = []
+    page = 1
+    while True:
+        answer = client.get("/documents", params={"per_page": 100, "page": page, **parameters}).json()
+        found += answer["data"]
+        if page >= answer["last_page"]:
+            return found
+        page += 1

@@ -1,0 +1,113 @@
+from typing import Any
+
+import httpx
+import pytest
+
+from billingo_assets.sandbox import Company, SandboxServer
+
+
+def post(server: SandboxServer, path: str, body: Any) -> httpx.Response:
+    return httpx.post(f"{server.base_url}/sandbox/{path}", json=body)
+
+
+def test_the_front_page_tells_a_person_how_to_begin(server: SandboxServer, alma: Company) -> None:
+    page = httpx.get(server.base_url)
+    assert page.headers["Content-Type"].startswith("text/plain")
+    for word in (server.url, alma.api_key, "/sandbox/ledger", "Alma Kft."):
+        assert word in page.text
+
+
+def test_every_path_the_front_page_names_exists(server: SandboxServer) -> None:
+    text = httpx.get(server.base_url).text
+    named = [line.split()[:2] for line in text.splitlines() if line.split()[1:2] and "/sandbox/" in line.split()[1]]
+    assert len(named) == 8
+    for method, path in named:
+        assert httpx.request(method, server.base_url + path, content=b"{").status_code in (200, 204, 400)
+
+
+def test_companies_are_listed_with_keys_that_work(server: SandboxServer) -> None:
+    companies = httpx.get(f"{server.base_url}/sandbox/companies").json()["companies"]
+    assert [company["key"] for company in companies] == ["alma", "korte"]
+    for company in companies:
+        answer = httpx.get(f"{server.url}/documents", headers={"X-API-KEY": company["api_key"]}).json()
+        assert answer["total"] == company["documents"]
+
+
+def test_mutations_can_be_posted(server: SandboxServer, alma: Company) -> None:
+    exact = b'{"company": "alma", "mutation": "create", "fields": {"gross_total": 12345678901234567.89}}'
+    text = httpx.post(f"{server.base_url}/sandbox/mutate", content=exact).text
+    assert '"gross_total":12345678901234567.89' in text
+    made = post(server, "mutate", {"company": "alma", "mutation": "create", "fields": {"comment": "kívülről"}})
+    id_ = made.json()["document"]["id"]
+    assert alma.document(id_)["comment"] == "kívülről"
+    for mutation, fields in (("change", {"fields": {"gross_total": 1.1}}), ("pay", {}), ("cancel", {})):
+        answer = post(server, "mutate", {"company": "alma", "mutation": mutation, "document_id": id_, **fields})
+        assert answer.status_code == 200, answer.text
+    assert str(alma.document(id_)["gross_total"]) == "1.1"
+    assert (alma.document(id_)["payment_status"], alma.document(id_)["cancelled"]) == ("paid", True)
+    draft = post(server, "mutate", {"company": "alma", "mutation": "create", "type": "draft"}).json()["document"]["id"]
+    post(server, "mutate", {"company": "alma", "mutation": "delete", "document_id": draft})
+    post(server, "mutate", {"company": "alma", "mutation": "add_raw", "text": "[]"})
+    assert alma.ledger().documents == 160 + 4
+    assert alma.ledger().uncounted == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"company": "szilva", "mutation": "create"},
+        {"company": "alma", "mutation": "delete", "document_id": 1},
+        {"company": "alma", "mutation": "burn"},
+        {"company": "alma", "mutation": "create", "typo": 1},
+    ],
+)
+def test_an_impossible_mutation_is_a_400_that_says_why(server: SandboxServer, body: Any) -> None:
+    answer = post(server, "mutate", body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith("Nothing was changed: ")
+
+
+def test_knobs_can_be_turned_one_by_one_and_back(server: SandboxServer, client: httpx.Client) -> None:
+    post(server, "faults", {"rate_limit": {"requests": 100, "retry_after": 5}})
+    post(server, "faults", {"quirks": {"clock_skew_seconds": -90, "documents_without_modification_time": [7]}})
+    post(server, "faults", {"latency_seconds": 0.001})
+    shown = post(server, "faults", {"fault": {"kind": "status", "status": 503}}).json()
+    assert shown == httpx.get(f"{server.base_url}/sandbox/faults").json()
+    assert shown["rate_limit"]["requests"] == 100
+    assert shown["quirks"]["clock_skew_seconds"] == -90
+    assert shown["latency_seconds"] == 0.001
+    assert [fault["status"] for fault in shown["faults"]] == [503]
+    assert client.get("/documents").status_code == 503
+    assert post(server, "faults", {"rate_limit": None}).json()["rate_limit"] is None
+    httpx.delete(f"{server.base_url}/sandbox/faults")
+    assert server.faults.latency_seconds == 0
+    assert server.faults.quirks.clock_skew_seconds == 0
+
+
+def test_a_misspelt_knob_is_refused(server: SandboxServer) -> None:
+    assert post(server, "faults", {"fault": {"kind": "explode"}}).status_code == 400
+    assert post(server, "faults", {"latency": 3}).status_code == 400
+
+
+def test_a_mutation_after_a_page_can_be_posted(server: SandboxServer, client: httpx.Client) -> None:
+    post(server, "faults", {"after_page": {"page": 1, "mutation": {"company": "alma", "mutation": "create"}}})
+    assert client.get("/documents?page=1").json()["total"] == 160
+    assert client.get("/documents?page=2").json()["total"] == 161
+
+
+def test_the_request_log_can_be_read_without_keys(server: SandboxServer, client: httpx.Client) -> None:
+    client.get("/documents?page=1")
+    log = httpx.get(f"{server.base_url}/sandbox/requests")
+    assert log.json()["requests"] == [
+        {"method": "GET", "path": "/v3/documents", "query": "page=1", "status": 200, "company": "alma"}
+    ]
+    assert client.headers["X-API-KEY"] not in log.text
+
+
+def test_a_reset_brings_back_the_generated_state(server: SandboxServer, client: httpx.Client) -> None:
+    generated = client.get("/documents").content
+    post(server, "mutate", {"company": "alma", "mutation": "create"})
+    post(server, "faults", {"fault": {"kind": "status", "times": None}})
+    assert post(server, "reset", {}).status_code == 204
+    assert client.get("/documents").content == generated
+    assert len(server.requests) == 1

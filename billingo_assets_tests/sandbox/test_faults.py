@@ -1,0 +1,233 @@
+import threading
+import time
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from billingo_assets.sandbox import Company, Fault, RateLimit, SandboxServer
+from billingo_assets.sandbox.faults import FaultKind, RetryAfter
+from billingo_assets_tests.sandbox.conftest import every_document
+
+
+def statuses(client: httpx.Client, count: int, path: str = "/documents") -> list[int]:
+    return [client.get(path).status_code for _ in range(count)]
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 500, 503])
+def test_a_status_fault_answers_in_the_documented_shape(
+    client: httpx.Client, server: SandboxServer, status: int
+) -> None:
+    server.faults.add(Fault(kind="status", status=status))
+    answer = client.get("/documents")
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+    assert ("trace_id" in answer.json()["error"]) == (status == 500)
+
+
+def test_a_422_fault_has_the_shape_of_a_validation_error(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.add(Fault(kind="status", status=422))
+    assert client.get("/documents").json().keys() == {"message", "errors"}
+
+
+def test_a_gateway_answers_html(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.add(Fault(kind="status", status=502))
+    server.faults.add(Fault(kind="status", status=503, html=True))
+    for status in (502, 503):
+        answer = client.get("/documents")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
+
+
+def test_a_fault_strikes_as_often_as_told(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.add(Fault(kind="status", skip=1, times=2))
+    assert statuses(client, 5) == [200, 500, 500, 200, 200]
+    assert server.faults.armed() == []
+
+
+def test_a_fault_for_ever_stays_until_it_is_cleared(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.add(Fault(kind="status", times=None))
+    assert statuses(client, 4) == [500] * 4
+    server.faults.clear()
+    assert statuses(client, 1) == [200]
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "spared", "struck"),
+    [
+        ({"path": "/v3/documents"}, "/organization", "/documents"),
+        ({"page": 2}, "/documents?page=1", "/documents?page=2"),
+        ({"page": 1}, "/documents?page=3", "/documents"),
+        ({"page": 1}, "/organization", "/documents"),
+        ({"company": "alma"}, "", "/documents"),
+    ],
+)
+def test_a_fault_strikes_only_what_it_matches(
+    client: httpx.Client, server: SandboxServer, narrowed: dict[str, Any], spared: str, struck: str
+) -> None:
+    server.faults.add(Fault(kind="status", status=503, **narrowed))
+    server.faults.add(Fault(kind="status", status=500, company="korte", times=None))
+    if spared:
+        assert client.get(spared).status_code == 200
+    assert client.get(struck).status_code == 503
+    assert client.get(struck).status_code == 200
+
+
+def test_a_dropped_connection_gives_no_answer_and_the_next_request_does(
+    client: httpx.Client, server: SandboxServer
+) -> None:
+    server.faults.add(Fault(kind="drop"))
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+        client.get("/documents")
+    assert client.get("/documents").status_code == 200
+    assert [request.status for request in server.requests] == [0, 200]
+
+
+def test_a_truncated_body_is_shorter_than_announced(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.add(Fault(kind="truncate"))
+    with pytest.raises(httpx.RemoteProtocolError, match="complete message body"):
+        client.get("/documents")
+    assert client.get("/documents").status_code == 200
+
+
+def test_a_200_can_be_something_else_than_json(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.add(Fault(kind="not_json"))
+    answer = client.get("/documents")
+    assert answer.status_code == 200
+    assert answer.text.startswith("<html>")
+
+
+def test_a_200_can_carry_an_error(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.add(Fault(kind="error_in_200"))
+    answer = client.get("/documents")
+    assert (answer.status_code, list(answer.json())) == (200, ["error"])
+
+
+def test_a_slow_body_takes_its_time_and_is_whole(client: httpx.Client, server: SandboxServer) -> None:
+    expected = client.get("/documents").content
+    server.faults.add(Fault(kind="slow_body", seconds=0.2))
+    started = time.monotonic()
+    assert client.get("/documents").content == expected
+    assert time.monotonic() - started >= 0.2
+
+
+def test_latency_delays_every_answer(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.latency_seconds = 0.1
+    started = time.monotonic()
+    assert client.get("/organization").status_code == 200
+    assert time.monotonic() - started >= 0.1
+
+
+def test_a_redirect_points_to_another_host(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.add(Fault(kind="redirect", location="http://127.0.0.3:1/v3/documents"))
+    answer = client.get("/documents")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "http://127.0.0.3:1/v3/documents")
+
+
+def test_an_empty_page_keeps_a_true_envelope(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.add(Fault(kind="empty_page", page=2))
+    answer = client.get("/documents?page=2").json()
+    assert (answer["data"], answer["total"], answer["current_page"]) == ([], 160, 2)
+
+
+def test_a_repeated_page_is_the_page_before(client: httpx.Client, server: SandboxServer) -> None:
+    before = client.get("/documents?page=2").json()["data"]
+    server.faults.add(Fault(kind="repeated_page", page=3))
+    answer = client.get("/documents?page=3").json()
+    assert (answer["data"], answer["current_page"]) == (before, 3)
+
+
+@pytest.mark.parametrize("kind", ["last_page", "total"])
+def test_the_envelope_can_lie(client: httpx.Client, server: SandboxServer, kind: FaultKind) -> None:
+    server.faults.add(Fault(kind=kind, value=3))
+    answer = client.get("/documents").json()
+    assert answer[kind] == 3
+    assert len(answer["data"]) == 25
+
+
+def test_the_rate_limit_counts_each_key_alone(client: httpx.Client, server: SandboxServer, alma: Company) -> None:
+    server.faults.rate_limit = RateLimit(requests=3)
+    assert statuses(client, 5) == [200, 200, 200, 429, 429]
+    other = {"X-API-KEY": server.world.company("korte").api_key}
+    assert httpx.get(f"{server.url}/documents", headers=other).status_code == 200
+    assert client.get("/documents").json() == {"error": {"message": "Too many requests"}}
+
+
+def test_the_rate_limit_opens_again_after_its_window(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.rate_limit = RateLimit(requests=1, window_seconds=0.05)
+    assert client.get("/organization").status_code == 200
+    deadline = time.monotonic() + 5
+    while client.get("/organization").status_code == 429:
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize(
+    ("mode", "header"),
+    [("none", None), ("zero", "0"), ("nonsense", "soon, but not too soon"), (7, "7"), ("seconds", "60")],
+)
+def test_retry_after_comes_as_told(
+    client: httpx.Client, server: SandboxServer, mode: RetryAfter, header: str | None
+) -> None:
+    server.faults.rate_limit = RateLimit(requests=0, retry_after=mode)
+    assert client.get("/documents").headers.get("Retry-After") == header
+
+
+def test_retry_after_can_be_a_date_by_the_clock_of_the_server(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.rate_limit = RateLimit(requests=0, retry_after="http-date")
+    answer = client.get("/documents")
+    until, now = (parsedate_to_datetime(answer.headers[name]) for name in ("Retry-After", "Date"))
+    assert (until - now).total_seconds() == 60
+
+
+def test_a_single_429_can_be_asked_for(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.add(Fault(kind="status", status=429, retry_after="seconds", seconds=3))
+    answer = client.get("/documents")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "3")
+
+
+def test_a_document_created_between_two_pages_shifts_the_rest_back(
+    client: httpx.Client, server: SandboxServer, alma: Company
+) -> None:
+    server.faults.after_page(1, alma.create)
+    first, second = (client.get(f"/documents?page={page}").json() for page in (1, 2))
+    assert second["data"][0] == first["data"][-1]
+    assert (first["total"], second["total"]) == (160, 161)
+
+
+def test_a_draft_deleted_between_two_pages_shifts_the_rest_forward(
+    client: httpx.Client, server: SandboxServer, alma: Company
+) -> None:
+    draft = alma.create(type="draft")["id"]
+    everything = [document["id"] for document in every_document(client)]
+    server.faults.after_page(1, lambda: alma.delete(draft), company="alma")
+    seen = [document["id"] for document in every_document(client, per_page=50)]
+    assert [id_ for id_ in everything if id_ not in seen] == [everything[50]]
+
+
+def test_a_mutation_between_pages_waits_for_its_company_and_runs_once(
+    client: httpx.Client, server: SandboxServer, alma: Company
+) -> None:
+    server.faults.after_page(1, alma.create, company="korte")
+    client.get("/documents")
+    assert alma.ledger().documents == 160
+    other = {"X-API-KEY": server.world.company("korte").api_key}
+    for _ in range(2):
+        httpx.get(f"{server.url}/documents", headers=other)
+    assert alma.ledger().documents == 161
+
+
+def test_documents_can_change_while_they_are_served(client: httpx.Client, alma: Company) -> None:
+    done = threading.Event()
+
+    def create() -> None:
+        for _ in range(200):
+            alma.create(type="draft")
+        done.set()
+
+    writer = threading.Thread(target=create)
+    writer.start()
+    while not done.is_set():
+        answer = client.get("/documents?per_page=100&start_date=2024-01-01").json()
+        assert len(answer["data"]) == min(100, answer["total"])
+    writer.join()
+    assert alma.ledger().documents == 360
