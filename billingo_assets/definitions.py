@@ -1,42 +1,7 @@
-"""The code location: assembles, nothing else. Loading it touches neither network nor database."""
+"""The code location that `workspace.yaml` names. What is in it, `build` says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from billingo_assets.build import build_defs
 
-import dagster as dg
-
-from billingo_assets.assets.invoices import normalized_invoices
-from billingo_assets.assets.raw_invoices import raw_invoices
-from billingo_assets.checks.invoices import item_count_matches_raw, one_row_per_document, totals_reconcile
-from billingo_assets.checks.raw_invoices import api_total_matches, no_rejected_documents
-from billingo_assets.jobs import sync_company
-from billingo_assets.resources import BillingoResource, ProgressLog, WarehouseResource
-from billingo_assets.settings import load_settings
-
-
-def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
-    """Assemble the code location; `resource_overrides` replaces resources by key.
-
-    Raises:
-        ConfigurationError: a setting is wrong.
-    """
-    return dg.Definitions(
-        assets=[raw_invoices, normalized_invoices],
-        asset_checks=[
-            api_total_matches,
-            no_rejected_documents,
-            one_row_per_document,
-            totals_reconcile,
-            item_count_matches_raw,
-        ],
-        jobs=[sync_company],
-        resources={
-            "billingo": BillingoResource.from_settings(load_settings()),
-            "warehouse": WarehouseResource(),
-            "progress": ProgressLog(),
-            **(resource_overrides or {}),
-        },
-        # The steps of a run are short and follow one another: a process for each would cost ten times the work.
-        executor=dg.in_process_executor,
-    )
+defs = build_defs()

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.utils import make_new_run_id
 
 from billingo_assets.assets.describing import RAW_INVOICES
@@ -16,6 +21,9 @@ from billingo_assets.companies.registry import Company
 Status = Literal["success", "partial", "failed"]
 
 TRIGGER_TAG = "billingo/trigger"
+
+CODE_LOCATION = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("billingo_assets"), SINGLETON_REPOSITORY_NAME)
+"""The code location by the name that `workspace.yaml` gives it. A run without one cannot be run again from the UI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +74,11 @@ def sync(
     started = time.monotonic()
     run_id = make_new_run_id()
     try:
-        result = job.execute_in_process(
-            instance=instance,
-            partition_key=company.key,
-            run_id=run_id,
-            tags={TRIGGER_TAG: "cli"},
-            run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
-            raise_on_error=False,
-        )
+        result = _execute(company, run_id, job, instance, log_level)
     except Exception as error:  # Dagster itself failed: its database is gone, say. The next company may fare better.
-        return _outcome(company, "failed", run_id, started, errors=[Fault(f"The run broke off: {error}")])
+        fault = Fault(f"The run broke off: {_first_line(error)}")
+        _report_failed(instance, run_id, fault.error)
+        return _outcome(company, "failed", run_id, started, errors=[fault])
     checks = result.get_asset_check_evaluations()
     failed_checks = [check for check in checks if not check.passed]
     failures = [] if result.success else _failures(result, failed_checks)
@@ -92,9 +95,41 @@ def sync(
         warnings=[
             f"{check.check_name}: {check.description}"
             for check in failed_checks
-            if not check.blocking and check.check_name != REJECTIONS
+            if not _stops(check) and check.check_name != REJECTIONS
         ],
     )
+
+
+def _execute(
+    company: Company, run_id: str, job: dg.JobDefinition, instance: dg.DagsterInstance, log_level: str
+) -> dg.JobExecutionResult:
+    """Do what `execute_in_process` does, with a run that names its code location."""
+    run = instance.create_run_for_job(
+        job_def=job,
+        run_id=run_id,
+        run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
+        tags={**job.get_tags_for_partition_key(company.key, selected_asset_keys=None), TRIGGER_TAG: "cli"},
+        remote_job_origin=CODE_LOCATION.get_job_origin(job.name),
+    )
+    return execute_run(InMemoryJob(job), run, instance)
+
+
+def _report_failed(instance: dg.DagsterInstance, run_id: str, message: str) -> None:
+    """Close a run that broke off, or the UI shows it as going on for ever. Without a database it stays open."""
+    with suppress(Exception):
+        run = instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            instance.report_run_failed(run, message)
+
+
+def _first_line(error: Exception) -> str:
+    """What a driver or server said, without the statement and its values that follow."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _stops(check: dg.AssetCheckEvaluation) -> bool:
+    """Whether this failure keeps the assets downstream from being made."""
+    return bool(check.blocking) and check.severity == dg.AssetCheckSeverity.ERROR
 
 
 def _outcome(
@@ -120,7 +155,7 @@ def _outcome(
     )
 
 
-def _raw_counts(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+def _raw_counts(result: dg.JobExecutionResult) -> dict[str, Any]:
     for event in result.get_asset_materialization_events():
         if event.asset_key == RAW_INVOICES:
             metadata = event.materialization.metadata
@@ -144,9 +179,9 @@ def _rejected_documents(check: dg.AssetCheckEvaluation) -> list[Fault]:
     return [Fault(reason, int(document) if document.isdigit() else None) for document, reason in rows]
 
 
-def _failures(result: dg.ExecuteInProcessResult, failed_checks: list[dg.AssetCheckEvaluation]) -> list[Fault]:
+def _failures(result: dg.JobExecutionResult, failed_checks: list[dg.AssetCheckEvaluation]) -> list[Fault]:
     """Why the run failed: the steps' own words, or those of the checks that blocked it."""
-    blocking = [Fault(f"{check.check_name}: {check.description}") for check in failed_checks if check.blocking]
+    blocking = [Fault(f"{check.check_name}: {check.description}") for check in failed_checks if _stops(check)]
     told = []
     for event in result.all_events:
         if event.is_step_failure:

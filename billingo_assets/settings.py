@@ -12,7 +12,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from dotenv import dotenv_values
@@ -22,6 +22,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from billingo_assets.errors import ConfigurationError
 
 PREFIX = "BILLINGO_"
+RESERVED_NAMES = {"BILLINGO_LOOKBACK_DAYS", "BILLINGO_ALERT_URLS"}
+"""Set in some environments already; they have no effect yet."""
+
 LIVE_API_URL = "https://api.billingo.hu/v3"
 
 
@@ -36,16 +39,32 @@ def checked_api_url(url: str) -> str:
 
     An API key goes wherever this URL points, so nothing in it may be ambiguous.
     """
-    parts = urlsplit(url)
     if any(character.isspace() or not character.isprintable() for character in url):
         raise ValueError("must not contain spaces or control characters")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = _split(url, like=LIVE_API_URL)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _can_be_connected_to(parts):
         raise ValueError(f"must look like {LIVE_API_URL}")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+    if parts.username is not None or "?" in url or "#" in url:
         raise ValueError("must not contain a user name, a password, a query or a fragment")
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
         raise ValueError("must be https: plain http is allowed to loopback only, since the API key travels with it")
     return url.rstrip("/")
+
+
+def _split(url: str, *, like: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # whose text may quote the user name and the password
+        raise ValueError(f"must look like {like}") from None
+
+
+def _can_be_connected_to(parts: SplitResult) -> bool:
+    try:
+        (parts.hostname or "").encode("idna")
+        port = parts.port
+    except ValueError:
+        return False
+    return port != 0
 
 
 def _is_loopback(host: str) -> bool:
@@ -58,8 +77,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def _checked_database_url(secret: SecretStr) -> SecretStr:
-    if urlsplit(secret.get_secret_value()).scheme not in ("postgresql", "postgres"):
-        raise ValueError("must be a postgresql:// URL, such as postgresql://user@host:5432/database")
+    example = "postgresql://user@host:5432/database"
+    if _split(secret.get_secret_value(), like=example).scheme not in ("postgresql", "postgres"):
+        raise ValueError(f"must be a postgresql:// URL, such as {example}")
     return secret
 
 
@@ -69,6 +89,17 @@ def _checked_timezone(name: str) -> str:
     return name
 
 
+def _located(path: Path) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("begins with a ~ that names nobody's home directory") from None
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+"""A bound on how long something may take: more than none, a day at most."""
+
+
 class Settings(BaseSettings):
     """All settings, validated. Build it with `load_settings`, which turns a mistake into a sentence."""
 
@@ -76,7 +107,7 @@ class Settings(BaseSettings):
 
     database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
     """A PostgreSQL of your own (15 or newer); unset, an embedded one runs under `home`."""
-    home: Path = Field(default_factory=lambda: project_root() / ".billingo")
+    home: Annotated[Path, AfterValidator(_located)] = Field(default_factory=lambda: project_root() / ".billingo")
     """Embedded data, Dagster's home, the generated encryption key."""
     api_url: Annotated[str, AfterValidator(checked_api_url)] = LIVE_API_URL
     """The Billingo API that the keys are sent to."""
@@ -90,17 +121,17 @@ class Settings(BaseSettings):
     """Pages read at once for one company."""
     request_attempts: int = Field(default=6, ge=1, le=20)
     """Tries a request is given before its failure counts."""
-    request_seconds: float = Field(default=120.0, gt=0)
-    """The time all tries of one request may take together."""
-    connect_timeout_seconds: float = Field(default=10.0, gt=0)
+    request_seconds: Seconds = 120.0
+    """How long after the first try of a request another may begin, and how long one answer may take to arrive."""
+    connect_timeout_seconds: Seconds = 10.0
     """How long a connection may take to open."""
-    read_timeout_seconds: float = Field(default=30.0, gt=0)
+    read_timeout_seconds: Seconds = 30.0
     """How long the API may be silent while it answers."""
     max_response_mib: int = Field(default=64, ge=1)
     """The largest answer that is read; a page of 100 documents is about 0.3 MiB."""
-    lock_wait_seconds: float = Field(default=5.0, ge=0)
+    lock_wait_seconds: float = Field(default=5.0, ge=0, le=86_400)
     """How long a sync waits for another sync of the same company before it gives up."""
-    statement_timeout_seconds: float = Field(default=600.0, gt=0)
+    statement_timeout_seconds: Seconds = 600.0
     """How long one SQL statement may run."""
 
     @property
@@ -122,20 +153,28 @@ def load_settings() -> Settings:
         ConfigurationError: a variable is misspelt or its value is not acceptable.
     """
     env_file = project_root() / ".env"
-    _refuse_unknown_names({*os.environ, *(dotenv_values(env_file) if env_file.is_file() else ())})
+    _refuse_unknown_names({*os.environ, *_names_in(env_file)})
     try:
-        settings = Settings(_env_file=env_file)  # type: ignore[call-arg]
+        return Settings(_env_file=env_file)  # type: ignore[call-arg]
     except ValidationError as error:
         raise ConfigurationError(_describe(error)) from None
-    return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
+
+
+def _names_in(env_file: Path) -> set[str]:
+    try:
+        return set(dotenv_values(env_file)) if env_file.is_file() else set()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{env_file} cannot be read as UTF-8 text ({error}).") from None
 
 
 def _refuse_unknown_names(names: set[str]) -> None:
-    known = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
+    settings = [field.upper() for field in Settings.model_fields]
+    known = {PREFIX + setting for setting in settings} | RESERVED_NAMES
     for name in sorted(names):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
-            close = difflib.get_close_matches(name.upper(), known, n=1)
-            hint = f"Did you mean {close[0]}?" if close else "The README lists the settings that exist."
+            # Without the prefix, which makes any two names look alike.
+            close = difflib.get_close_matches(name.upper().removeprefix(PREFIX), settings, n=1)
+            hint = f"Did you mean {PREFIX}{close[0]}?" if close else "The README lists the settings that exist."
             raise ConfigurationError(f"There is no setting {name}. {hint}")
 
 

@@ -72,21 +72,22 @@ def migrated_template(server_url: URL, admin: Engine) -> str:
 @pytest.fixture
 def empty_database(server_url: URL, admin: Engine) -> Iterator[URL]:
     """A fresh database without any table."""
-    with _database(server_url, admin, template="template1") as url:
+    with fresh_database(server_url, admin, template="template1") as url:
         yield url
 
 
 @pytest.fixture
 def database(server_url: URL, admin: Engine, migrated_template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[URL]:
     """A fresh database with the project's tables, which the settings name."""
-    with _database(server_url, admin, template=migrated_template) as url:
+    with fresh_database(server_url, admin, template=migrated_template) as url:
         monkeypatch.setenv("BILLINGO_DATABASE_URL", url.render_as_string(hide_password=False))
         load_settings.cache_clear()
         yield url
 
 
 @contextmanager
-def _database(server_url: URL, admin: Engine, *, template: str) -> Iterator[URL]:
+def fresh_database(server_url: URL, admin: Engine, *, template: str) -> Iterator[URL]:
+    """A database of one's own for as long as the block runs, copied from `template`."""
     url = server_url.set(database=f"test_{next(_numbers)}")
     with admin.connect() as connection:
         # The pool that migrated the template may still hold a connection, which a copy does not allow.

@@ -39,10 +39,13 @@ def raise_for_answer(status: int, headers: httpx.Headers, body: bytes) -> None:
 
 def _raise_for_status(status: int, headers: httpx.Headers, body: bytes) -> NoReturn:
     told = _told(body)
-    retry_after = seconds_to_wait(headers.get("Retry-After"), now=datetime.now(UTC))
+    # A date is read against the clock that it was written by, which need not agree with ours.
+    retry_after = seconds_to_wait(headers.get("Retry-After"), now=server_time(headers) or datetime.now(UTC))
+    if status < 300:
+        raise MalformedAnswerError(f"Billingo answered {status} where its API promises 200 ({told}).")
     if status == 429:
         raise RateLimitError(f"Billingo refused the request as one too many (429: {told}).", retry_after=retry_after)
-    if status >= 500:
+    if status >= 500 or status == httpx.codes.REQUEST_TIMEOUT:
         raise UnavailableError(f"Billingo failed to answer ({status}: {told}).", retry_after=retry_after)
     raise _permanent_error(status, told)
 
@@ -63,20 +66,21 @@ def seconds_to_wait(retry_after: str | None, *, now: datetime) -> float | None:
         return None
     if re.fullmatch(r"\s*\d{1,9}\s*", retry_after):
         return float(retry_after)
-    try:
-        until = email.utils.parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
+    until = _http_date(retry_after)
+    return None if until is None else max(0.0, (until - now).total_seconds())
 
 
 def server_time(headers: httpx.Headers) -> datetime | None:
     """The server's clock as its `Date` header tells it, in UTC."""
+    return _http_date(headers.get("Date", ""))
+
+
+def _http_date(text: str) -> datetime | None:
     try:
-        told = email.utils.parsedate_to_datetime(headers["Date"])
-    except (KeyError, ValueError):
+        date = email.utils.parsedate_to_datetime(text)
+        return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return told.replace(tzinfo=told.tzinfo or UTC).astimezone(UTC)
 
 
 def _error_message(body: bytes) -> str | None:
@@ -104,4 +108,6 @@ def _told(body: bytes) -> str:
     message = _error_message(body)
     if message is None:
         return "no explanation"
-    return " ".join(message.split())[:MAX_TOLD].rstrip(".")
+    # What a stranger wrote is shown on terminals: no control character of it is.
+    visible = "".join(character if character.isprintable() else " " for character in message)
+    return " ".join(visible.split())[:MAX_TOLD].rstrip(".")

@@ -5,6 +5,7 @@ What an answer means is decided in `answers`; what is done with documents, elsew
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 import time
@@ -23,6 +24,7 @@ import billingo_assets
 from billingo_assets.billingo.answers import raise_for_answer, server_time
 from billingo_assets.billingo.errors import (
     BillingoError,
+    CredentialsError,
     MalformedAnswerError,
     RateLimitError,
     UnavailableError,
@@ -34,6 +36,9 @@ MAX_PAGE_SIZE = 100
 """Documents a page: the most the API allows."""
 
 Answer = TypeVar("Answer")
+
+_SENDABLE = re.compile(r"[!-~]+")
+"""What a header can carry. An error about any other key would quote it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,8 @@ class BillingoClient:
     """
 
     def __init__(self, *, api_url: str, api_key: SecretStr, limits: Limits | None = None) -> None:
+        if not _SENDABLE.fullmatch(api_key.get_secret_value()):
+            raise CredentialsError("The API key holds characters that cannot be sent.")
         self._limits = limits or Limits()
         self._pacer = Pacer(self._limits.requests_per_minute)
         self._closed = threading.Event()
@@ -92,16 +99,15 @@ class BillingoClient:
 
     def identity(self) -> Identity:
         """Ask whose key this is (`GET /organization`)."""
-        body, headers = self._get("/organization", {})
-        organization = _decode(body, Organization)
+        organization, headers = self._get("/organization", {}, Organization)
         return Identity(tax_code=organization.tax_code or None, server_time=server_time(headers))
 
     def documents(
         self, *, page: int, page_size: int = MAX_PAGE_SIZE, filters: Mapping[str, str] | None = None
     ) -> DocumentsPage:
         """Read one page of documents, newest first (`GET /documents`)."""
-        body, _ = self._get("/documents", {"page": str(page), "per_page": str(page_size), **(filters or {})})
-        envelope = _decode(body, DocumentsEnvelope)
+        query = {"page": str(page), "per_page": str(page_size), **(filters or {})}
+        envelope, _ = self._get("/documents", query, DocumentsEnvelope)
         return DocumentsPage(
             number=page,
             last_page=envelope.last_page,
@@ -126,7 +132,7 @@ class BillingoClient:
     ) -> None:
         self.close()
 
-    def _get(self, path: str, query: Mapping[str, str]) -> tuple[bytes, httpx.Headers]:
+    def _get(self, path: str, query: Mapping[str, str], kind: type[Answer]) -> tuple[Answer, httpx.Headers]:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(
                 lambda error: isinstance(error, BillingoError) and error.transient and not self._closed.is_set()
@@ -138,9 +144,9 @@ class BillingoClient:
             sleep=self._pause,
             reraise=True,
         )
-        return retrying(self._get_once, path, query)
+        return retrying(self._get_once, path, query, kind)
 
-    def _get_once(self, path: str, query: Mapping[str, str]) -> tuple[bytes, httpx.Headers]:
+    def _get_once(self, path: str, query: Mapping[str, str], kind: type[Answer]) -> tuple[Answer, httpx.Headers]:
         self._pause(self._pacer.reserve())
         if self._closed.is_set():
             raise UnavailableError("The request was given up because the sync is ending.")
@@ -156,7 +162,7 @@ class BillingoClient:
         except httpx.TransportError as error:
             raise UnavailableError(f"Billingo at {self._http.base_url} cannot be reached ({error}).") from None
         raise_for_answer(response.status_code, response.headers, body)
-        return body, response.headers
+        return _decode(body, kind), response.headers
 
     def _read(self, response: httpx.Response) -> bytes:
         """Read the body within the size and time limits: a body that drips would pass every read timeout."""

@@ -72,7 +72,7 @@ class UnavailableError(BillingoError):
     """No connection, no answer in time, or a 5xx. `retry_after` as in `RateLimitError`."""
 
     transient = True
-    advice = "Check the network and Billingo's status page; the next sync catches up."
+    advice = "Check the network and Billingo's status page, then try again."
 
     def __init__(self, what: str, *, retry_after: float | None = None) -> None:
         super().__init__(what)

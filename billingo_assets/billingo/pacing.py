@@ -21,8 +21,8 @@ class Pacer:
         """Take the next free place and return how many seconds from `now` it is."""
         if self._limit == 0:
             return 0.0
-        now = time.monotonic() if now is None else now
         with self._lock:
+            now = time.monotonic() if now is None else now
             is_free = len(self._passed) < self._limit
             place = now if is_free else max(now, self._passed.popleft() + WINDOW_SECONDS)
             self._passed.append(place)

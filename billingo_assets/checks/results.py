@@ -30,13 +30,15 @@ def company_check_spec(name: str, asset: dg.AssetKey, *, description: str, block
 
 
 def company_check(
-    asset: dg.AssetKey, *, blocking: bool = False
+    asset: dg.AssetKey, *, blocking: bool = False, after: Sequence[dg.AssetKey] = ()
 ) -> Callable[[Callable[..., dg.AssetCheckResult]], dg.AssetChecksDefinition]:
-    """Declare a check, one result a company, that runs after its asset or by itself."""
+    """Declare a check, one result a company, that runs after its asset (and those of `after`) or by itself."""
 
     def declare(check: Callable[..., dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
         with _with_partitioned_checks():
-            return dg.asset_check(asset=asset, blocking=blocking, partitions_def=companies_partitions)(check)
+            return dg.asset_check(
+                asset=asset, blocking=blocking, additional_deps=after, partitions_def=companies_partitions
+            )(check)
 
     return declare
 

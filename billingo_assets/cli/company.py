@@ -23,6 +23,7 @@ from billingo_assets.settings import Settings, load_settings
 from billingo_assets.sync.engine import require_same_company
 from billingo_assets.warehouse.database import connecting, open_database
 from billingo_assets.warehouse.raw_invoices import count_documents
+from billingo_assets.warehouse.sync_state import last_synced_at
 
 from_standard_input = click.option(
     "--api-key-stdin", "from_stdin", is_flag=True, help="Read the API key from standard input instead of asking."
@@ -88,9 +89,11 @@ def list_() -> None:
 @click.argument("key")
 def show(key: str) -> None:
     """Show everything that is known of a company, but for its API key."""
-    with _registry(load_settings()) as connection:
+    settings = load_settings()
+    with _registry(settings) as connection:
         entry = registry.get_company(connection, key)
         documents = count_documents(connection, entry.id)
+        synced_at = last_synced_at(connection, entry.id)
     facts = {
         "key": entry.key,
         "id": entry.id,
@@ -100,11 +103,12 @@ def show(key: str) -> None:
         "schedule": entry.schedule,
         "API key": "stored" if entry.api_key_encrypted else "none",
         "documents": f"{documents:,}",
+        "last synced": f"{synced_at.astimezone(settings.zone):%Y-%m-%d %H:%M %Z}" if synced_at else "never",
     }
     if entry.api_url:
         facts["API"] = entry.api_url
     for name, value in facts.items():
-        click.echo(f"{name + ':':<11} {value}")
+        click.echo(f"{name + ':':<12} {value}")
 
 
 @company.command(short_help="Let a company be synced again.")

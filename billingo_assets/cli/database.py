@@ -1,19 +1,24 @@
-"""`billingo-assets database`: where the data is, and its tables brought up to date."""
+"""`billingo-assets database`: where the data is, its tables brought up to date, SQL on it, a copy of it."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import click
+from sqlalchemy import URL
 
 from billingo_assets.settings import load_settings
-from billingo_assets.warehouse.database import database_url, upgrade_database
+from billingo_assets.warehouse.database import database_url, libpq_url, upgrade_database
 
 
-@click.group(short_help="Upgrade the tables, tell where the database is.")
+@click.group(short_help="Upgrade the tables, open psql, copy the data.")
 def database() -> None:
     """The PostgreSQL that holds everything."""
 
 
-@database.command()
+@database.command(short_help="Bring the tables up to date.")
 def upgrade() -> None:
     """Make the tables, or bring them to the version that this program needs."""
     before, after = upgrade_database(load_settings())
@@ -25,10 +30,39 @@ def upgrade() -> None:
         click.echo(f"The database went from version {before} to {after}.")
 
 
-@database.command()
+@database.command(short_help="Print the database's URL.")
 def url() -> None:
     """Print the URL for psql and other clients, its password included.
 
     An embedded server runs while a billingo-assets command does; `billingo-assets dev` keeps it up.
     """
-    click.echo(database_url(load_settings()).render_as_string(hide_password=False))
+    click.echo(libpq_url(database_url(load_settings())))
+
+
+@database.command(short_help="Open psql on the database.", context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PSQL ARGUMENT]...")
+def psql(arguments: tuple[str, ...]) -> None:
+    """Open psql, or run one statement: billingo-assets database psql -c 'SELECT …'."""
+    sys.exit(_run("psql", *arguments))
+
+
+@database.command(short_help="Write the data to standard output as SQL.")
+def dump() -> None:
+    """Write everything, Dagster's history too, as SQL that psql loads into another database.
+
+    For example: billingo-assets database dump | psql postgresql://user@host/billingo
+    """
+    sys.exit(_run("pg_dump", "--schema=billingo", "--schema=dagster", "--no-owner", "--no-privileges"))
+
+
+def _run(program: str, *arguments: str) -> int:
+    """Run one of the embedded PostgreSQL's programs on the database; a password goes by the environment, unseen."""
+    from billingo_assets.warehouse.embedded.cluster import programs
+
+    url = database_url(load_settings())
+    environment = dict(os.environ)
+    if url.password is not None:
+        environment["PGPASSWORD"] = str(url.password)
+    bare = libpq_url(URL.create("postgresql", url.username, None, url.host, url.port, url.database, url.query))
+    command = [str(programs().bin / program), "--dbname", bare, *arguments]
+    return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603

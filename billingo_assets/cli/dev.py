@@ -17,6 +17,7 @@ from billingo_assets.settings import load_settings, project_root
 from billingo_assets.warehouse.database import connecting, open_database
 
 HOST = "127.0.0.1"
+STOP_SECONDS = 30
 
 
 @click.command(short_help="Open the UI, with the daemon.")
@@ -32,25 +33,45 @@ def dev(port: int) -> None:
         companies = list_companies(connection)
     with open_instance(settings) as instance:
         add_partitions(instance, [company.key for company in companies])
-    click.echo(f"Dagster UI: http://{HOST}:{port} (Ctrl-C ends it)")
     with serving_demo_companies(companies):
-        sys.exit(_run_until_stopped(port))
+        click.echo(f"Dagster UI: http://{HOST}:{port} (ready in a few seconds; Ctrl-C ends it)")
+        sys.exit(
+            _run_until_stopped(
+                ["dagster-webserver", "--host", HOST, "--port", str(port)],
+                ["dagster-daemon", "run"],
+                folder=settings.dagster_home,
+            )
+        )
 
 
-def _run_until_stopped(port: int) -> int:
-    """Run `dagster dev`, hand it the signals that reach us, and return its exit code."""
-    command = [
-        str(Path(sys.executable).with_name("dagster")),
-        "dev",
-        "--workspace",
-        str(project_root() / "workspace.yaml"),
-        "--host",
-        HOST,
-        "--port",
-        str(port),
-    ]
-    process = subprocess.Popen(command, cwd=project_root(), env=dict(os.environ))  # noqa: S603 - our own words
+def _run_until_stopped(*commands: list[str], folder: Path) -> int:
+    """Run the services until one ends or we are told to stop; then end them all. Returns 0 when we were told."""
+    services = [_start(command, folder) for command in commands]
+    told: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        told.append(number)
+        for service in services:
+            service.send_signal(signal.SIGINT)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: process.send_signal(signal.SIGINT))
-    code = process.wait()
-    return 0 if code in (0, -signal.SIGINT) else code
+        signal.signal(number, stop)
+    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # until one ends, whichever it is
+    for service in services:
+        service.send_signal(signal.SIGINT)
+    codes = []
+    for service in services:
+        try:
+            codes.append(service.wait(timeout=STOP_SECONDS))
+        except subprocess.TimeoutExpired:
+            service.kill()
+    return 0 if told else next((code for code in codes if code), 1)
+
+
+def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    """Start one of Dagster's programs in a session of its own: Ctrl-C reaches it through us alone, once."""
+    program = Path(sys.executable).with_name(command[0])
+    workspace = project_root() / "workspace.yaml"
+    return subprocess.Popen(  # noqa: S603
+        [str(program), *command[1:], "--workspace", str(workspace)], cwd=folder, start_new_session=True
+    )

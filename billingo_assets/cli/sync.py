@@ -52,8 +52,8 @@ def sync_companies(
     """Run the companies one after another; show how far it is, and each one's outcome when it is done."""
     # Here and not above: Dagster takes a second to load, which a wrong key need not wait for.
     from billingo_assets import runs
+    from billingo_assets.build import build_defs
     from billingo_assets.cli.progress import SyncProgress
-    from billingo_assets.definitions import build_defs
     from billingo_assets.instance import add_partitions, open_instance
     from billingo_assets.jobs import SYNC_COMPANY
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,16 +18,17 @@ KEY_FILE = "encryption.key"
 
 
 class Keyring:
-    """Encrypts with the first key, decrypts with any."""
+    """Encrypts with the first key, decrypts with any. Keys are comma-separated; `source` tells where they are from."""
 
-    def __init__(self, keys: SecretStr) -> None:
+    def __init__(self, keys: SecretStr, *, source: str = "BILLINGO_ENCRYPTION_KEYS") -> None:
         try:
             self._fernet = MultiFernet(
                 [Fernet(key.strip()) for key in keys.get_secret_value().split(",") if key.strip()]
             )
         except ValueError:
             raise ConfigurationError(
-                "BILLINGO_ENCRYPTION_KEYS holds something that is not a Fernet key (44 characters of URL-safe base64)."
+                f"{source} holds something that is not a Fernet key (44 characters of URL-safe base64)."
+                " Put the former content back."
             ) from None
 
     def encrypt(self, api_key: SecretStr) -> str:
@@ -64,33 +67,28 @@ def open_keyring(settings: Settings, *, may_create: Callable[[], bool]) -> Keyri
                 " `billingo-assets company set-key` under a new BILLINGO_ENCRYPTION_KEYS."
             )
         _create(path)
-    return Keyring(_read(path))
+    return Keyring(_read(path), source=str(path))
 
 
 def _create(path: Path) -> None:
     """Write a new key, whole or not at all: two commands at once end up with the same file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(descriptor, Fernet.generate_key() + b"\n")
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Of mode 0600, and under a name of its own whoever else writes one.
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.") as draft:
+            draft.write(Fernet.generate_key() + b"\n")
+            draft.flush()
+            os.fsync(draft.fileno())
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(draft.name)
+    except OSError as error:
+        raise ConfigurationError(f"The encryption key {path} cannot be made: {error.strerror}.") from None
 
 
 def _read(path: Path) -> SecretStr:
-    if path.stat().st_mode & 0o077:
-        raise ConfigurationError(f"Others on this machine can read {path}. Close it with: chmod 600 '{path}'")
-    key = path.read_text(encoding="ascii", errors="replace").strip()
     try:
-        Fernet(key)
-    except ValueError:
-        raise ConfigurationError(f"{path} does not hold a Fernet key. Put the former file back.") from None
-    return SecretStr(key)
+        if path.stat().st_mode & 0o077:
+            raise ConfigurationError(f"Others on this machine can read {path}. Close it with: chmod 600 '{path}'")
+        return SecretStr(path.read_text(encoding="ascii", errors="replace"))
+    except OSError as error:
+        raise ConfigurationError(f"The encryption key {path} cannot be read: {error.strerror}.") from None

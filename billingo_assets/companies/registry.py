@@ -107,6 +107,8 @@ def add_company(
     Raises:
         ConfigurationError: the key is malformed or taken, the id is taken, or the key was another company's.
     """
+    # One addition at a time: of two with the same key or id the second is told so, and no id is given out twice.
+    connection.execute(text("LOCK TABLE billingo.companies IN SHARE ROW EXCLUSIVE MODE"))
     require_new(connection, key=key, company_id=company_id)
     values = {
         "name": name,
@@ -128,8 +130,8 @@ def add_company(
         return get_company(connection, key)
     if removed.tax_code != tax_code or company_id not in (None, removed.id):
         raise ConfigurationError(
-            f"{key} was the key of another company (id {removed.id}, tax code {removed.tax_code}), whose documents are"
-            " kept. Choose another key."
+            f"{key} was the key of another company (id {removed.id}, tax code {removed.tax_code or 'unknown'}), whose"
+            " documents are kept. Choose another key."
         )
     connection.execute(
         update(companies)

@@ -6,6 +6,7 @@ What its fields mean is `normalize`'s subject. What cannot be stored at all is t
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -13,9 +14,12 @@ from typing import Any
 import msgspec
 
 MAX_DOCUMENT_BYTES = 16 * 2**20
-MAX_NUMBER_EXPONENT = 400
-"""A number of more places is refused: written out, `1e999999` would be a megabyte."""
+MAX_NUMBER_PLACES = 400
+"""A fraction of more digits, or so far from 1, is refused: `1e999999` written out would be a megabyte."""
 MAX_ID = 2**63 - 1
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""The escape of a NUL character; after an odd number of backslashes it is the text `\\u0000`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,14 @@ class _UnstorableError(Exception):
     """Why a document cannot be stored. Not a ValueError: the decoder would take that for malformed JSON."""
 
 
+_ABSURD_NUMBER = "it holds a number that is out of all proportion"
+
+
 def _canonical_number(literal: str) -> msgspec.Raw:
     """One spelling for `1`, `1.0` and `10e-1`: the same amount must not look like a change of the document."""
     number = Decimal(literal)
-    if abs(number.adjusted()) > MAX_NUMBER_EXPONENT:
-        raise _UnstorableError("it holds a number that is out of all proportion")
+    if len(literal) > MAX_NUMBER_PLACES or abs(number.adjusted()) > MAX_NUMBER_PLACES:
+        raise _UnstorableError(_ABSURD_NUMBER)
     digits = f"{number:f}"
     if "." in digits:
         digits = digits.rstrip("0").rstrip(".")
@@ -63,14 +70,12 @@ _encoder = msgspec.json.Encoder(order="sorted")
 
 def read_document(payload: bytes) -> Document | Unreadable:
     """Read one document as sent. Never raises for anything a page can hold."""
-    document_id: int | None = None
     try:
         document = _decode(payload)
-        document_id = _id(document)
-        _refuse_nul(payload, document)
+        document_id = _usable_id(document.get("id"))
         content_hash = hashlib.sha256(_encoder.encode(document)).digest()
     except _UnstorableError as error:
-        return Unreadable(document_id, payload, f"The document cannot be stored: {error}.")
+        return Unreadable(_id_alone(payload), payload, f"The document cannot be stored: {error}.")
     items = document.get("items")
     return Document(document_id, payload, content_hash, len(items) if isinstance(items, list) else 0)
 
@@ -82,36 +87,37 @@ def _decode(payload: bytes) -> dict[str, Any]:
         document = _decoder.decode(payload)
     except RecursionError:
         raise _UnstorableError("it is nested too deeply") from None
-    except InvalidOperation:
-        raise _UnstorableError("it holds a number that is out of all proportion") from None
+    except (InvalidOperation, msgspec.ValidationError):  # the latter for an integer of thousands of digits
+        raise _UnstorableError(_ABSURD_NUMBER) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise _UnstorableError("it is not well-formed JSON in UTF-8") from None
     if not isinstance(document, dict):
         raise _UnstorableError("it is not an object")
+    if b"\\u0000" in payload and _NUL.search(payload):
+        raise _UnstorableError("it holds a NUL character, which PostgreSQL cannot store")
     return document
 
 
-def _id(document: dict[str, Any]) -> int:
-    document_id = document.get("id")
-    if isinstance(document_id, str) and document_id.isascii() and document_id.isdigit() and len(document_id) < 20:
-        document_id = int(document_id)
-    if not isinstance(document_id, int) or isinstance(document_id, bool) or not 0 < document_id <= MAX_ID:
+def _usable_id(value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MAX_ID:
         raise _UnstorableError("it has no usable id")
-    return document_id
+    return value
 
 
-def _refuse_nul(payload: bytes, document: object) -> None:
-    if b"\\u0000" in payload and _holds_nul(document):
-        raise _UnstorableError("it holds a NUL character, which PostgreSQL cannot store")
+class _Identified(msgspec.Struct):
+    """A document of which only the id is read; what the rest holds is skipped over."""
+
+    id: Any = None
 
 
-def _holds_nul(value: object) -> bool:
-    match value:
-        case str():
-            return "\x00" in value
-        case dict():
-            return any(_holds_nul(part) for pair in value.items() for part in pair)
-        case list():
-            return any(_holds_nul(part) for part in value)
-        case _:
-            return False
+_id_decoder = msgspec.json.Decoder(_Identified)
+
+
+def _id_alone(payload: bytes) -> int | None:
+    """The id of a document that cannot be read as a whole, so that its older version is not taken for deleted."""
+    try:
+        return _usable_id(_id_decoder.decode(payload).id)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _UnstorableError):
+        return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from urllib.parse import unquote
+from urllib.parse import quote, unquote, urlencode
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
@@ -41,6 +41,21 @@ def database_url(settings: Settings) -> URL:
         raise ConfigurationError(
             "BILLINGO_DATABASE_URL cannot be read; it looks like postgresql://user:password@host:5432/database."
         ) from None
+
+
+def libpq_url(url: URL) -> str:
+    """Write a URL, its password included, so that psql and every other client reads it as it is meant.
+
+    SQLAlchemy's own rendering is for SQLAlchemy: a space in the query becomes `+`, which libpq takes for a plus.
+    """
+    credentials = ":".join(quote(str(part), safe="") for part in (url.username, url.password) if part is not None)
+    host = f"[{url.host}]" if url.host and ":" in url.host else url.host or ""
+    place = host if url.port is None else f"{host}:{url.port}"
+    query = urlencode(url.query, doseq=True, quote_via=quote, safe="")
+    return (
+        f"postgresql://{credentials}{'@' if credentials else ''}{place}/{quote(url.database or '', safe='')}"
+        f"{'?' if query else ''}{query}"
+    )
 
 
 def _embedded_url(settings: Settings) -> str:

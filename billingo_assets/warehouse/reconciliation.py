@@ -62,17 +62,17 @@ def rows_per_document(connection: Connection, company_id: int) -> Reconciliation
         ), invoice AS (
             SELECT id, content_hash FROM billingo.invoices
             WHERE company_id = :company AND deleted_at IS NULL AND id NOT IN (SELECT document_id FROM quarantined)
+        ), wrong AS (
+            SELECT coalesce(raw.document_id, invoice.id) AS document_id,
+                   CASE WHEN invoice.id IS NULL THEN 'has no row in invoices'
+                        WHEN raw.document_id IS NULL THEN 'has a row in invoices but no document'
+                        ELSE 'has changed since its row was made' END AS fault
+            FROM raw FULL JOIN invoice ON invoice.id = raw.document_id
+            WHERE raw.content_hash IS DISTINCT FROM invoice.content_hash
+            ORDER BY 1 LIMIT :worst
         )
-        SELECT coalesce(raw.document_id, invoice.id),
-               CASE WHEN invoice.id IS NULL THEN 'has no row in invoices'
-                    WHEN raw.document_id IS NULL THEN 'has a row in invoices but no document'
-                    ELSE 'has changed since its row was made' END,
-               (SELECT count(*) FROM raw), (SELECT count(*) FROM invoice)
-        FROM raw FULL JOIN invoice ON invoice.id = raw.document_id
-        WHERE raw.content_hash IS DISTINCT FROM invoice.content_hash
-        UNION ALL
-        SELECT NULL, NULL, (SELECT count(*) FROM raw), (SELECT count(*) FROM invoice)
-        LIMIT :worst + 1
+        SELECT document_id, fault, (SELECT count(*) FROM raw), (SELECT count(*) FROM invoice)
+        FROM (SELECT) AS always LEFT JOIN wrong ON true
         """
     )
     rows = connection.execute(query, {"company": company_id, "worst": WORST}).all()

@@ -26,6 +26,13 @@ def read_sync_state(connection: Connection, company_id: int) -> SyncState | None
     return None if row is None else SyncState(*row)
 
 
+def last_synced_at(connection: Connection, company_id: int) -> datetime | None:
+    """When the last whole sync of a company ended; None before its first."""
+    query = select(sync_state.c.synced_at).where(sync_state.c.company_id == company_id)
+    ended: datetime | None = connection.scalar(query)
+    return ended
+
+
 def write_sync_state(connection: Connection, company_id: int, state: SyncState) -> None:
     """Replace the state of a company. Belongs in the transaction that stores the last of what it vouches for."""
     values = {**state._asdict(), "synced_at": func.now()}

@@ -58,7 +58,7 @@ COMMENT ON COLUMN billingo.invoice_items.net_unit_amount IS 'Price of one unit w
 COMMENT ON COLUMN billingo.invoice_items.net_amount IS 'The line without VAT';
 COMMENT ON COLUMN billingo.invoice_items.vat_amount IS 'VAT of the line';
 COMMENT ON COLUMN billingo.invoice_items.gross_amount IS 'The line with VAT';
-COMMENT ON COLUMN billingo.invoice_items.vat IS 'VAT rate or the code of an exemption: 27%%, AAM, K.AFA, …';
+COMMENT ON COLUMN billingo.invoice_items.vat IS 'VAT rate or the code of an exemption: 27%, AAM, K.AFA, …';
 COMMENT ON COLUMN billingo.invoice_items.entitlement IS 'Legal ground of an exemption from VAT';
 COMMENT ON COLUMN billingo.invoice_items.comment IS 'Comment on the line';
 COMMENT ON COLUMN billingo.invoice_items.sku IS 'Stock-keeping unit of the product';

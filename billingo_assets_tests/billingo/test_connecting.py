@@ -1,0 +1,72 @@
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from billingo_assets.billingo.client import BillingoClient
+from billingo_assets.billingo.connecting import connect
+from billingo_assets.billingo.errors import BillingoError
+from billingo_assets.settings import Settings
+from billingo_assets_tests.billingo.conftest import KEY, Listener
+
+ConnectWith = Callable[..., BillingoClient]
+
+
+@pytest.fixture
+def connect_with(listener: Listener) -> Iterator[ConnectWith]:
+    """Make clients of the listener as settings want them."""
+    with ExitStack() as clients:
+
+        def connect_with(**settings: Any) -> BillingoClient:
+            return clients.enter_context(connect(listener.url, SecretStr(KEY), Settings(**settings)))
+
+        yield connect_with
+
+
+def test_the_settings_bound_the_tries(listener: Listener, connect_with: ConnectWith) -> None:
+    listener.status = 503
+    client = connect_with(request_attempts=2)
+    with pytest.raises(BillingoError):
+        client.identity()
+    assert client.calls == 2
+
+
+def test_the_settings_bound_how_long_tries_go_on(listener: Listener, connect_with: ConnectWith) -> None:
+    listener.status, listener.headers["Retry-After"] = 503, "3"
+    client = connect_with(request_seconds=2)
+    with pytest.raises(BillingoError):
+        client.identity()
+    assert client.calls == 1
+
+
+def test_the_settings_bound_the_size_of_an_answer(listener: Listener, connect_with: ConnectWith) -> None:
+    listener.body = b" " * (2**20 + 1)
+    with pytest.raises(BillingoError, match="larger than 1 MiB"):
+        connect_with(request_attempts=1, max_response_mib=1).identity()
+
+
+def test_the_settings_bound_how_long_an_answer_may_be_silent(listener: Listener, connect_with: ConnectWith) -> None:
+    given_up = threading.Event()
+    listener.before_answer = lambda: given_up.wait(timeout=10)
+    with pytest.raises(BillingoError, match="did not answer in time"):
+        connect_with(request_attempts=1, read_timeout_seconds=0.1).identity()
+    given_up.set()
+
+
+def test_the_settings_say_how_many_requests_are_under_way_at_once(connect_with: ConnectWith) -> None:
+    assert connect_with(concurrent_requests=7).concurrent_requests == 7
+
+
+def test_the_settings_pace_the_requests(connect_with: ConnectWith, listener: Listener) -> None:
+    client = connect_with(requests_per_minute=1)
+    client.identity()
+    with ThreadPoolExecutor(1) as threads:
+        second = threads.submit(client.identity)
+        with pytest.raises(TimeoutError):
+            second.result(timeout=0.3)
+        client.close()
+    assert len(listener.received) == 1

@@ -1,0 +1,140 @@
+import time
+from typing import Any
+
+import pytest
+
+from billingo_assets.billingo.client import BillingoClient
+from billingo_assets.billingo.errors import (
+    BillingoError,
+    CredentialsError,
+    InvalidRequestError,
+    MalformedAnswerError,
+    RateLimitError,
+    RedirectError,
+    SubscriptionError,
+    UnavailableError,
+)
+from billingo_assets.sandbox import Company, Fault, Quirks, SandboxServer
+from billingo_assets_tests.billingo.conftest import Connect
+
+TRANSIENT = [
+    pytest.param({"kind": "status", "status": 429}, RateLimitError, id="429"),
+    pytest.param({"kind": "status", "status": 500}, UnavailableError, id="500"),
+    pytest.param({"kind": "status", "status": 502}, UnavailableError, id="502 in HTML"),
+    pytest.param({"kind": "status", "status": 503}, UnavailableError, id="503"),
+    pytest.param({"kind": "drop"}, MalformedAnswerError, id="dropped connection"),
+    pytest.param({"kind": "truncate"}, MalformedAnswerError, id="truncated body"),
+    pytest.param({"kind": "not_json"}, MalformedAnswerError, id="200 in HTML"),
+    pytest.param({"kind": "error_in_200"}, MalformedAnswerError, id="error in a 200"),
+]
+PERMANENT = [
+    pytest.param({"kind": "status", "status": 400}, InvalidRequestError, id="400"),
+    pytest.param({"kind": "status", "status": 401}, CredentialsError, id="401"),
+    pytest.param({"kind": "status", "status": 402}, SubscriptionError, id="402"),
+    pytest.param({"kind": "status", "status": 403}, CredentialsError, id="403"),
+    pytest.param({"kind": "status", "status": 404}, InvalidRequestError, id="404"),
+    pytest.param({"kind": "status", "status": 422}, InvalidRequestError, id="422"),
+    pytest.param({"kind": "redirect"}, RedirectError, id="redirect"),
+]
+
+
+@pytest.mark.parametrize(("fault", "kind"), TRANSIENT)
+def test_what_may_pass_is_tried_until_it_has(
+    sandbox: SandboxServer, client: BillingoClient, company: Company, fault: dict[str, Any], kind: object
+) -> None:
+    sandbox.faults.add(Fault(times=2, **fault))
+    assert client.documents(page=1).total == len(company.records)
+    assert (len(sandbox.requests), client.calls) == (3, 3)
+
+
+@pytest.mark.parametrize(("fault", "kind"), TRANSIENT)
+def test_tries_come_to_an_end_with_the_error_itself(
+    sandbox: SandboxServer, company: Company, connect: Connect, fault: dict[str, Any], kind: type[BillingoError]
+) -> None:
+    sandbox.faults.add(Fault(times=None, **fault))
+    with pytest.raises(kind):
+        connect(sandbox.url, company.api_key, attempts=4).documents(page=1)
+    assert len(sandbox.requests) == 4
+
+
+@pytest.mark.parametrize(("fault", "kind"), PERMANENT)
+def test_what_will_not_pass_is_tried_once(
+    sandbox: SandboxServer, client: BillingoClient, fault: dict[str, Any], kind: type[BillingoError]
+) -> None:
+    sandbox.faults.add(Fault(**fault))
+    with pytest.raises(kind):
+        client.documents(page=1)
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize("retry_after", ["none", "zero", "nonsense"])
+def test_without_a_wait_that_makes_sense_the_back_off_decides(
+    sandbox: SandboxServer, client: BillingoClient, retry_after: Any
+) -> None:
+    sandbox.faults.add(Fault(kind="status", status=429, retry_after=retry_after))
+    started = time.monotonic()
+    client.identity()
+    assert (len(sandbox.requests), time.monotonic() - started < 1) == (2, True)
+
+
+def test_a_wait_of_zero_does_not_do_away_with_the_back_off(
+    sandbox: SandboxServer, company: Company, connect: Connect
+) -> None:
+    sandbox.faults.add(Fault(kind="status", status=429, times=None, retry_after="zero"))
+    # With jitter a single wait may be short; seven that double, 0.6 seconds together on average, are not.
+    client = connect(sandbox.url, company.api_key, attempts=8, first_backoff_seconds=0.01)
+    started = time.monotonic()
+    with pytest.raises(RateLimitError):
+        client.identity()
+    assert time.monotonic() - started > 0.05
+
+
+def test_seconds_to_wait_are_waited(sandbox: SandboxServer, client: BillingoClient) -> None:
+    sandbox.faults.add(Fault(kind="status", status=429, retry_after=1))
+    started = time.monotonic()
+    client.identity()
+    assert 1 <= time.monotonic() - started < 3
+
+
+def test_a_date_to_wait_for_is_waited_for_by_the_clock_of_the_server(
+    sandbox: SandboxServer, client: BillingoClient
+) -> None:
+    sandbox.faults.quirks = Quirks(clock_skew_seconds=-3600)
+    sandbox.faults.add(Fault(kind="status", status=429, retry_after="http-date", seconds=1))
+    started = time.monotonic()
+    client.identity()
+    assert 1 <= time.monotonic() - started < 5
+
+
+def test_a_wait_longer_than_the_time_left_ends_the_tries_at_once(
+    sandbox: SandboxServer, company: Company, connect: Connect
+) -> None:
+    sandbox.faults.add(Fault(kind="status", status=429, retry_after=31))
+    started = time.monotonic()
+    with pytest.raises(RateLimitError):
+        connect(sandbox.url, company.api_key, total_seconds=30).identity()
+    assert (len(sandbox.requests), time.monotonic() - started < 5) == (1, True)
+
+
+def test_an_answer_that_does_not_begin_in_time_is_given_up(
+    sandbox: SandboxServer, company: Company, connect: Connect
+) -> None:
+    sandbox.faults.latency_seconds = 0.5
+    with pytest.raises(UnavailableError, match="did not answer in time"):
+        connect(sandbox.url, company.api_key, attempts=1, read_seconds=0.1).identity()
+
+
+def test_a_body_that_falls_silent_is_given_up(sandbox: SandboxServer, company: Company, connect: Connect) -> None:
+    sandbox.faults.add(Fault(kind="slow_body", seconds=4))
+    with pytest.raises(UnavailableError, match="did not answer in time"):
+        connect(sandbox.url, company.api_key, attempts=1, read_seconds=0.1).identity()
+
+
+def test_a_body_that_drips_on_beyond_the_total_time_is_given_up(
+    sandbox: SandboxServer, company: Company, connect: Connect
+) -> None:
+    sandbox.faults.add(Fault(kind="slow_body", seconds=2, times=None))
+    client = connect(sandbox.url, company.api_key, read_seconds=5, total_seconds=0.3)
+    with pytest.raises(UnavailableError, match="did not end in time"):
+        client.identity()
+    assert client.calls == 1

@@ -1,0 +1,209 @@
+"""`billingo-assets company`: the registry from the command line."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+from sqlalchemy import URL, Engine, text
+
+from billingo_assets.companies.registry import Company
+from billingo_assets.instance import open_instance
+from billingo_assets.partitions import COMPANIES
+from billingo_assets.sandbox.faults import Fault
+from billingo_assets.sandbox.server import SandboxServer
+from billingo_assets.sandbox.world import World
+from billingo_assets.settings import load_settings
+from billingo_assets_tests.cli.conftest import Answer, Command
+
+
+def _partitions() -> set[str]:
+    with open_instance(load_settings()) as instance:
+        return set(instance.get_dynamic_partitions(COMPANIES))
+
+
+@pytest.fixture
+def add(command: Command, database: URL, sandbox: SandboxServer, world: World) -> Command:
+    """Add a company with the API key of the sandbox's it-cardigan, unless another is given."""
+
+    def call(*words: str, api_key: str = world.company("it-cardigan").api_key) -> Answer:
+        return command("company", "add", "--api-key-stdin", *words, stdin=f"{api_key}\n")
+
+    return call
+
+
+def test_add_stores_whose_key_it_is_and_makes_the_partition_at_once(add: Command, engine: Engine, world: World) -> None:
+    answer = add("it-cardigan", "--name", "IT Cardigan Kft.", "--id", "17", "--schedule", "hourly")
+    assert answer.code == 0
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT id, name, tax_code, schedule, enabled FROM billingo.companies")).one()
+    assert tuple(row) == (17, "IT Cardigan Kft.", world.company("it-cardigan").tax_code, "hourly", True)
+    assert _partitions() == {"it-cardigan"}
+
+
+def test_the_stored_api_key_is_encrypted_and_never_printed(add: Command, engine: Engine, world: World) -> None:
+    answer = add("it-cardigan", "--name", "IT Cardigan Kft.")
+    api_key = world.company("it-cardigan").api_key
+    with engine.connect() as connection:
+        stored = connection.scalar(text("SELECT api_key_encrypted FROM billingo.companies"))
+    assert stored
+    assert api_key not in stored
+    assert api_key not in answer.out + answer.err
+
+
+def test_an_api_key_that_billingo_refuses_adds_nothing(add: Command, engine: Engine) -> None:
+    answer = add("it-cardigan", "--name", "X", api_key="0d9c8f3a-0000-4000-8000-000000000000")
+    assert answer.code == 1
+    assert "does not accept the API key (401" in answer.err
+    assert "read scope" in answer.err
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM billingo.companies")) == 0
+    assert _partitions() == set()
+
+
+def test_a_company_without_subscription_is_told_so(add: Command, world: World) -> None:
+    world.company("it-cardigan").access = "no_subscription"
+    answer = add("it-cardigan", "--name", "X")
+    assert answer.code == 1
+    assert "subscription" in answer.err
+
+
+def test_an_api_that_cannot_be_reached_is_told_so(
+    add: Command, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLINGO_API_URL", "http://127.0.0.1:1/v3")
+    monkeypatch.setenv("BILLINGO_REQUEST_ATTEMPTS", "1")
+    answer = add("it-cardigan", "--name", "X")
+    assert answer.code == 1
+    assert "http://127.0.0.1:1/v3/ cannot be reached" in answer.err
+
+
+@pytest.mark.parametrize("key", ["IT-Cardigan", "it cardigan", "-it", "it-", "it_cardigan", "árvíz", "a...b", "[", ""])
+def test_a_malformed_key_is_refused_with_the_rules(add: Command, key: str, sandbox: SandboxServer) -> None:
+    answer = add("--name", "X", "--", key)
+    assert answer.code == 2
+    assert "1 to 63 lower-case letters a-z, digits and hyphens" in answer.err
+    assert not sandbox.requests
+
+
+def test_a_key_that_is_taken_is_refused_before_the_api_is_asked(add: Command, sandbox: SandboxServer) -> None:
+    add("it-cardigan", "--name", "X")
+    sandbox.requests.clear()
+    answer = add("it-cardigan", "--name", "Y")
+    assert answer.code == 2
+    assert "There is a company it-cardigan already" in answer.err
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize("api_key", ["", "two words", "árvíz", "a\tb"])
+def test_what_cannot_be_an_api_key_is_not_sent(add: Command, sandbox: SandboxServer, api_key: str) -> None:
+    answer = add("it-cardigan", "--name", "X", api_key=api_key)
+    assert answer.code == 2
+    assert "That is no API key" in answer.err
+    assert not sandbox.requests
+
+
+def test_without_a_terminal_the_api_key_must_be_piped_in(
+    command: Command, database: URL, sandbox: SandboxServer
+) -> None:
+    answer = command("company", "add", "it-cardigan", "--name", "X", stdin="secret\n")
+    assert answer.code == 2
+    assert "--api-key-stdin" in answer.err
+
+
+def test_a_company_that_does_not_exist_is_named_with_the_nearest_that_does(
+    command: Command, companies: dict[str, Company]
+) -> None:
+    answer = command("company", "show", "it-kardigan")
+    assert answer.code == 2
+    assert "There is no company 'it-kardigan'. Did you mean it-cardigan?" in answer.err
+
+
+def test_list_shows_each_company_on_a_line(command: Command, companies: dict[str, Company]) -> None:
+    command("company", "disable", "ozon-bt")
+    lines = command("company", "list").out.splitlines()
+    assert [line.split()[:4] for line in lines] == [
+        ["arvizturo", str(companies["arvizturo"].id), "enabled", "daily"],
+        ["it-cardigan", str(companies["it-cardigan"].id), "enabled", "daily"],
+        ["ozon-bt", str(companies["ozon-bt"].id), "disabled", "daily"],
+    ]
+
+
+def test_list_says_how_to_add_the_first_company(command: Command, database: URL) -> None:
+    assert "company add KEY" in command("company", "list").out
+
+
+def test_show_tells_all_but_the_api_key(command: Command, companies: dict[str, Company], world: World) -> None:
+    out = command("company", "show", "it-cardigan").out
+    assert "IT Cardigan Kft." in out
+    assert world.company("it-cardigan").tax_code in out
+    assert "last synced: never" in out
+    assert world.company("it-cardigan").api_key not in out
+
+
+def test_check_tells_whose_books_the_key_opens_and_how_many_documents(
+    command: Command, companies: dict[str, Company], world: World
+) -> None:
+    answer = command("company", "check", "it-cardigan")
+    assert answer.code == 0
+    assert f"tax code {world.company('it-cardigan').tax_code}, 282 documents" in answer.out
+
+
+def test_check_notices_a_key_of_another_company(
+    command: Command, companies: dict[str, Company], engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE billingo.companies SET api_key_encrypted ="
+                " (SELECT api_key_encrypted FROM billingo.companies WHERE key = 'ozon-bt') WHERE key = 'it-cardigan'"
+            )
+        )
+    answer = command("company", "check", "it-cardigan")
+    assert answer.code == 1
+    assert "opens the books of" in answer.err
+
+
+def test_set_key_refuses_the_key_of_another_company_and_keeps_the_old_one(
+    command: Command, companies: dict[str, Company], world: World
+) -> None:
+    answer = command("company", "set-key", "it-cardigan", "--api-key-stdin", stdin=world.company("ozon-bt").api_key)
+    assert answer.code == 1
+    assert "opens the books of" in answer.err
+    assert command("company", "check", "it-cardigan").code == 0
+
+
+def test_set_key_puts_a_new_key_in_place_of_a_revoked_one(
+    command: Command, companies: dict[str, Company], world: World
+) -> None:
+    world.company("it-cardigan").replace_api_key("1b4e28ba-2fa1-4d3b-883f-0016d3cca427")
+    assert command("company", "check", "it-cardigan").code == 1
+    command("company", "set-key", "it-cardigan", "--api-key-stdin", stdin="1b4e28ba-2fa1-4d3b-883f-0016d3cca427\n")
+    assert command("company", "check", "it-cardigan").code == 0
+
+
+def test_set_key_with_an_api_that_fails_keeps_the_old_key(
+    command: Command, companies: dict[str, Company], world: World, sandbox: SandboxServer
+) -> None:
+    sandbox.faults.add(Fault(kind="redirect", location="https://elsewhere.example/", times=1))
+    answer = command("company", "set-key", "it-cardigan", "--api-key-stdin", stdin=world.company("it-cardigan").api_key)
+    assert answer.code == 1
+    assert "redirect" in answer.err
+    assert command("company", "check", "it-cardigan").code == 0
+
+
+def test_remove_asks_first_and_says_what_stays(command: Command, companies: dict[str, Company]) -> None:
+    answer = command("company", "remove", "ozon-bt", stdin="n\n")
+    assert answer.code == 1
+    assert "documents stay in the tables" in answer.out
+    assert command("company", "show", "ozon-bt").code == 0
+
+
+def test_remove_takes_the_partition_away_and_forgets_the_key(
+    command: Command, companies: dict[str, Company], instance: dg.DagsterInstance, engine: Engine
+) -> None:
+    assert command("company", "remove", "ozon-bt", "--yes").code == 0
+    assert command("company", "show", "ozon-bt").code == 2
+    assert _partitions() == {"it-cardigan", "arvizturo"}
+    with engine.connect() as connection:
+        key = connection.scalar(text("SELECT api_key_encrypted FROM billingo.companies WHERE key = 'ozon-bt'"))
+    assert key is None

@@ -1,0 +1,84 @@
+"""`billingo-assets demo` and `sandbox` as processes, on an embedded PostgreSQL of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
+
+
+def _run(*words: str, home: Path, code: int = 0) -> str:
+    done = subprocess.run(
+        [COMMAND, *words], capture_output=True, text=True, check=False, env={**os.environ, "BILLINGO_HOME": str(home)}
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+@pytest.fixture(scope="module")
+def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the demo ran once."""
+    home = tmp_path_factory.mktemp("demo") / "egy hosszú ösvény"
+    _run("demo", home=home)
+    return home
+
+
+def _synced(home: Path) -> dict[str, Any]:
+    return {company["key"]: company for company in json.loads(_run("sync", "--json", home=home))["companies"]}
+
+
+def test_the_demo_verifies_itself_and_says_where_to_look_next(demo_home: Path) -> None:
+    out = _run("demo", home=demo_home)
+    assert "Every count and every sum agrees with the sandbox's books." in out
+    assert "make dev" in out
+    assert "282 unchanged" in out
+    assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith("PostgreSQL"))
+
+
+def test_the_demos_companies_sync_later_with_the_sandbox_started_for_them(demo_home: Path) -> None:
+    outcomes = _synced(demo_home)
+    assert {key: (told["status"], told["unchanged"]) for key, told in outcomes.items()} == {
+        "it-cardigan": ("success", 282),
+        "arvizturo": ("success", 147),
+        "ozon-bt": ("success", 61),
+    }
+
+
+def test_the_demo_reports_tables_that_differ_from_the_books(demo_home: Path) -> None:
+    _run("database", "psql", "-c", "UPDATE billingo.invoices SET gross_total = gross_total + 0.01", home=demo_home)
+    assert "do not agree" in _run("demo", home=demo_home, code=1)
+    # New rules make every row anew, which is how a user would mend this as well.
+    _run("database", "psql", "-c", "UPDATE billingo.invoices SET normalizer_version = 0", home=demo_home)
+    _run("demo", home=demo_home)
+
+
+def test_the_demo_leaves_a_company_of_the_users_own_alone(demo_home: Path) -> None:
+    _run("database", "psql", "-c", "UPDATE billingo.companies SET api_url = NULL WHERE id = 1", home=demo_home)
+    assert "a company of yours" in _run("demo", home=demo_home, code=2)
+
+
+def test_the_sandbox_serves_until_it_is_told_to_stop() -> None:
+    server = subprocess.Popen(
+        [COMMAND, "sandbox", "--port", "0", "--documents", "5"], stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout is not None
+    try:
+        url = re.search(r"http://\S+/v3", server.stdout.readline())
+        assert url
+        key = server.stdout.readline().split()[-1]
+        answer = httpx.get(f"{url[0]}/documents", headers={"X-API-KEY": key})
+        assert answer.json()["total"] == 5
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=20) == 0
+        server.stdout.close()

@@ -1,0 +1,182 @@
+"""`billingo-assets sync`: what it says, what it returns, and that one company's failure stops no other."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import dagster as dg
+import pytest
+from sqlalchemy import URL, Engine, text
+
+from billingo_assets.companies.registry import Company
+from billingo_assets.instance import open_instance
+from billingo_assets.sandbox.world import World
+from billingo_assets.settings import load_settings
+from billingo_assets.warehouse.normalized import count_rows
+from billingo_assets.warehouse.sums import sums_by_currency
+from billingo_assets_tests.cli.conftest import Command
+
+COMPANY_FIELDS = {
+    "key",
+    "id",
+    "name",
+    "status",
+    "mode",
+    "processed",
+    "created",
+    "updated",
+    "unchanged",
+    "deleted",
+    "skipped",
+    "items",
+    "api_calls",
+    "duration_seconds",
+    "run_id",
+    "errors",
+}
+
+
+def _synced(command: Command, *keys: str, code: int = 0) -> dict[str, dict[str, Any]]:
+    answer = command("sync", *keys, "--json")
+    assert answer.code == code, answer.err
+    return {company["key"]: company for company in json.loads(answer.out)["companies"]}
+
+
+def _drafts(world: World, key: str) -> list[int]:
+    return [document["id"] for document in world.company(key).documents() if document["type"] == "draft"]
+
+
+def test_without_keys_every_enabled_company_is_synced(command: Command, companies: dict[str, Company]) -> None:
+    command("company", "disable", "ozon-bt")
+    assert _synced(command).keys() == {"it-cardigan", "arvizturo"}
+
+
+def test_json_is_one_object_with_the_agreed_fields(command: Command, companies: dict[str, Company]) -> None:
+    answer = command("sync", "ozon-bt", "--json")
+    told = json.loads(answer.out)
+    assert told.keys() == {"companies", "summary"}
+    assert told["companies"][0].keys() == COMPANY_FIELDS
+    assert told["summary"].keys() == {"total", "successful", "partial", "failed", "processed", "duration_seconds"}
+
+
+def test_after_a_sync_the_tables_equal_the_ledger(
+    command: Command, companies: dict[str, Company], engine: Engine, world: World
+) -> None:
+    _synced(command)
+    with engine.connect() as connection:
+        for company in companies.values():
+            ledger = world.company(company.key).ledger()
+            rows = count_rows(connection, company.id)
+            assert (rows.invoices, rows.items) == (ledger.documents, ledger.items)
+            held = sums_by_currency(connection, company.id)
+            told = {code: (sums.documents, sums.gross, sums.net, sums.vat) for code, sums in ledger.currencies.items()}
+            assert held == told
+
+
+def test_three_syncs_tell_created_then_unchanged_then_exactly_what_changed(
+    command: Command, companies: dict[str, Company], world: World
+) -> None:
+    counts = ("processed", "created", "updated", "unchanged", "deleted", "skipped")
+    first = _synced(command, "it-cardigan")["it-cardigan"]
+    assert [first[name] for name in counts] == [282, 282, 0, 0, 0, 0]
+    second = _synced(command, "it-cardigan")["it-cardigan"]
+    assert [second[name] for name in counts] == [282, 0, 0, 282, 0, 0]
+    invented = world.company("it-cardigan")
+    changed, deleted = _drafts(world, "it-cardigan")[1:6], _drafts(world, "it-cardigan")[0]
+    for document_id in changed:
+        invented.change(document_id, comment="másik megjegyzés")
+    invented.delete(deleted)
+    third = _synced(command, "it-cardigan")["it-cardigan"]
+    assert [third[name] for name in counts] == [281, 0, 5, 276, 1, 0]
+
+
+def test_each_company_is_a_run_that_dagster_knows(command: Command, companies: dict[str, Company]) -> None:
+    run_id = _synced(command, "ozon-bt")["ozon-bt"]["run_id"]
+    with open_instance(load_settings()) as instance:
+        run = instance.get_run_by_id(run_id)
+    assert run is not None
+    assert run.status is dg.DagsterRunStatus.SUCCESS
+    assert run.job_name == "sync_company"
+    assert run.tags["dagster/partition"] == "ozon-bt"
+
+
+def test_one_companys_revoked_key_stops_no_other(command: Command, companies: dict[str, Company], world: World) -> None:
+    world.company("arvizturo").replace_api_key("1b4e28ba-2fa1-4d3b-883f-0016d3cca427")
+    outcomes = _synced(command, code=1)
+    assert {key: outcome["status"] for key, outcome in outcomes.items()} == {
+        "arvizturo": "failed",
+        "it-cardigan": "success",
+        "ozon-bt": "success",
+    }
+    [fault] = outcomes["arvizturo"]["errors"]
+    assert "does not accept the API key (401" in fault["error"]
+
+
+def test_a_document_that_is_not_understood_makes_the_sync_partial_and_is_named(
+    command: Command, companies: dict[str, Company], world: World
+) -> None:
+    document_id = _drafts(world, "ozon-bt")[0]
+    world.company("ozon-bt").change(document_id, gross_total="sok")
+    outcome = _synced(command, "ozon-bt")["ozon-bt"]
+    assert (outcome["status"], outcome["processed"], outcome["skipped"]) == ("partial", 61, 1)
+    [fault] = outcome["errors"]
+    assert fault["document_id"] == document_id
+    assert "gross_total" in fault["error"]
+
+
+def test_people_get_a_block_for_each_company_and_the_totals(command: Command, companies: dict[str, Company]) -> None:
+    answer = command("sync", "ozon-bt", "it-cardigan")
+    assert "ozon-bt (Őzön Vízió Bt.): success" in answer.out
+    assert "61 documents processed" in answer.out
+    assert "2 companies: 2 successful, 0 partial, 0 failed; 343 documents" in answer.out
+    assert "ozon-bt: syncing" in answer.err
+    assert all(len(line) <= 80 for line in answer.out.splitlines())
+
+
+def test_a_failure_is_told_without_a_traceback(command: Command, companies: dict[str, Company], world: World) -> None:
+    world.company("ozon-bt").access = "no_subscription"
+    answer = command("sync", "ozon-bt")
+    assert answer.code == 1
+    assert "subscription does not include the API" in answer.out
+    assert "Traceback" not in answer.out + answer.err
+
+
+def test_verbose_shows_the_runs_log_page_by_page(command: Command, companies: dict[str, Company]) -> None:
+    assert "it-cardigan: page 3 of 3, 282 of 282 documents" in command("sync", "it-cardigan", "--verbose").err
+
+
+def test_a_key_named_twice_is_synced_once(command: Command, companies: dict[str, Company]) -> None:
+    answer = command("sync", "ozon-bt", "ozon-bt", "--json")
+    assert json.loads(answer.out)["summary"]["total"] == 1
+
+
+def test_an_unknown_company_syncs_nothing(command: Command, companies: dict[str, Company], engine: Engine) -> None:
+    answer = command("sync", "ozon-bt", "nobody")
+    assert answer.code == 2
+    assert "There is no company 'nobody'" in answer.err
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM billingo.raw_invoices")) == 0
+
+
+def test_without_companies_it_says_how_to_add_one(command: Command, database: URL) -> None:
+    answer = command("sync")
+    assert answer.code == 2
+    assert "company add" in answer.err
+
+
+def test_a_lost_encryption_key_is_told_and_not_replaced(command: Command, companies: dict[str, Company]) -> None:
+    path = load_settings().home / "encryption.key"
+    path.unlink()
+    answer = command("sync")
+    assert answer.code == 2
+    assert "encryption key is missing" in answer.err
+    assert not path.exists()
+
+
+def test_a_wrong_encryption_key_fails_the_company_in_words(
+    command: Command, companies: dict[str, Company], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLINGO_ENCRYPTION_KEYS", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+    [fault] = _synced(command, "ozon-bt", code=1)["ozon-bt"]["errors"]
+    assert "cannot be decrypted" in fault["error"]

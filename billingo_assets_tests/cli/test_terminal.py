@@ -1,0 +1,88 @@
+"""The command at a real terminal: a prompt that does not echo, a progress bar, no traceback on Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL
+
+from billingo_assets.companies.registry import Company
+from billingo_assets.sandbox.server import SandboxServer
+from billingo_assets.sandbox.world import World
+
+COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
+
+
+class Terminal:
+    """A program on a pseudo-terminal: what it shows is collected, what is typed is sent."""
+
+    def __init__(self, *words: str) -> None:
+        self._controller, terminal = pty.openpty()
+        self.shown = ""
+        self._process = subprocess.Popen(
+            [COMMAND, *words],
+            env={**os.environ, "TERM": "xterm"},
+            # Its controlling terminal, in a session of its own: Ctrl-C is a signal then.
+            preexec_fn=lambda: os.login_tty(terminal),
+            pass_fds=[terminal],
+        )
+        os.close(terminal)
+
+    def wait_for(self, words: str) -> None:
+        """Read until the program has shown these words; its end before that is a failure."""
+        while words not in self.shown:
+            assert self._read(), f"ended without {words!r}: {self.shown}"
+
+    def type(self, text: str) -> None:
+        """Press these keys."""
+        os.write(self._controller, text.encode())
+
+    def end(self) -> int:
+        """Read to the end and return the exit code."""
+        while self._read():
+            pass
+        os.close(self._controller)
+        return self._process.wait()
+
+    def _read(self) -> bool:
+        try:
+            read = os.read(self._controller, 65536)
+        except OSError:  # the program closed the terminal
+            return False
+        self.shown += read.decode(errors="replace")
+        return bool(read)
+
+
+@pytest.fixture
+def api_key(world: World) -> str:
+    return world.company("ozon-bt").api_key
+
+
+def test_the_api_key_is_asked_for_and_not_shown(database: URL, sandbox: SandboxServer, api_key: str) -> None:
+    terminal = Terminal("company", "add", "ozon-bt", "--name", "Őzön Vízió Bt.")
+    terminal.wait_for("API key (not shown): ")
+    terminal.type(f"{api_key}\n")
+    assert terminal.end() == 0
+    assert "Added ozon-bt" in terminal.shown
+    assert api_key not in terminal.shown
+
+
+def test_ctrl_c_at_the_prompt_adds_nothing(database: URL, sandbox: SandboxServer) -> None:
+    terminal = Terminal("company", "add", "ozon-bt", "--name", "Őzön Vízió Bt.")
+    terminal.wait_for("API key (not shown): ")
+    terminal.type("\x03")
+    assert terminal.end() == 1
+    assert "Traceback" not in terminal.shown
+    assert not sandbox.requests
+
+
+def test_a_sync_shows_a_bar_that_counts_documents(companies: dict[str, Company]) -> None:
+    terminal = Terminal("sync", "it-cardigan")
+    assert terminal.end() == 0
+    assert "282/282" in terminal.shown
+    assert "it-cardigan: syncing" not in terminal.shown

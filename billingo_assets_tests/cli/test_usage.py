@@ -1,0 +1,61 @@
+"""Wrong usage and wrong settings: a sentence and exit code 2, whatever the command."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from billingo_assets_tests.cli.conftest import Command
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("BILLINGO_CONCURENT_REQUESTS", "3", "Did you mean BILLINGO_CONCURRENT_REQUESTS?"),
+        ("BILLINGO_CONCURRENT_REQUESTS", "many", "BILLINGO_CONCURRENT_REQUESTS"),
+        ("BILLINGO_API_URL", "http://example.com/v3", "must be https"),
+        ("BILLINGO_TIMEZONE", "Europe/Budapst", "BILLINGO_TIMEZONE"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    command: Command, monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    answer = command("company", "list")
+    assert answer.code == 2
+    assert words in answer.err
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("words", [["frobnicate"], ["sync", "--frobnicate"], ["company", "add"], ["company", "show"]])
+def test_wrong_usage_ends_with_two(command: Command, words: list[str]) -> None:
+    answer = command(*words)
+    assert answer.code == 2
+    assert "Usage:" in answer.err
+
+
+@pytest.mark.parametrize("words", [["dev"], ["sandbox"]])
+def test_a_port_that_is_taken_is_told(command: Command, database: object, words: list[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        answer = command(*words, "--port", str(port))
+    assert answer.code == 2
+    assert str(port) in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_verbose_adds_the_traceback(command: Command, database: object) -> None:
+    assert "Traceback" in command("--verbose", "company", "show", "nobody").err
+
+
+def test_help_does_not_wait_for_dagster_or_pandas() -> None:
+    code = (
+        "import sys; from billingo_assets.cli import cli; cli(['--help'], standalone_mode=False); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"dagster", "pandas"} & set(done.stdout.split())

@@ -1,0 +1,100 @@
+"""What the tests of the Dagster side share: the code location, runs of it, and what the instance remembers of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from sqlalchemy import URL, Engine, text
+
+from billingo_assets import runs
+from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
+from billingo_assets.build import build_defs
+from billingo_assets.companies.registry import Company
+from billingo_assets.instance import open_instance
+from billingo_assets.jobs import SYNC_COMPANY
+from billingo_assets.settings import load_settings
+from billingo_assets.warehouse.database import upgrade_database
+
+SMALL = "ozon-bt"
+"""The company with the fewest documents: one page."""
+LARGE = "arvizturo"
+"""A company with several pages."""
+
+CHECKS = {
+    "api_total_matches": RAW_INVOICES,
+    "no_rejected_documents": RAW_INVOICES,
+    "tax_code_matches": RAW_INVOICES,
+    "one_row_per_document": INVOICES,
+    "totals_reconcile": INVOICES,
+    "item_count_matches_raw": INVOICE_ITEMS,
+}
+
+Sync = Callable[[str], runs.Outcome]
+
+
+@pytest.fixture(scope="session")
+def migrated_template(server_url: URL, admin: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database that has Dagster's tables as well: to make them takes longer than most tests."""
+    name = "migrated_with_dagster"
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("BILLINGO_DATABASE_URL", server_url.set(database=name).render_as_string(False))
+        environment.setenv("BILLINGO_HOME", str(tmp_path_factory.mktemp("template")))
+        environment.delenv("DAGSTER_HOME", raising=False)
+        load_settings.cache_clear()
+        upgrade_database(load_settings())
+        open_instance(load_settings()).dispose()
+        load_settings.cache_clear()
+    return name
+
+
+@pytest.fixture(scope="session")
+def defs() -> dg.Definitions:
+    """The code location, for what does not depend on settings."""
+    return build_defs()
+
+
+@pytest.fixture(scope="session")
+def job(defs: dg.Definitions) -> dg.JobDefinition:
+    """The job that syncs a company, not to be run."""
+    return defs.resolve_job_def(SYNC_COMPANY)
+
+
+@pytest.fixture
+def live_defs(instance: dg.DagsterInstance) -> dg.Definitions:
+    """The code location with the test's sandbox and database."""
+    return build_defs()
+
+
+@pytest.fixture
+def sync(live_defs: dg.Definitions, companies: dict[str, Company], instance: dg.DagsterInstance) -> Sync:
+    """Sync a company, named by its key, as the command does."""
+    job = live_defs.resolve_job_def(SYNC_COMPANY)
+    return lambda key: runs.sync(companies[key], job=job, instance=instance)
+
+
+def statuses(instance: dg.DagsterInstance, check: str) -> dict[str | None, AssetCheckExecutionRecordStatus | None]:
+    """The last status of a check for each company that has one, from where the UI has it."""
+    key = dg.AssetCheckKey(CHECKS[check], check)
+    rows = instance.event_log_storage.get_asset_check_partition_info([key])
+    return {row.partition_key: row.latest_execution_status for row in rows}
+
+
+def materializations(instance: dg.DagsterInstance, asset: dg.AssetKey, company: str) -> list[dict[str, Any]]:
+    """The metadata of a company's materializations of an asset, the newest first."""
+    records = instance.fetch_materializations(dg.AssetRecordsFilter(asset, asset_partitions=[company]), limit=10)
+    return [
+        {name: value.value for name, value in record.asset_materialization.metadata.items()}
+        for record in records.records
+        if record.asset_materialization
+    ]
+
+
+def told(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """What a run's log tells in our own words, in order."""
+    return [entry.user_message for entry in instance.all_logs(run_id) if entry.dagster_event is None]

@@ -1,0 +1,243 @@
+"""The checks: a result for each company, a failure when the thing breaks, and what a failure stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from sqlalchemy import Engine, text, update
+
+from billingo_assets.assets.describing import INVOICES, RAW_INVOICES
+from billingo_assets.companies.registry import Company
+from billingo_assets.sandbox import Fault, SandboxServer, World
+from billingo_assets.warehouse.tables import companies as companies_table
+from billingo_assets_tests.orchestration.conftest import CHECKS, LARGE, SMALL, Sync, materializations, statuses
+
+PASSED = AssetCheckExecutionRecordStatus.SUCCEEDED
+FAILED = AssetCheckExecutionRecordStatus.FAILED
+
+Execute = Callable[[str, str], dg.ExecuteInProcessResult]
+
+
+@pytest.fixture
+def execute(live_defs: dg.Definitions, instance: dg.DagsterInstance) -> Execute:
+    """Execute one check by itself for a company, as the UI does on request."""
+    assets = live_defs.resolve_implicit_global_asset_job_def()
+
+    def execute_check(name: str, company: str) -> dg.ExecuteInProcessResult:
+        key = dg.AssetCheckKey(CHECKS[name], name)
+        alone = assets.get_subset(asset_selection=set(), asset_check_selection={key})
+        return alone.execute_in_process(instance=instance, partition_key=company, raise_on_error=False)
+
+    return execute_check
+
+
+def answer(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
+    """The one answer of a check that was executed by itself."""
+    (evaluation,) = result.get_asset_check_evaluations()
+    return evaluation
+
+
+def values(evaluation: dg.AssetCheckEvaluation) -> dict[str, Any]:
+    """The metadata of a result that are plain values."""
+    return {name: value.value for name, value in evaluation.metadata.items() if hasattr(value, "value")}
+
+
+def faults(evaluation: dg.AssetCheckEvaluation) -> list[dict[str, Any]]:
+    """The rows of a result's table of documents at fault."""
+    table = evaluation.metadata["at_fault"]
+    assert isinstance(table, dg.TableMetadataValue)
+    return [dict(record.data) for record in table.records]
+
+
+ALONE = [name for name in CHECKS if name != "tax_code_matches"]
+"""The checks that can be executed by themselves; the other is answered by the asset."""
+
+TAMPERED = {
+    "api_total_matches": (
+        "DELETE FROM billingo.raw_invoices WHERE (company_id, document_id) ="
+        " (SELECT company_id, min(document_id) FROM billingo.raw_invoices WHERE company_id = :company GROUP BY 1)",
+        -1,
+    ),
+    "no_rejected_documents": (
+        "INSERT INTO billingo.rejected_documents (company_id, content_hash, document_id, stage, reason, payload)"
+        " VALUES (:company, 'hash', 7, 'fetch', 'It is broken', '')",
+        1,
+    ),
+    "one_row_per_document": (
+        "UPDATE billingo.invoices SET deleted_at = now() WHERE company_id = :company"
+        " AND id = (SELECT min(id) FROM billingo.invoices WHERE company_id = :company)",
+        -1,
+    ),
+    "totals_reconcile": (
+        "UPDATE billingo.invoices SET gross_total = gross_total + 1000 WHERE company_id = :company"
+        " AND id = (SELECT min(id) FROM billingo.invoices WHERE company_id = :company)",
+        -1,
+    ),
+    "item_count_matches_raw": (
+        "DELETE FROM billingo.invoice_items WHERE (company_id, invoice_id, position) ="
+        " (SELECT company_id, min(invoice_id), 1 FROM billingo.invoice_items WHERE company_id = :company GROUP BY 1)",
+        -1,
+    ),
+}
+
+
+@pytest.fixture
+def tamper(engine: Engine, companies: dict[str, Company]) -> Callable[[str, str], None]:
+    """Break what a check watches over, for one company."""
+
+    def change(name: str, company: str) -> None:
+        with engine.begin() as connection:
+            connection.execute(text(TAMPERED[name][0]), {"company": companies[company].id})
+
+    return change
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_sync_that_went_well_passes_the_check(sync: Sync, instance: dg.DagsterInstance, name: str) -> None:
+    sync(SMALL)
+    assert statuses(instance, name) == {SMALL: PASSED}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_check_fails_when_what_it_watches_breaks_and_says_by_how_much(
+    sync: Sync, execute: Execute, tamper: Callable[[str, str], None], name: str
+) -> None:
+    sync(SMALL)
+    tamper(name, SMALL)
+    evaluation = answer(execute(name, SMALL))
+    told = values(evaluation)
+    assert evaluation.passed is False
+    assert told["difference"] == told["found"] - told["expected"] == TAMPERED[name][1]
+
+
+@pytest.mark.parametrize("name", ["one_row_per_document", "totals_reconcile", "item_count_matches_raw"])
+def test_a_check_names_the_documents_at_fault(
+    sync: Sync, execute: Execute, tamper: Callable[[str, str], None], world: World, name: str
+) -> None:
+    sync(SMALL)
+    tamper(name, SMALL)
+    broken = min(document["id"] for document in world.company(SMALL).documents())
+    assert [fault["document"] for fault in faults(answer(execute(name, SMALL)))] == [str(broken)]
+
+
+def test_a_document_in_quarantine_is_listed_with_its_reason(
+    execute: Execute, tamper: Callable[[str, str], None]
+) -> None:
+    tamper("no_rejected_documents", SMALL)
+    assert faults(answer(execute("no_rejected_documents", SMALL))) == [{"document": "7", "reason": "It is broken"}]
+
+
+def test_the_pass_of_one_company_does_not_hide_the_failure_of_another(
+    sync: Sync, execute: Execute, tamper: Callable[[str, str], None], instance: dg.DagsterInstance
+) -> None:
+    sync(SMALL)
+    sync(LARGE)
+    tamper("totals_reconcile", SMALL)
+    execute("totals_reconcile", SMALL)
+    execute("totals_reconcile", LARGE)
+    assert statuses(instance, "totals_reconcile") == {SMALL: FAILED, LARGE: PASSED}
+
+
+def test_a_check_by_itself_asks_the_api_anew(
+    sync: Sync, execute: Execute, world: World, sandbox: SandboxServer
+) -> None:
+    sync(SMALL)
+    world.company(SMALL).create()
+    sandbox.requests.clear()
+    evaluation = answer(execute("api_total_matches", SMALL))
+    assert [request.path for request in sandbox.requests] == ["/v3/documents"]
+    assert (values(evaluation)["asked"], values(evaluation)["difference"]) == ("just now", -1)
+
+
+def test_a_check_within_a_sync_asks_the_api_nothing_that_the_sync_has_asked(
+    sync: Sync, instance: dg.DagsterInstance, sandbox: SandboxServer
+) -> None:
+    sync(SMALL)
+    (calls,) = [metadata["api_calls"] for metadata in materializations(instance, RAW_INVOICES, SMALL)]
+    assert len(sandbox.requests) == calls
+
+
+def test_a_check_that_gets_no_answer_from_the_api_fails_in_words(execute: Execute, world: World) -> None:
+    world.company(SMALL).replace_api_key("00000000-0000-4000-8000-000000000000")
+    (event,) = execute("api_total_matches", SMALL).get_step_failure_events()
+    assert event.step_failure_data.user_failure_data is not None
+    assert "set-key" in (event.step_failure_data.user_failure_data.description or "")
+
+
+@pytest.fixture
+def miscounting(sandbox: SandboxServer) -> None:
+    """The API claims more documents of the small company than it lists, however often it is asked."""
+    sandbox.faults.add(Fault(kind="total", value=99, path="/v3/documents", company=SMALL, times=None))
+
+
+def test_documents_that_are_missing_stop_the_tables(
+    miscounting: None, sync: Sync, instance: dg.DagsterInstance
+) -> None:
+    sync(SMALL)
+    assert statuses(instance, "api_total_matches") == {SMALL: FAILED}
+    assert materializations(instance, INVOICES, SMALL) == []
+
+
+def test_documents_that_are_missing_are_the_reason_of_the_failure(miscounting: None, sync: Sync) -> None:
+    outcome = sync(SMALL)
+    assert outcome.status == "failed"
+    assert [fault.error for fault in outcome.errors] == [
+        "api_total_matches: Billingo counts 99 documents, 61 are held. Sync the company again."
+    ]
+
+
+def test_a_quarantine_warns_and_stops_nothing(sync: Sync, instance: dg.DagsterInstance, world: World) -> None:
+    world.company(SMALL).add_raw({"id": "seven"})
+    sync(SMALL)
+    assert statuses(instance, "no_rejected_documents") == {SMALL: FAILED}
+    assert len(materializations(instance, INVOICES, SMALL)) == 1
+
+
+@pytest.fixture
+def mixed_up(companies: dict[str, Company], engine: Engine) -> None:
+    """The small company's key is stored for a company with another tax code."""
+    with engine.begin() as connection:
+        connection.execute(
+            update(companies_table).where(companies_table.c.key == SMALL).values(tax_code="99999999-2-99")
+        )
+
+
+def test_a_key_of_another_company_is_a_failed_check(mixed_up: None, sync: Sync, instance: dg.DagsterInstance) -> None:
+    sync(SMALL)
+    assert statuses(instance, "tax_code_matches") == {SMALL: FAILED}
+
+
+def test_a_key_of_another_company_fails_the_run_with_the_sentence_alone(
+    mixed_up: None, sync: Sync, world: World
+) -> None:
+    outcome = sync(SMALL)
+    assert outcome.status == "failed"
+    assert [fault.error for fault in outcome.errors] == [
+        f"The API key stored for {SMALL} (tax code 99999999-2-99) opens the books of {world.company(SMALL).tax_code}."
+        " Nothing was read. Store the right key with `billingo-assets company set-key`."
+    ]
+
+
+def test_a_key_of_another_company_stores_nothing_and_asks_for_no_document(
+    mixed_up: None, sync: Sync, engine: Engine, sandbox: SandboxServer
+) -> None:
+    sync(SMALL)
+    with engine.connect() as connection:
+        held = connection.scalar(
+            text(
+                "SELECT (SELECT count(*) FROM billingo.raw_invoices) + (SELECT count(*) FROM billingo.invoices)"
+                " + (SELECT count(*) FROM billingo.rejected_documents)"
+            )
+        )
+    assert (held, [request.path for request in sandbox.requests]) == (0, ["/v3/organization"])
+
+
+def test_a_key_of_another_company_leaves_the_partition_unmaterialized(
+    mixed_up: None, sync: Sync, instance: dg.DagsterInstance
+) -> None:
+    sync(SMALL)
+    assert materializations(instance, RAW_INVOICES, SMALL) == []

@@ -1,0 +1,100 @@
+"""Dagster's home, and where it keeps its runs."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from sqlalchemy import URL, Engine, inspect, text
+
+from billingo_assets.instance import add_partitions, open_instance, prepare_dagster_home, remove_partition
+from billingo_assets.partitions import COMPANIES
+from billingo_assets.settings import Settings, load_settings, project_root
+
+
+def test_the_home_has_the_dagster_yaml_of_the_project() -> None:
+    home = prepare_dagster_home(load_settings())
+    assert home == load_settings().dagster_home
+    assert (home / "dagster.yaml").resolve() == project_root() / "dagster.yaml"
+
+
+def test_a_link_that_is_right_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = prepare_dagster_home(load_settings()) / "dagster.yaml"
+    made = link.lstat().st_ino
+    monkeypatch.delenv("DAGSTER_HOME")
+    prepare_dagster_home(load_settings())
+    assert link.lstat().st_ino == made
+
+
+@pytest.mark.parametrize("stale", ["link to elsewhere", "file"])
+def test_what_is_wrong_in_the_place_of_the_link_is_replaced(stale: str) -> None:
+    link = load_settings().dagster_home / "dagster.yaml"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("/nowhere/dagster.yaml") if stale != "file" else link.write_text("telemetry: {}")
+    prepare_dagster_home(load_settings())
+    assert link.resolve() == project_root() / "dagster.yaml"
+
+
+def _prepare_at_once(folder: Path, rounds: int, start: Barrier) -> None:
+    with pytest.MonkeyPatch.context() as environment:
+        for number in range(rounds):
+            environment.delenv("DAGSTER_HOME", raising=False)
+            start.wait(timeout=10)
+            prepare_dagster_home(Settings(home=folder / str(number)))
+
+
+def test_two_processes_can_make_the_home_at_once(tmp_path: Path) -> None:
+    forking, rounds = multiprocessing.get_context("fork"), 100
+    start = forking.Barrier(2)
+    both = [forking.Process(target=_prepare_at_once, args=(tmp_path, rounds, start)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(timeout=30)
+    assert [process.exitcode for process in both] == [0, 0]
+    for number in range(rounds):
+        assert [path.name for path in (tmp_path / str(number) / "dagster").iterdir()] == ["dagster.yaml"]
+
+
+def test_a_home_of_your_own_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "own"))
+    assert prepare_dagster_home(load_settings()) == tmp_path / "own"
+    assert not load_settings().dagster_home.exists()
+
+
+def test_dagsters_tables_are_in_a_schema_of_their_own_in_the_same_database(
+    instance: dg.DagsterInstance, engine: Engine
+) -> None:
+    tables = inspect(engine)
+    assert {"runs", "event_logs", "dynamic_partitions", "alembic_version"} <= set(tables.get_table_names("dagster"))
+    assert tables.get_table_names("public") == []
+
+
+def test_the_options_of_your_url_hold_for_dagsters_connections_too(
+    database: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = database.update_query_dict({"options": "-c work_mem=7MB"}).render_as_string(hide_password=False)
+    monkeypatch.setenv("BILLINGO_DATABASE_URL", url)
+    load_settings.cache_clear()
+    with open_instance(load_settings()) as opened, opened.event_log_storage.index_connection() as connection:
+        assert connection.execute(text("SHOW work_mem")).scalar_one() == "7MB"
+
+
+def test_telemetry_is_off(instance: dg.DagsterInstance) -> None:
+    assert instance.telemetry_enabled is False
+
+
+def test_a_company_that_has_its_partition_is_not_added_again(instance: dg.DagsterInstance) -> None:
+    before = instance.get_dynamic_partitions(COMPANIES)
+    add_partitions(instance, [before[0], "new-company"])
+    assert instance.get_dynamic_partitions(COMPANIES) == [*before, "new-company"]
+
+
+def test_removing_a_partition_takes_only_that_one(instance: dg.DagsterInstance) -> None:
+    first, *others = instance.get_dynamic_partitions(COMPANIES)
+    remove_partition(instance, first)
+    remove_partition(instance, "never-there")
+    assert instance.get_dynamic_partitions(COMPANIES) == others

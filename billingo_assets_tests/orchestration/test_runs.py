@@ -1,0 +1,258 @@
+"""What a run of a company leaves in Dagster, and what its outcome says."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine, text, update
+
+from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
+from billingo_assets.companies.registry import Company
+from billingo_assets.sandbox import SandboxServer, World
+from billingo_assets.settings import load_settings
+from billingo_assets.warehouse.locks import company_lock
+from billingo_assets.warehouse.tables import companies as companies_table
+from billingo_assets_tests.orchestration.conftest import LARGE, SMALL, Sync, materializations, told
+
+WORDLESS = ("Traceback", 'File "', "[SQL:", "[parameters:")
+
+
+def test_the_materialization_of_raw_invoices_tells_what_the_contract_promises(
+    sync: Sync, instance: dg.DagsterInstance, world: World, sandbox: SandboxServer
+) -> None:
+    sync(SMALL)
+    (metadata,) = materializations(instance, RAW_INVOICES, SMALL)
+    documents = world.company(SMALL).ledger().documents
+    expected = {
+        "mode": "full",
+        "processed": documents,
+        "created": documents,
+        "updated": 0,
+        "unchanged": 0,
+        "deleted": 0,
+        "skipped": 0,
+        "api_calls": len(sandbox.requests),
+    }
+    assert {name: metadata[name] for name in expected} == expected
+
+
+def test_the_watermark_is_a_moment_during_the_run(sync: Sync, instance: dg.DagsterInstance) -> None:
+    outcome = sync(SMALL)
+    (metadata,) = materializations(instance, RAW_INVOICES, SMALL)
+    record = instance.get_run_record_by_id(outcome.run_id)
+    assert record is not None
+    assert record.start_time is not None
+    assert record.end_time is not None
+    # The API tells its time in whole seconds.
+    assert int(record.start_time) <= datetime.fromisoformat(metadata["watermark"]).timestamp() <= record.end_time
+
+
+def test_the_duration_is_within_the_outcomes(sync: Sync, instance: dg.DagsterInstance) -> None:
+    outcome = sync(SMALL)
+    (metadata,) = materializations(instance, RAW_INVOICES, SMALL)
+    assert 0 < metadata["duration_seconds"] < outcome.duration_seconds
+
+
+def test_the_materialization_of_invoices_counts_its_rows_and_what_was_made(
+    sync: Sync, instance: dg.DagsterInstance, world: World
+) -> None:
+    sync(SMALL)
+    documents = world.company(SMALL).ledger().documents
+    assert materializations(instance, INVOICES, SMALL) == [
+        {"dagster/partition_row_count": documents, "normalized": documents, "rejected": 0, "deleted": 0}
+    ]
+
+
+def test_the_materialization_of_invoice_items_counts_its_rows_and_links(
+    sync: Sync, instance: dg.DagsterInstance, world: World
+) -> None:
+    sync(SMALL)
+    company = world.company(SMALL)
+    links = {
+        (document["id"], other["id"])
+        for document in company.documents()
+        for other in document.get("related_documents") or ()
+    }
+    items = company.ledger().items
+    assert materializations(instance, INVOICE_ITEMS, SMALL) == [
+        {"dagster/partition_row_count": items, "written": items, "related_documents": len(links)}
+    ]
+
+
+def test_a_later_run_tells_what_changed_since(sync: Sync, instance: dg.DagsterInstance, world: World) -> None:
+    sync(SMALL)
+    company = world.company(SMALL)
+    drafts = [document["id"] for document in company.documents() if document["type"] == "draft"]
+    unpaid = [document["id"] for document in company.documents() if document["payment_status"] == "expired"]
+    company.delete(drafts[0])
+    company.pay(unpaid[0])
+    company.create()
+    sync(SMALL)
+    metadata = materializations(instance, RAW_INVOICES, SMALL)[0]
+    assert {name: metadata[name] for name in ("created", "updated", "deleted", "unchanged")} == {
+        "created": 1,
+        "updated": 1,
+        "deleted": 1,
+        "unchanged": company.ledger().documents - 2,
+    }
+
+
+def test_an_outcome_repeats_what_the_run_counted(sync: Sync, world: World) -> None:
+    outcome = sync(SMALL)
+    ledger = world.company(SMALL).ledger()
+    assert (outcome.status, outcome.mode, outcome.errors, outcome.warnings) == ("success", "full", (), ())
+    assert (outcome.processed, outcome.created, outcome.items) == (ledger.documents, ledger.documents, ledger.items)
+
+
+def test_each_page_is_a_line_in_the_log_of_the_run(sync: Sync, instance: dg.DagsterInstance, world: World) -> None:
+    outcome = sync(LARGE)
+    total = world.company(LARGE).ledger().documents
+    lines = [line for line in told(instance, outcome.run_id) if ": page " in line]
+    assert sorted(lines) == [
+        f"{LARGE}: page 1 of 2, 100 of {total} documents",
+        f"{LARGE}: page 2 of 2, {total} of {total} documents",
+    ]
+
+
+def test_a_run_says_who_started_it_and_for_which_company(sync: Sync, instance: dg.DagsterInstance) -> None:
+    run = instance.get_run_by_id(sync(SMALL).run_id)
+    assert run is not None
+    assert run.job_name == "sync_company"
+    assert {"dagster/partition": SMALL, "billingo/trigger": "cli"}.items() <= run.tags.items()
+
+
+def test_a_run_belongs_to_the_code_location_that_the_ui_shows(sync: Sync, instance: dg.DagsterInstance) -> None:
+    run = instance.get_run_by_id(sync(SMALL).run_id)
+    assert run is not None
+    assert run.remote_job_origin is not None
+    assert run.remote_job_origin.repository_origin.get_label() == "__repository__@billingo_assets"
+
+
+def test_a_run_leaves_no_files_behind(sync: Sync) -> None:
+    sync(SMALL)
+    assert [path.name for path in load_settings().dagster_home.rglob("*") if not path.is_dir()] == ["dagster.yaml"]
+
+
+@pytest.mark.parametrize("broken", [{"gross_total": "abc"}, {"items": "none"}], ids=["amount", "items"])
+def test_a_document_in_quarantine_is_an_error_with_its_id(sync: Sync, world: World, broken: dict[str, object]) -> None:
+    company = world.company(SMALL)
+    document_id = company.documents()[0]["id"]
+    company.change(document_id, **broken)
+    outcome = sync(SMALL)
+    assert (outcome.status, outcome.skipped) == ("partial", 1)
+    assert [fault.document_id for fault in outcome.errors] == [document_id]
+
+
+def test_a_document_without_a_usable_id_is_an_error_of_no_document(sync: Sync, world: World) -> None:
+    world.company(SMALL).add_raw({"id": "seven", "type": "invoice"})
+    outcome = sync(SMALL)
+    (fault,) = outcome.errors
+    assert (outcome.status, fault.document_id, "document_id" in fault.as_json()) == ("partial", None, False)
+
+
+def test_a_document_that_was_repaired_is_no_error_in_the_same_run(sync: Sync, world: World) -> None:
+    company = world.company(SMALL)
+    document = company.documents()[0]
+    company.change(document["id"], gross_total="abc")
+    sync(SMALL)
+    company.change(document["id"], gross_total=document["gross_total"])
+    outcome = sync(SMALL)
+    assert (outcome.status, outcome.skipped, outcome.errors) == ("success", 0, ())
+
+
+def test_a_company_whose_tax_code_is_unknown_is_synced_with_a_warning(sync: Sync, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(update(companies_table).values(tax_code=None))
+    outcome = sync(SMALL)
+    assert (outcome.status, outcome.errors) == ("partial", ())
+    (warning,) = outcome.warnings
+    assert warning.startswith("tax_code_matches: No tax code was known")
+
+
+@pytest.fixture
+def revoked(companies: dict[str, Company], world: World) -> None:
+    """Billingo no longer knows the small company's key."""
+    world.company(SMALL).replace_api_key("00000000-0000-4000-8000-000000000000")
+
+
+def test_a_failure_is_an_outcome_that_says_what_to_do(revoked: None, sync: Sync) -> None:
+    outcome = sync(SMALL)
+    (fault,) = outcome.errors
+    assert outcome.status == "failed"
+    assert "billingo-assets company set-key" in fault.error
+    assert not any(word in fault.error for word in WORDLESS)
+
+
+def test_a_failure_in_the_runs_log_has_words_and_no_traceback(
+    revoked: None, sync: Sync, instance: dg.DagsterInstance
+) -> None:
+    outcome = sync(SMALL)
+    (event,) = [
+        entry.dagster_event
+        for entry in instance.all_logs(outcome.run_id)
+        if entry.dagster_event and entry.dagster_event.is_step_failure
+    ]
+    failure = event.step_failure_data
+    assert failure.user_failure_data is not None
+    assert failure.user_failure_data.description == outcome.errors[0].error
+    assert failure.error is not None
+    assert failure.error.cause is None
+
+
+def test_the_failure_of_one_company_leaves_the_next_unharmed(revoked: None, sync: Sync) -> None:
+    assert [sync(SMALL).status, sync(LARGE).status] == ["failed", "success"]
+
+
+def test_a_company_that_is_being_synced_elsewhere_fails_in_words(
+    sync: Sync, engine: Engine, companies: dict[str, Company], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLINGO_LOCK_WAIT_SECONDS", "0")
+    load_settings.cache_clear()
+    with (
+        engine.connect() as other,
+        company_lock(other, companies[SMALL].id, company=SMALL, run_id="of-another", wait_seconds=0),
+    ):
+        outcome = sync(SMALL)
+    assert outcome.status == "failed"
+    assert outcome.errors[0].error.startswith(f"{SMALL} is being synced by run of-another.")
+
+
+def _end_every_session(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+
+
+@pytest.fixture
+def database_restarts_while_reading(sandbox: SandboxServer, engine: Engine) -> None:
+    """Every session ends while the first page of the small company is being sent, as when the server restarts."""
+    sandbox.faults.after_page(1, lambda: _end_every_session(engine), company=SMALL)
+
+
+def test_a_database_that_restarts_amid_a_run_is_an_outcome_in_words(
+    database_restarts_while_reading: None, sync: Sync
+) -> None:
+    outcome = sync(SMALL)
+    assert outcome.status == "failed"
+    assert outcome.errors
+    assert not any(word in fault.error for fault in outcome.errors for word in WORDLESS)
+
+
+def test_a_run_that_broke_off_is_not_shown_as_going_on(
+    database_restarts_while_reading: None, sync: Sync, instance: dg.DagsterInstance
+) -> None:
+    run = instance.get_run_by_id(sync(SMALL).run_id)
+    assert run is not None
+    assert run.status == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_company_is_synced_after_the_run_before_it_broke_off(
+    database_restarts_while_reading: None, sync: Sync
+) -> None:
+    assert [sync(SMALL).status, sync(LARGE).status] == ["failed", "success"]

@@ -1,0 +1,317 @@
+"""The UI and the daemon as `billingo-assets dev` runs them, driven over GraphQL as the UI in the browser does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import URL, Engine
+
+from billingo_assets.companies import registry
+from billingo_assets.sandbox import SandboxServer, World
+from billingo_assets.settings import Settings
+from billingo_assets.warehouse.database import open_database
+from billingo_assets.warehouse.normalized import count_rows
+from billingo_assets.warehouse.sums import sums_by_currency
+from billingo_assets_tests.conftest import fresh_database
+from billingo_assets_tests.orchestration.conftest import LARGE, SMALL
+
+PROGRAM = Path(sys.executable).with_name("billingo-assets")
+READY_SECONDS = 60
+RUN_SECONDS = 60
+STOP_SECONDS = 30
+
+CODE_LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "billingo_assets"}
+ASSETS = [{"path": ["billingo", name]} for name in ("raw_invoices", "invoices", "invoice_items")]
+
+LOCATIONS = """
+    query { workspaceOrError { ... on Workspace { locationEntries {
+        name loadStatus locationOrLoadError { __typename ... on PythonError { message } } } } } }
+"""
+LAUNCH = """
+    mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) {
+        __typename ... on LaunchRunSuccess { run { id } } ... on PythonError { message } } }
+"""
+REEXECUTE = """
+    mutation ($params: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $params) {
+        __typename ... on LaunchRunSuccess { run { id } } ... on PythonError { message } } }
+"""
+BACKFILL = """
+    mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+        __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
+"""
+BACKFILL_RUNS = """
+    query ($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill {
+        status runs { runId status tags { key value } } } } }
+"""
+RUN = """
+    query ($id: ID!) { runOrError(runId: $id) { ... on Run {
+        id status jobName tags { key value } repositoryOrigin { repositoryName repositoryLocationName } } } }
+"""
+CHECK_STATUSES = """
+    query { assetNodes(assetKeys: [{path: ["billingo", "invoices"]}]) { assetChecksOrError { ... on AssetChecks {
+        checks { name partitionStatuses { ... on AssetCheckDefaultPartitionStatuses {
+            succeededPartitions failedPartitions } } } } } } }
+"""
+
+Answer = TypeVar("Answer")
+
+
+def until(ask: Callable[[], Answer | None], *, seconds: float, what: str) -> Answer:
+    """Ask again and again until there is an answer; fail when the time is up."""
+    deadline = time.monotonic() + seconds
+    while (answer := ask()) is None:
+        assert time.monotonic() < deadline, f"{what} did not come within {seconds} seconds"
+        time.sleep(0.1)
+    return answer
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the services work on: a database and a home of their own, the sandbox as the API."""
+
+    url: URL
+    home: Path
+    world: World
+    api_url: str
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(
+            database_url=SecretStr(self.url.render_as_string(hide_password=False)), home=self.home, api_url=self.api_url
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a process that works here, and of nothing else that is set outside."""
+        outside = {name: value for name, value in os.environ.items() if not name.startswith(("BILLINGO_", "DAGSTER_"))}
+        return outside | {
+            "BILLINGO_DATABASE_URL": self.url.render_as_string(hide_password=False),
+            "BILLINGO_HOME": str(self.home),
+            "BILLINGO_API_URL": self.api_url,
+            "BILLINGO_REQUESTS_PER_MINUTE": "0",
+        }
+
+    def register_companies(self) -> None:
+        with self.engine.begin() as connection:
+            keyring = registry.keyring_for(connection, self.settings)
+            for invented in self.world.companies:
+                registry.add_company(
+                    connection,
+                    key=invented.key,
+                    name=invented.name,
+                    tax_code=invented.tax_code,
+                    api_key_encrypted=keyring.encrypt(SecretStr(invented.api_key)),
+                )
+
+    @property
+    def engine(self) -> Engine:
+        return open_database(self.settings)
+
+    def held(self, key: str) -> dict[str, Any]:
+        """What the tables hold of a company: documents, lines, and the sums by currency."""
+        with self.engine.connect() as connection:
+            company = registry.get_company(connection, key)
+            rows = count_rows(connection, company.id)
+            sums = sums_by_currency(connection, company.id)
+        return {"documents": rows.invoices, "items": rows.items, "sums": {name: tuple(sums[name]) for name in sums}}
+
+    def booked(self, key: str) -> dict[str, Any]:
+        """What the sandbox's ledger says of a company, in the same form."""
+        ledger = self.world.company(key).ledger()
+        sums = {name: (told.documents, told.gross, told.net, told.vat) for name, told in ledger.currencies.items()}
+        return {"documents": ledger.documents, "items": ledger.items, "sums": sums}
+
+
+@dataclass(frozen=True)
+class Services:
+    """The running services, as the browser meets them."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    place: Place
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """Send a query and return the one thing it asks for."""
+        answer = httpx.post(
+            f"http://127.0.0.1:{self.port}/graphql", json={"query": query, "variables": variables}, timeout=30
+        ).json()
+        assert "errors" not in answer, answer["errors"]
+        (told,) = answer["data"].values()
+        return told
+
+    def locations(self) -> list[dict[str, Any]] | None:
+        """The code locations, once all are loaded; None before."""
+        try:
+            entries: list[dict[str, Any]] = self.ask(LOCATIONS)["locationEntries"]
+        except httpx.TransportError:
+            assert self.process.poll() is None, "the services ended"
+            return None
+        return entries if all(entry["loadStatus"] == "LOADED" for entry in entries) else None
+
+    def finished_run(self, run_id: str) -> dict[str, Any]:
+        """A run, once it has ended."""
+
+        def ended() -> dict[str, Any] | None:
+            run: dict[str, Any] = self.ask(RUN, id=run_id)
+            return run if run["status"] in ("SUCCESS", "FAILURE", "CANCELED") else None
+
+        return until(ended, seconds=RUN_SECONDS, what=f"the end of run {run_id}")
+
+    def launch(self, company: str, **selector: Any) -> str:
+        """Launch a run for a company; returns its id."""
+        launched = self.ask(
+            LAUNCH,
+            params={
+                "selector": CODE_LOCATION | selector,
+                "runConfigData": {},
+                "executionMetadata": {"tags": [{"key": "dagster/partition", "value": company}]},
+            },
+        )
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        run_id: str = launched["run"]["id"]
+        return run_id
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running_services(place: Place) -> Iterator[Services]:
+    """Run `billingo-assets dev` until the block ends; ready when its code location is loaded."""
+    port = free_port()
+    log = place.home.with_suffix(".log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [PROGRAM, "dev", "--port", str(port)], env=place.environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    services = Services(process, port, place)
+    try:
+        until(services.locations, seconds=READY_SECONDS, what="the code location")
+        yield services
+    finally:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def place(
+    server_url: URL, admin: Engine, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    world = World()
+    with (
+        fresh_database(server_url, admin, template=migrated_template) as url,
+        SandboxServer(world) as sandbox,
+    ):
+        here = Place(url, tmp_path_factory.mktemp("services") / "home", world, sandbox.url)
+        here.register_companies()
+        yield here
+        here.engine.dispose()
+
+
+# First, and by themselves: an instance has one daemon at a time.
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_ends_every_process_and_frees_the_port(place: Place, told: signal.Signals) -> None:
+    with running_services(place) as services:
+        family = [psutil.Process(services.process.pid), *psutil.Process(services.process.pid).children(recursive=True)]
+        services.process.send_signal(told)
+        _, left = psutil.wait_procs(family, timeout=STOP_SECONDS)
+    assert [process.cmdline() for process in left] == []
+    assert services.process.returncode == 0
+    with socket.create_server(("127.0.0.1", services.port)):
+        pass
+
+
+@pytest.fixture(scope="module")
+def services(place: Place) -> Iterator[Services]:
+    with running_services(place) as running:
+        yield running
+
+
+def test_the_code_location_is_loaded_without_an_error(services: Services) -> None:
+    (location,) = services.locations() or []
+    assert (location["name"], location["locationOrLoadError"]["__typename"]) == (
+        "billingo_assets",
+        "RepositoryLocation",
+    )
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [{"jobName": "sync_company"}, {"jobName": "__ASSET_JOB", "assetSelection": ASSETS}],
+    ids=["the job", "the assets"],
+)
+def test_a_company_that_is_materialized_from_the_ui_agrees_with_the_books(
+    services: Services, selector: dict[str, Any]
+) -> None:
+    created = services.place.world.company(SMALL).create()
+    run = services.finished_run(services.launch(SMALL, **selector))
+    assert run["status"] == "SUCCESS"
+    assert created["id"] in {document["id"] for document in services.place.world.company(SMALL).documents()}
+    assert services.place.held(SMALL) == services.place.booked(SMALL)
+
+
+def test_a_backfill_brings_every_company_in_line_with_the_books_in_a_run_of_its_own(services: Services) -> None:
+    companies = [company.key for company in services.place.world.companies]
+    launched = services.ask(BACKFILL, params={"assetSelection": ASSETS, "partitionNames": companies})
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+
+    def completed() -> dict[str, Any] | None:
+        backfill: dict[str, Any] = services.ask(BACKFILL_RUNS, id=launched["backfillId"])
+        return None if backfill["status"] in ("REQUESTED", "CANCELING") else backfill
+
+    backfill = until(completed, seconds=RUN_SECONDS, what="the end of the backfill")
+    partitions = [tag["value"] for run in backfill["runs"] for tag in run["tags"] if tag["key"] == "dagster/partition"]
+    assert (backfill["status"], sorted(partitions)) == ("COMPLETED_SUCCESS", sorted(companies))
+    held = {key: services.place.held(key) for key in companies}
+    assert held == {key: services.place.booked(key) for key in companies}
+
+
+@pytest.fixture(scope="module")
+def command_run(services: Services) -> str:
+    """A run that `billingo-assets sync` did beside the services; its id."""
+    done = subprocess.run(
+        [PROGRAM, "sync", SMALL, "--json"], env=services.place.environment, capture_output=True, check=True
+    )
+    (company,) = json.loads(done.stdout)["companies"]
+    run_id: str = company["run_id"]
+    return run_id
+
+
+def test_a_run_of_the_command_is_shown_with_its_job_its_company_and_its_code_location(
+    services: Services, command_run: str
+) -> None:
+    run = services.ask(RUN, id=command_run)
+    assert {"key": "dagster/partition", "value": SMALL} in run["tags"]
+    assert (run["jobName"], run["status"], run["repositoryOrigin"]) == ("sync_company", "SUCCESS", CODE_LOCATION)
+
+
+def test_a_run_of_the_command_can_be_run_again_from_the_ui(services: Services, command_run: str) -> None:
+    launched = services.ask(REEXECUTE, params={"parentRunId": command_run, "strategy": "ALL_STEPS"})
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    assert services.finished_run(launched["run"]["id"])["status"] == "SUCCESS"
+
+
+def test_the_ui_shows_the_status_of_a_check_for_each_company(services: Services) -> None:
+    assert services.finished_run(services.launch(LARGE, jobName="sync_company"))["status"] == "SUCCESS"
+    (node,) = services.ask(CHECK_STATUSES)
+    statuses = {check["name"]: check["partitionStatuses"] for check in node["assetChecksOrError"]["checks"]}
+    assert LARGE in statuses["one_row_per_document"]["succeededPartitions"]

@@ -1,0 +1,198 @@
+"""What makes a document storable, what makes two versions of one the same, and that PostgreSQL agrees."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, text
+
+from billingo_assets.companies.registry import Company
+from billingo_assets.sync.documents import MAX_DOCUMENT_BYTES, Document, Unreadable, read_document
+from billingo_assets.warehouse.raw_invoices import begin_listing, upsert_documents
+from billingo_assets_tests.normalize.documents import as_json, document
+
+
+def readable(payload: str | bytes) -> Document:
+    found = read_document(payload if isinstance(payload, bytes) else payload.encode())
+    assert isinstance(found, Document)
+    return found
+
+
+def unreadable(payload: str | bytes) -> Unreadable:
+    found = read_document(payload if isinstance(payload, bytes) else payload.encode())
+    assert isinstance(found, Unreadable)
+    return found
+
+
+def nested(depth: int, *, beside: str = "null") -> str:
+    return f'{{"id": 7, "deep": {"[" * depth}{"]" * depth}, "beside": {beside}}}'
+
+
+def test_a_document_is_kept_byte_for_byte() -> None:
+    payload = as_json(document(7)).encode()
+    assert readable(payload).payload == payload
+
+
+@pytest.mark.parametrize(("written", "id_"), [("7", 7), ('"0042"', 42), (str(2**63 - 1), 2**63 - 1)])
+def test_an_id_is_a_positive_whole_number_even_as_text(written: str, id_: int) -> None:
+    assert readable(f'{{"id": {written}}}').id == id_
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["null", "0", "-7", "7.0", "true", '""', '"7a"', '"٧"', "[7]", str(2**63), "9" * 30, '"' + "9" * 25 + '"'],
+)
+def test_any_other_id_is_not_usable(written: str) -> None:
+    found = unreadable(f'{{"id": {written}, "comment": "x"}}')
+    assert (found.id, found.reason) == (None, "The document cannot be stored: it has no usable id.")
+
+
+@pytest.mark.parametrize(("items", "number"), [("[{}, {}]", 2), ("[]", 0), ("null", 0), ('"text"', 0)])
+def test_the_items_of_a_document_are_counted(items: str, number: int) -> None:
+    assert readable(f'{{"id": 7, "items": {items}}}').items == number
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('{"id": 7, "a": 1}', '{"a":1,"id":7}'),
+        ('{"id": 7, "a": {"x": 1, "y": 2}}', '{"id": 7, "a": {"y": 2, "x": 1}}'),
+        ('{"id": 7, "a": "á/"}', '{"id": 7, "a": "\\u00e1\\/"}'),
+        *[(f'{{"id": 7, "a": {one}}}', f'{{"id": 7, "a": {other}}}') for one, other in [
+            ("1", "1.0"), ("1", "10e-1"), ("100", "1E+2"), ("0", "-0.00"), ("12.5", "12.50"), ("-3", "-3.0"),
+            ("123456789012345678901234567890", "123456789012345678901234567890.0"),
+        ]],
+    ],
+)  # fmt: skip
+def test_two_spellings_of_one_document_have_one_hash(one: str, other: str) -> None:
+    assert readable(one).content_hash == readable(other).content_hash
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("1", '"1"'), ("1", "true"), ("10", "1"), ("0.1", "0.10000000000000000000000001"), ("null", '""'),
+     ("[1, 2]", "[2, 1]"), ("1", "-1"), ("100", "1"), ("[]", "{}")],
+)  # fmt: skip
+def test_two_values_have_two_hashes(one: str, other: str) -> None:
+    assert readable(f'{{"id": 7, "a": {one}}}').content_hash != readable(f'{{"id": 7, "a": {other}}}').content_hash
+
+
+UNREADABLE = [
+    pytest.param('{"id": 7, "a": "x\\u0000"}', "it holds a NUL character", id="NUL"),
+    pytest.param('{"id": 7, "a": ["\\\\\\u0000"]}', "it holds a NUL character", id="NUL after a backslash"),
+    pytest.param('{"id": 7, "\\u0000": 1}', "it holds a NUL character", id="NUL in a key"),
+    pytest.param('{"id": 7, "a": "\\u0000", "a": 1}', "it holds a NUL character", id="NUL that is overwritten"),
+    pytest.param('{"id": 7, "a": 1e999999}', "out of all proportion", id="large exponent"),
+    pytest.param('{"id": 7, "a": 1e-999999}', "out of all proportion", id="small exponent"),
+    pytest.param('{"id": 7, "a": 1e99999999999999999999}', "out of all proportion", id="endless exponent"),
+    pytest.param('{"id": 7, "a": 1e401, "a": 1}', "out of all proportion", id="large exponent that is overwritten"),
+    pytest.param(f'{{"id": 7, "a": 0.{"1" * 20_000}}}', "out of all proportion", id="long fraction"),
+    pytest.param(f'{{"id": 7, "a": {"1" * 200_000}}}', "out of all proportion", id="long integer"),
+    pytest.param(b'{"id": 7, "a": "\xff"}', "not well-formed JSON in UTF-8", id="not UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("payload", "reason"), UNREADABLE)
+def test_what_postgresql_could_not_hold_is_unreadable_for_a_reason(payload: str | bytes, reason: str) -> None:
+    assert reason in unreadable(payload).reason
+
+
+@pytest.mark.parametrize(("payload", "reason"), UNREADABLE)
+def test_an_unreadable_document_is_known_by_its_id(payload: str | bytes, reason: str) -> None:
+    assert unreadable(payload).id == 7
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        ("[7]", "it is not an object"),
+        ("null", "it is not an object"),
+        ('"7"', "it is not an object"),
+        ("", "not well-formed JSON"),
+        ('{"id": 7', "not well-formed JSON"),
+        ('{"id": 7, "a": "\x00"}', "not well-formed JSON"),
+        ('{"id": 7, "a": "\\ud800"}', "not well-formed JSON"),
+        ('{"id": 7, "a": NaN}', "not well-formed JSON"),
+    ],
+)
+def test_what_is_no_object_at_all_is_unreadable_for_a_reason(payload: str, reason: str) -> None:
+    assert reason in unreadable(payload).reason
+
+
+def test_a_document_that_is_nested_too_deeply_is_unreadable() -> None:
+    assert "nested too deeply" in unreadable(nested(sys.getrecursionlimit() * 100)).reason
+
+
+@pytest.mark.parametrize("depth", range(100, 1_100, 100))
+def test_no_depth_raises_whatever_stands_beside_it(depth: int) -> None:
+    read = read_document(nested(depth, beside='"the text \\\\u0000"').encode())
+    assert isinstance(read, Document) or "nested too deeply" in read.reason
+
+
+def test_the_text_of_an_escape_is_no_nul() -> None:
+    assert readable('{"id": 7, "a": "\\\\u0000"}').id == 7
+
+
+def test_a_document_larger_than_the_limit_is_unreadable_and_known_by_its_id() -> None:
+    found = unreadable(f'{{"id": 7, "a": "{"x" * MAX_DOCUMENT_BYTES}"}}')
+    assert (found.id, found.reason) == (7, "The document cannot be stored: it is larger than 16 MiB.")
+
+
+NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,500})(\.[0-9]{1,500})?([eE][+-]?[0-9]{1,6})?", fullmatch=True)
+PIECES = [
+    r"\u0000",
+    r"\u0001",
+    r"\\",
+    r"\"",
+    r"\/",
+    r"\ud83d\ude00",
+    r"\ud800",
+    r"\udc00",
+    "u0000",
+    "á",
+    "😀",
+    "\x7f",
+    "a",
+]
+STRINGS = st.lists(st.sampled_from(PIECES) | st.text(max_size=2), max_size=4).map(lambda parts: f'"{"".join(parts)}"')
+KEYS = STRINGS | st.sampled_from(['"id"', '"items"', '"a"'])
+VALUES = st.recursive(
+    st.sampled_from(["null", "true", "false", "01", "NaN", ""]) | NUMBERS | STRINGS,
+    lambda parts: (
+        st.lists(parts, max_size=4).map(lambda values: f"[{','.join(values)}]")
+        | st.lists(st.tuples(KEYS, parts), max_size=4).map(
+            lambda pairs: "{" + ",".join(f"{key}: {value}" for key, value in pairs) + "}"
+        )
+    ),
+    max_leaves=12,
+)
+WITH_AN_ID = VALUES.map(lambda value: f'{{"id": 7, "a": {value}}}')
+PAYLOADS = (VALUES | WITH_AN_ID).map(lambda text: text.encode(errors="replace")) | st.binary(max_size=30)
+
+
+@given(PAYLOADS)
+@example(b'{"id": 7, "a": "\\u0000", "a": 1}')
+@example(f'{{"id": 7, "a": 0.{"1" * 16_384}}}'.encode())
+@example(nested(900, beside='"\\\\u0000"').encode())
+@example(('{"id": 7, "a": ' + "9" * 4_300 + "}").encode())
+@example(b'{"id": 7, "a": 9.99e400}')
+# Each example is undone, so that they may share the database.
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+def test_whatever_is_called_a_document_postgresql_stores_without_changing_its_meaning(
+    engine: Engine, companies: dict[str, Company], payload: bytes
+) -> None:
+    read = read_document(payload)
+    if isinstance(read, Unreadable):
+        assert read.reason.isprintable()
+        return
+    company_id = companies["ozon-bt"].id
+    with engine.connect() as connection:
+        begin_listing(connection)
+        upsert_documents(connection, company_id, [(read.id, read.content_hash, read.items, read.payload)])
+        stored = connection.execute(text("SELECT document_id, payload::text FROM billingo.raw_invoices")).one()
+        connection.rollback()
+    again = readable(stored.payload)
+    assert (again.id, again.content_hash, again.items) == (stored.document_id, read.content_hash, read.items)

@@ -1,0 +1,314 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import billingo_assets
+from billingo_assets.errors import ConfigurationError
+from billingo_assets.settings import LIVE_API_URL, Settings, checked_api_url, load_settings
+
+SECRET = "kep0nya-c-titok"
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
+    """What is said about environment variables that are not acceptable."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_without_any_variable_the_defaults_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BILLINGO_HOME")
+    checkout = Path(billingo_assets.__file__).parent.parent
+    assert load_settings().model_dump() == {
+        "database_url": None,
+        "home": checkout / ".billingo",
+        "api_url": "https://api.billingo.hu/v3",
+        "encryption_keys": None,
+        "timezone": "Europe/Budapest",
+        "requests_per_minute": 300,
+        "concurrent_requests": 4,
+        "request_attempts": 6,
+        "request_seconds": 120.0,
+        "connect_timeout_seconds": 10.0,
+        "read_timeout_seconds": 30.0,
+        "max_response_mib": 64,
+        "lock_wait_seconds": 5.0,
+        "statement_timeout_seconds": 600.0,
+    }
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BILLINGO_DATABASE_URL", "")
+    monkeypatch.setenv("BILLINGO_REQUESTS_PER_MINUTE", "")
+    settings = load_settings()
+    assert (settings.database_url, settings.requests_per_minute) == (None, 300)
+
+
+def test_a_variable_may_be_written_in_small_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("billingo_concurrent_requests", "9")
+    assert load_settings().concurrent_requests == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REQUESTS_PER_MINUTE", "-1"),
+        ("REQUESTS_PER_MINUTE", "many"),
+        ("CONCURRENT_REQUESTS", "0"),
+        ("CONCURRENT_REQUESTS", "65"),
+        ("REQUEST_ATTEMPTS", "0"),
+        ("REQUEST_ATTEMPTS", "21"),
+        ("REQUEST_SECONDS", "0"),
+        ("REQUEST_SECONDS", "inf"),
+        ("REQUEST_SECONDS", "nan"),
+        ("CONNECT_TIMEOUT_SECONDS", "0"),
+        ("READ_TIMEOUT_SECONDS", "-1"),
+        ("READ_TIMEOUT_SECONDS", "1e300"),
+        ("MAX_RESPONSE_MIB", "0"),
+        ("LOCK_WAIT_SECONDS", "-1"),
+        ("LOCK_WAIT_SECONDS", "inf"),
+        ("STATEMENT_TIMEOUT_SECONDS", "0"),
+        ("TIMEZONE", "Europe/Buda"),
+        ("TIMEZONE", "../../etc/passwd"),
+        ("HOME", "~nobody-of-this-name/billingo"),
+        ("API_URL", "ftp://api.billingo.hu/v3"),
+        ("DATABASE_URL", "mysql://localhost/billingo"),
+        ("DATABASE_URL", "/var/lib/billingo.db"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    assert refusal(monkeypatch, **{f"BILLINGO_{name}": value}).startswith(f"BILLINGO_{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REQUESTS_PER_MINUTE", "0"),
+        ("CONCURRENT_REQUESTS", "1"),
+        ("REQUEST_ATTEMPTS", "1"),
+        ("LOCK_WAIT_SECONDS", "0"),
+        ("DATABASE_URL", "postgresql:///billingo?host=/run/postgresql"),
+        ("DATABASE_URL", "postgres://user:word@host:5432/billingo"),
+        ("TIMEZONE", "UTC"),
+    ],
+)
+def test_the_value_at_the_edge_is_accepted(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"BILLINGO_{name}", value)
+    assert load_settings()
+
+
+def test_every_wrong_value_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = refusal(monkeypatch, BILLINGO_TIMEZONE="Mars", BILLINGO_CONCURRENT_REQUESTS="0").splitlines()
+    assert [line.partition(":")[0] for line in told] == ["BILLINGO_TIMEZONE", "BILLINGO_CONCURRENT_REQUESTS"]
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("BILLINGO_DATABSE_URL", "BILLINGO_DATABASE_URL"),
+        ("BILLINGO_REQUEST_PER_MINUTE", "BILLINGO_REQUESTS_PER_MINUTE"),
+        ("billingo_timezon", "BILLINGO_TIMEZONE"),
+    ],
+)
+def test_a_misspelt_name_gets_a_suggestion(monkeypatch: pytest.MonkeyPatch, misspelt: str, meant: str) -> None:
+    told = refusal(monkeypatch, **{misspelt: "x"})
+    assert told == f"There is no setting {misspelt}. Did you mean {meant}?"
+
+
+def test_a_name_like_no_other_gets_a_place_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "README" in refusal(monkeypatch, BILLINGO_QQQQ="x")
+
+
+@pytest.mark.parametrize("name", ["BILLINGO_LOOKBACK_DAYS", "BILLINGO_ALERT_URLS"])
+def test_a_reserved_name_is_no_mistake(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "7")
+    assert load_settings()
+
+
+def test_a_variable_of_another_program_is_no_concern(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BILLINGOTOOL_X", "1")
+    assert load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BILLINGO_DATABASE_URL", f"mysql://user:{SECRET}@host/db"),
+        ("BILLINGO_DATABASE_URL", f"postgresql://user:{SECRET}@[host/db"),
+        ("BILLINGO_DATABASE_URL", f"postgresql://user:{SECRET}℀@host/db"),
+        ("BILLINGO_API_URL", f"https://user:{SECRET}@host/v3"),
+        ("BILLINGO_API_URL", f"https://user:{SECRET}℀@host/v3"),
+        ("BILLINGO_API_URL", f"https://host/v3?key={SECRET}"),
+        ("BILLINGO_ENCRYPTION_KEY", SECRET),
+        ("BILLINGO_REQUESTS_PER_MINUTE", SECRET),
+    ],
+)
+def test_a_value_is_not_repeated_in_the_refusal(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    assert SECRET not in refusal(monkeypatch, **{name: value})
+
+
+def test_a_secret_does_not_show_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BILLINGO_DATABASE_URL", f"postgresql://user:{SECRET}@host/db")
+    monkeypatch.setenv("BILLINGO_ENCRYPTION_KEYS", SECRET)
+    settings = load_settings()
+    assert SECRET not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    ("url", "checked"),
+    [
+        (LIVE_API_URL, LIVE_API_URL),
+        ("https://example.hu/v3/", "https://example.hu/v3"),
+        ("https://example.hu:8443/v3", "https://example.hu:8443/v3"),
+        ("http://127.0.0.1:8765/v3", "http://127.0.0.1:8765/v3"),
+        ("http://127.9.9.9/v3", "http://127.9.9.9/v3"),
+        ("http://localhost:8765/v3", "http://localhost:8765/v3"),
+        ("http://[::1]:8765/v3", "http://[::1]:8765/v3"),
+    ],
+)
+def test_an_api_url_is_https_or_stays_on_this_machine(url: str, checked: str) -> None:
+    assert checked_api_url(url) == checked
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.billingo.hu/v3",
+        "http://10.0.0.1/v3",
+        "http://[::2]/v3",
+        "http://0.0.0.0/v3",
+        "http://127.0.0.1.example.hu/v3",
+        "http://localhost.example.hu/v3",
+    ],
+)
+def test_plain_http_to_elsewhere_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="plain http is allowed to loopback only"):
+        checked_api_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "api.billingo.hu/v3",
+        "file:///etc/passwd",
+        "https://",
+        "https:///v3",
+        "https://[::1/v3",
+        "https://api..billingo.hu/v3",
+        "https://api.billingo.hu:0/v3",
+        "https://api.billingo.hu:99999/v3",
+        "https://api.billingo.hu:port/v3",
+    ],
+)
+def test_what_is_no_address_is_refused_with_one_that_is(url: str) -> None:
+    with pytest.raises(ValueError, match=f"must look like {LIVE_API_URL}"):
+        checked_api_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:word@api.billingo.hu/v3",
+        "https://user@api.billingo.hu/v3",
+        "https://@api.billingo.hu/v3",
+        "http://localhost@api.billingo.hu/v3",
+        "https://api.billingo.hu/v3?a=b",
+        "https://api.billingo.hu/v3?",
+        "https://api.billingo.hu/v3#a",
+        "https://api.billingo.hu/v3#",
+    ],
+)
+def test_a_url_with_more_than_an_address_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="must not contain a user name, a password, a query or a fragment"):
+        checked_api_url(url)
+
+
+@pytest.mark.parametrize("inside", ["\n", "\r\n", "\t", " ", "\x00", "\u200b", "\u00a0"])
+def test_an_invisible_character_in_a_url_is_refused(inside: str) -> None:
+    with pytest.raises(ValueError, match="must not contain spaces or control characters"):
+        checked_api_url(f"https://api.billingo.hu{inside}/v3")
+
+
+def test_the_home_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("BILLINGO_HOME", "~/data")
+    assert load_settings().home == tmp_path / "data"
+
+
+def test_the_home_is_absolute_wherever_the_process_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BILLINGO_HOME", "data")
+    assert load_settings().home == tmp_path / "data"
+
+
+def test_dagster_has_its_home_in_ours(tmp_path: Path) -> None:
+    assert Settings(home=tmp_path).dagster_home == tmp_path / "dagster"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of its own, whose `.env` is the test's to write."""
+    package = tmp_path / "checkout" / "billingo_assets"
+    package.mkdir(parents=True)
+    (package.parent / "workspace.yaml").touch()
+    for module in ("__init__", "errors", "settings"):
+        shutil.copy(Path(billingo_assets.__file__).with_name(f"{module}.py"), package)
+    return package.parent
+
+
+def told_in(checkout: Path, expression: str, *, folder: Path | None = None, **environment: str) -> str:
+    """What a process that uses that checkout says of its `settings`."""
+    program = f"""
+from billingo_assets.settings import ConfigurationError, load_settings
+try:
+    settings = load_settings()
+    print({expression})
+except ConfigurationError as error:
+    print(error)
+"""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("BILLINGO_")}
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder or "/",
+        env={**clean, "PYTHONPATH": str(checkout), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+def test_a_dotenv_file_beside_the_workspace_is_read_from_any_folder(checkout: Path) -> None:
+    (checkout / ".env").write_text("BILLINGO_TIMEZONE=UTC\nOTHER_PROGRAM=1\n")
+    assert told_in(checkout, "settings.timezone") == "UTC"
+
+
+def test_without_a_workspace_the_dotenv_file_of_the_working_folder_is_read(checkout: Path, tmp_path: Path) -> None:
+    (checkout / "workspace.yaml").unlink()
+    (tmp_path / ".env").write_text("BILLINGO_TIMEZONE=UTC\n")
+    told = told_in(checkout, "settings.timezone, settings.home", folder=tmp_path)
+    assert told == f"UTC {tmp_path / '.billingo'}"
+
+
+def test_the_environment_goes_before_the_dotenv_file(checkout: Path) -> None:
+    (checkout / ".env").write_text("BILLINGO_TIMEZONE=UTC\n")
+    assert told_in(checkout, "settings.timezone", BILLINGO_TIMEZONE="Europe/Vienna") == "Europe/Vienna"
+
+
+def test_a_misspelt_name_in_the_dotenv_file_gets_a_suggestion(checkout: Path) -> None:
+    (checkout / ".env").write_text("BILLINGO_TIMEZON=UTC\n")
+    assert told_in(checkout, "settings").endswith("Did you mean BILLINGO_TIMEZONE?")
+
+
+def test_a_dotenv_file_that_is_not_text_is_told_by_its_name(checkout: Path) -> None:
+    (checkout / ".env").write_bytes("BILLINGO_HOME=/home/őr".encode("latin2"))
+    assert told_in(checkout, "settings").startswith(f"{checkout / '.env'} cannot be read as UTF-8 text")

@@ -1,0 +1,145 @@
+"""Opening a database: ready, behind, ahead, empty, or not to be had; each in one sentence that keeps the password."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import URL, Engine, text
+
+from billingo_assets.errors import ConfigurationError, DatabaseError
+from billingo_assets.settings import Settings
+from billingo_assets.warehouse import database as database_module
+from billingo_assets.warehouse.database import (
+    connecting,
+    current_revision,
+    engine_for,
+    open_database,
+    upgrade_database,
+)
+from billingo_assets_tests.warehouse.conftest import PASSWORD
+from billingo_assets_tests.warehouse.embedded_users import fresh_home
+
+
+def settings_for(url: URL) -> Settings:
+    return Settings(database_url=SecretStr(url.render_as_string(hide_password=False)))
+
+
+def refusal(settings: Settings) -> str:
+    with pytest.raises(DatabaseError) as refused:
+        open_database(settings)
+    return str(refused.value)
+
+
+def set_revision(engine: Engine, revision: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE billingo.alembic_version SET version_num = :revision"), {"revision": revision})
+
+
+def test_a_database_at_this_version_is_opened(database: URL) -> None:
+    with open_database(settings_for(database)).connect() as connection:
+        assert current_revision(connection) == database_module.REVISIONS[-1]
+
+
+def test_one_process_has_one_engine_for_a_database(database: URL) -> None:
+    assert open_database(settings_for(database)) is open_database(settings_for(database))
+
+
+def test_an_empty_database_of_ones_own_is_not_touched_but_explained(empty_database: URL) -> None:
+    assert refusal(settings_for(empty_database)) == (
+        "The database has no billingo tables yet. Make them with `billingo-assets database upgrade`."
+    )
+    with engine_for(empty_database, settings_for(empty_database)).connect() as connection:
+        assert connection.scalar(text("SELECT to_regnamespace('billingo')")) is None
+
+
+def test_a_database_that_is_behind_is_explained(database: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "REVISIONS", (*database_module.REVISIONS, "9998"))
+    assert refusal(settings_for(database)) == (
+        "The database is at version 0001 and this program needs 9998."
+        " Bring it up to date with `billingo-assets database upgrade`."
+    )
+
+
+def test_a_database_that_is_ahead_is_explained(database: URL, engine: Engine) -> None:
+    set_revision(engine, "9999")
+    assert refusal(settings_for(database)) == (
+        "The database is at version 9999, which is newer than this program knows (0001)."
+        " Update billingo-assets on this machine."
+    )
+
+
+def test_a_database_that_is_ahead_is_not_upgraded(database: URL, engine: Engine) -> None:
+    set_revision(engine, "9999")
+    with pytest.raises(DatabaseError, match="newer than this program knows"):
+        upgrade_database(settings_for(database))
+
+
+def test_an_embedded_database_is_upgraded_when_it_is_opened() -> None:
+    program = """if True:
+        import sys
+        from pathlib import Path
+        from billingo_assets.settings import Settings
+        from billingo_assets.warehouse.database import current_revision, open_database
+        with open_database(Settings(home=Path(sys.argv[1]))).connect() as connection:
+            print(current_revision(connection))
+    """
+    # A process of its own, since whoever opens an embedded database keeps it until it ends.
+    with fresh_home() as home:
+        shown = subprocess.run([sys.executable, "-c", program, home], check=True, stdout=subprocess.PIPE, text=True)
+    assert shown.stdout.strip() == database_module.REVISIONS[-1]
+
+
+def test_a_server_that_is_too_old_is_refused(database: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "OLDEST_SERVER", 99)
+    sentence = refusal(settings_for(database))
+    assert sentence.startswith("The database server is PostgreSQL ")
+    assert "99 or newer is needed. Upgrade the server, or unset BILLINGO_DATABASE_URL" in sentence
+
+
+def test_a_server_of_ones_own_gets_every_table_and_is_then_ready(own_server: URL) -> None:
+    assert upgrade_database(settings_for(own_server)) == (None, database_module.REVISIONS[-1])
+    with connecting(open_database(settings_for(own_server))) as connection:
+        assert connection.scalar(text("SELECT count(*) FROM billingo.invoices")) == 0
+
+
+def test_a_wrong_password_is_told_without_it(own_server: URL) -> None:
+    sentence = refusal(settings_for(own_server.set(password="nem ez az")))
+    assert f"The database at 127.0.0.1:{own_server.port} (postgres) cannot be used" in sentence
+    assert "password authentication failed" in sentence
+    assert "nem ez az" not in sentence
+
+
+def test_a_missing_database_is_named_without_the_password(own_server: URL) -> None:
+    sentence = refusal(settings_for(own_server.set(database="nincs_ilyen")))
+    assert "(nincs_ilyen) cannot be used" in sentence
+    assert 'database "nincs_ilyen" does not exist. Check BILLINGO_DATABASE_URL' in sentence
+    assert PASSWORD not in sentence
+
+
+def test_a_server_that_does_not_run_is_told_without_the_password(own_server: URL) -> None:
+    with socket.socket() as nobody_listens:
+        nobody_listens.bind(("127.0.0.1", 0))
+        sentence = refusal(settings_for(own_server.set(port=nobody_listens.getsockname()[1])))
+    assert "Connection refused" in sentence
+    assert PASSWORD not in sentence
+
+
+def test_a_url_that_cannot_be_read_is_refused_without_being_repeated() -> None:
+    with pytest.raises(ConfigurationError, match="BILLINGO_DATABASE_URL cannot be read") as refused:
+        open_database(Settings(database_url=SecretStr("postgresql://owner:titok@host:port/database")))
+    assert "titok" not in str(refused.value)
+
+
+def test_a_session_that_is_ended_becomes_a_sentence(engine: Engine) -> None:
+    with pytest.raises(DatabaseError, match="cannot be used: terminating connection"), connecting(engine) as connection:
+        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+def test_every_session_works_in_utc_within_the_statement_timeout(engine: Engine) -> None:
+    with engine.connect() as connection:
+        shown = [connection.scalar(text(f"SHOW {name}")) for name in ("timezone", "statement_timeout")]
+    assert shown == ["UTC", "10min"]
