@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,9 +43,13 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
-    """The PostgreSQL of the whole test run."""
-    with embedded_server(tmp_path_factory.mktemp("server")) as server:
+def server_url() -> Iterator[URL]:
+    """The PostgreSQL of the whole test run.
+
+    Not below pytest's own folder: another run by the same user makes that private again, and so takes it away from
+    the account that the server of root runs under.
+    """
+    with tempfile.TemporaryDirectory(prefix="billingo-tests-") as home, embedded_server(Path(home)) as server:
         yield make_url(server.url)
 
 

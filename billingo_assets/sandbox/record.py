@@ -67,10 +67,10 @@ def encode(value: Any) -> bytes:
 
 
 def parse(body: bytes) -> Any:
-    """Decode JSON without binary floats; None where the text is not JSON."""
+    """Decode JSON without binary floats; None where the text is not JSON, or nested too deeply."""
     try:
         return _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from billingo_assets.billingo.salvage import members
+
 MAX_DOCUMENT_BYTES = 16 * 2**20
 MAX_NUMBER_PLACES = 400
 """A fraction of more digits, or so far from 1, is refused: `1e999999` written out would be a megabyte."""
@@ -106,18 +108,9 @@ def _usable_id(value: object) -> int:
     return value
 
 
-class _Identified(msgspec.Struct):
-    """A document of which only the id is read; what the rest holds is skipped over."""
-
-    id: Any = None
-
-
-_id_decoder = msgspec.json.Decoder(_Identified)
-
-
 def _id_alone(payload: bytes) -> int | None:
     """The id of a document that cannot be read as a whole, so that its older version is not taken for deleted."""
     try:
-        return _usable_id(_id_decoder.decode(payload).id)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _UnstorableError):
+        return _usable_id(msgspec.json.decode(members(payload).get("id", b"null")))
+    except (ValueError, RecursionError, _UnstorableError):
         return None

@@ -6,6 +6,7 @@ marks the deletions and moves the watermark, and only after a complete listing.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -161,16 +162,19 @@ class CompanySync:
         self._quarantine(unreadable)
 
     def _quarantine(self, unreadable: list[Unreadable]) -> None:
-        new = [document for document in unreadable if document.content_hash not in self._broken]
-        self._broken.update(document.content_hash for document in new)
-        self._report.processed += len(new)
-        self._report.skipped += len(new)
-        rejected = [
-            RejectedDocument(
-                document.content_hash, document.id, document.reason, document.payload.decode(errors="replace")
-            )
-            for document in new
-        ]
+        rejected = []
+        for document in unreadable:
+            content_hash = document.content_hash
+            if document.id is None:
+                while content_hash in self._broken:  # two that are alike, and cannot be told apart, are two
+                    content_hash = hashlib.sha256(content_hash).digest()
+            elif content_hash in self._broken:  # one that was shown before
+                continue
+            self._broken.add(content_hash)
+            payload = document.payload.decode(errors="replace")
+            rejected.append(RejectedDocument(content_hash, document.id, document.reason, payload))
+        self._report.processed += len(rejected)
+        self._report.skipped += len(rejected)
         reject(self.connection, self.company.id, "fetch", rejected)
 
     def _vouch(self, watermark: datetime) -> None:

@@ -30,7 +30,8 @@ class Listing:
         first = self._client.documents(page=1)
         self.total = first.total
         yield first
-        last = min(max(first.last_page, -(-first.total // MAX_PAGE_SIZE)), MAX_PAGES)
+        last_with_documents = -(-first.total // MAX_PAGE_SIZE)
+        last = min(max(first.last_page, last_with_documents), MAX_PAGES)
         with ThreadPoolExecutor(self._client.concurrent_requests, thread_name_prefix="pages") as threads:
             waiting = iter(range(2, last + 1))
             under_way: deque[Future[DocumentsPage]] = deque()
@@ -42,6 +43,9 @@ class Listing:
                         return
                     page = under_way.popleft().result()
                     self.is_consistent &= page.total == self.total
+                    if not page.documents:  # a `last_page` far too high is not followed to its end
+                        self.is_consistent &= page.number > last_with_documents
+                        return
                     yield page
             finally:
                 for request in under_way:

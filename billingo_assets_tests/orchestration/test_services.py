@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -28,12 +29,14 @@ from billingo_assets.warehouse.database import open_database
 from billingo_assets.warehouse.normalized import count_rows
 from billingo_assets.warehouse.sums import sums_by_currency
 from billingo_assets_tests.conftest import fresh_database
-from billingo_assets_tests.orchestration.conftest import LARGE, SMALL
+from billingo_assets_tests.orchestration.conftest import SMALL
 
 PROGRAM = Path(sys.executable).with_name("billingo-assets")
 READY_SECONDS = 60
 RUN_SECONDS = 60
+BACKFILL_SECONDS = 90
 STOP_SECONDS = 30
+FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 
 CODE_LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "billingo_assets"}
 ASSETS = [{"path": ["billingo", name]} for name in ("raw_invoices", "invoices", "invoice_items")]
@@ -56,7 +59,7 @@ BACKFILL = """
 """
 BACKFILL_RUNS = """
     query ($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill {
-        status runs { runId status tags { key value } } } } }
+        runs { runId status tags { key value } } } } }
 """
 RUN = """
     query ($id: ID!) { runOrError(runId: $id) { ... on Run {
@@ -168,7 +171,7 @@ class Services:
 
         def ended() -> dict[str, Any] | None:
             run: dict[str, Any] = self.ask(RUN, id=run_id)
-            return run if run["status"] in ("SUCCESS", "FAILURE", "CANCELED") else None
+            return run if run["status"] in FINISHED else None
 
         return until(ended, seconds=RUN_SECONDS, what=f"the end of run {run_id}")
 
@@ -187,6 +190,11 @@ class Services:
         return run_id
 
 
+def partition_of(run: dict[str, Any]) -> str:
+    """The company that a run is for."""
+    return next(tag["value"] for tag in run["tags"] if tag["key"] == "dagster/partition")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -195,11 +203,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_services(place: Place) -> Iterator[Services]:
-    """Run `billingo-assets dev` until the block ends; ready when its code location is loaded."""
+def running_services(place: Place, *, end: signal.Signals = signal.SIGTERM) -> Iterator[Services]:
+    """Run `billingo-assets dev` until the block ends, from when its code location is loaded.
+
+    The signal that ends it must end every process that it started, cleanly: what is left fails the test.
+    """
     port = free_port()
-    log = place.home.with_suffix(".log")
-    with log.open("wb") as output:
+    with place.home.with_suffix(".log").open("wb") as output:
         process = subprocess.Popen(
             [PROGRAM, "dev", "--port", str(port)], env=place.environment, stdout=output, stderr=subprocess.STDOUT
         )
@@ -208,8 +218,13 @@ def running_services(place: Place) -> Iterator[Services]:
         until(services.locations, seconds=READY_SECONDS, what="the code location")
         yield services
     finally:
-        process.terminate()
-        process.wait(STOP_SECONDS)
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        process.send_signal(end)
+        _, left = psutil.wait_procs(family, timeout=STOP_SECONDS)
+        told = [shlex.join(one.cmdline()) for one in left]
+        for one in left:
+            one.kill()
+    assert (told, process.wait(STOP_SECONDS)) == ([], 0)
 
 
 @pytest.fixture(scope="module")
@@ -227,16 +242,10 @@ def place(
         here.engine.dispose()
 
 
-# First, and by themselves: an instance has one daemon at a time.
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_a_signal_ends_every_process_and_frees_the_port(place: Place, told: signal.Signals) -> None:
-    with running_services(place) as services:
-        family = [psutil.Process(services.process.pid), *psutil.Process(services.process.pid).children(recursive=True)]
-        services.process.send_signal(told)
-        _, left = psutil.wait_procs(family, timeout=STOP_SECONDS)
-    assert [process.cmdline() for process in left] == []
-    assert services.process.returncode == 0
-    with socket.create_server(("127.0.0.1", services.port)):
+def test_ctrl_c_ends_every_process_and_frees_the_port(place: Place) -> None:
+    with running_services(place, end=signal.SIGINT) as services:
+        port = services.port
+    with socket.create_server(("127.0.0.1", port)):
         pass
 
 
@@ -254,6 +263,18 @@ def test_the_code_location_is_loaded_without_an_error(services: Services) -> Non
     )
 
 
+@pytest.fixture(scope="module")
+def backfill(services: Services) -> dict[str, Any]:
+    """The answer to a backfill of every company: asked for early, since the daemon looks every 30 seconds only."""
+    companies = [company.key for company in services.place.world.companies]
+    answer: dict[str, Any] = services.ask(BACKFILL, params={"assetSelection": ASSETS, "partitionNames": companies})
+    return answer
+
+
+def test_a_backfill_of_every_company_is_accepted(backfill: dict[str, Any]) -> None:
+    assert backfill["__typename"] == "LaunchBackfillSuccess", backfill
+
+
 @pytest.mark.parametrize(
     "selector",
     [{"jobName": "sync_company"}, {"jobName": "__ASSET_JOB", "assetSelection": ASSETS}],
@@ -267,22 +288,6 @@ def test_a_company_that_is_materialized_from_the_ui_agrees_with_the_books(
     assert run["status"] == "SUCCESS"
     assert created["id"] in {document["id"] for document in services.place.world.company(SMALL).documents()}
     assert services.place.held(SMALL) == services.place.booked(SMALL)
-
-
-def test_a_backfill_brings_every_company_in_line_with_the_books_in_a_run_of_its_own(services: Services) -> None:
-    companies = [company.key for company in services.place.world.companies]
-    launched = services.ask(BACKFILL, params={"assetSelection": ASSETS, "partitionNames": companies})
-    assert launched["__typename"] == "LaunchBackfillSuccess", launched
-
-    def completed() -> dict[str, Any] | None:
-        backfill: dict[str, Any] = services.ask(BACKFILL_RUNS, id=launched["backfillId"])
-        return None if backfill["status"] in ("REQUESTED", "CANCELING") else backfill
-
-    backfill = until(completed, seconds=RUN_SECONDS, what="the end of the backfill")
-    partitions = [tag["value"] for run in backfill["runs"] for tag in run["tags"] if tag["key"] == "dagster/partition"]
-    assert (backfill["status"], sorted(partitions)) == ("COMPLETED_SUCCESS", sorted(companies))
-    held = {key: services.place.held(key) for key in companies}
-    assert held == {key: services.place.booked(key) for key in companies}
 
 
 @pytest.fixture(scope="module")
@@ -300,8 +305,8 @@ def test_a_run_of_the_command_is_shown_with_its_job_its_company_and_its_code_loc
     services: Services, command_run: str
 ) -> None:
     run = services.ask(RUN, id=command_run)
-    assert {"key": "dagster/partition", "value": SMALL} in run["tags"]
-    assert (run["jobName"], run["status"], run["repositoryOrigin"]) == ("sync_company", "SUCCESS", CODE_LOCATION)
+    assert (run["jobName"], run["status"], partition_of(run)) == ("sync_company", "SUCCESS", SMALL)
+    assert run["repositoryOrigin"] == CODE_LOCATION
 
 
 def test_a_run_of_the_command_can_be_run_again_from_the_ui(services: Services, command_run: str) -> None:
@@ -310,8 +315,28 @@ def test_a_run_of_the_command_can_be_run_again_from_the_ui(services: Services, c
     assert services.finished_run(launched["run"]["id"])["status"] == "SUCCESS"
 
 
-def test_the_ui_shows_the_status_of_a_check_for_each_company(services: Services) -> None:
-    assert services.finished_run(services.launch(LARGE, jobName="sync_company"))["status"] == "SUCCESS"
+@pytest.fixture(scope="module")
+def backfilled(services: Services, backfill: dict[str, Any]) -> dict[str, str]:
+    """How the backfill's run ended for each company, once all have."""
+
+    def ended() -> dict[str, str] | None:
+        runs = services.ask(BACKFILL_RUNS, id=backfill["backfillId"])["runs"]
+        statuses = {partition_of(run): run["status"] for run in runs if run["status"] in FINISHED}
+        return statuses if len(runs) == len(statuses) == len(services.place.world.companies) else None
+
+    return until(ended, seconds=BACKFILL_SECONDS, what="the end of the backfill")
+
+
+def test_a_backfill_syncs_every_company_in_a_run_of_its_own(services: Services, backfilled: dict[str, str]) -> None:
+    assert backfilled == {company.key: "SUCCESS" for company in services.place.world.companies}
+
+
+def test_a_backfill_brings_every_company_in_line_with_the_books(services: Services, backfilled: dict[str, str]) -> None:
+    held = {key: services.place.held(key) for key in backfilled}
+    assert held == {key: services.place.booked(key) for key in backfilled}
+
+
+def test_the_ui_shows_the_status_of_a_check_for_each_company(services: Services, backfilled: dict[str, str]) -> None:
     (node,) = services.ask(CHECK_STATUSES)
     statuses = {check["name"]: check["partitionStatuses"] for check in node["assetChecksOrError"]["checks"]}
-    assert LARGE in statuses["one_row_per_document"]["succeededPartitions"]
+    assert sorted(statuses["one_row_per_document"]["succeededPartitions"]) == sorted(backfilled)

@@ -99,6 +99,13 @@ def test_a_last_page_that_is_too_low_does_not_hide_the_pages_after_it(books: Boo
     assert len(books.live()) == 282
 
 
+def test_a_last_page_that_is_far_too_high_is_not_followed_to_its_end(books: Books, sandbox: SandboxServer) -> None:
+    sandbox.faults.add(Fault(kind="last_page", value=50_000, times=None))
+    books.fetch()
+    assert len(books.live()) == 282
+    assert len(documents_requests(sandbox)) < 20
+
+
 def test_a_listing_that_holds_still_is_consistent(books: Books) -> None:
     assert consistent(books)
 

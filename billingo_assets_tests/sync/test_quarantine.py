@@ -23,6 +23,8 @@ UNSTORABLE = [
     pytest.param(b"null", None, "not an object", id="null"),
     pytest.param(b'{"id": 7, "gross_total": 1e999999}', 7, "out of all proportion", id="absurd number"),
     pytest.param(b'{"id": 7, "comment": "\xff"}', 7, "not well-formed", id="not UTF-8"),
+    pytest.param(b'{"id": 7, "comment": "\\ud800"}', 7, "not well-formed", id="lone surrogate"),
+    pytest.param(b'{"id": 7, "tags": ' + b"[" * 5000 + b"]" * 5000 + b"}", 7, "nested too deeply", id="too deep"),
 ]
 
 
@@ -44,6 +46,14 @@ def test_unstorable_documents_keep_no_other_from_its_tables(books: Books) -> Non
     report = books.sync()
     assert {row.id for row in books.rows("SELECT id FROM billingo.invoices")} == ids
     assert (report.created, report.skipped, report.processed) == (282, 3, 285)
+
+
+def test_two_documents_that_are_alike_and_have_no_id_are_two(books: Books) -> None:
+    for _ in range(2):
+        books.served.add_raw(b"null")
+    report = books.sync()
+    assert report.skipped == 2
+    assert books.held() == report.api_total == 284
 
 
 def test_what_is_held_equals_the_total_of_the_api_with_the_quarantine(books: Books) -> None:
