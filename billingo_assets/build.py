@@ -12,15 +12,10 @@ from billingo_assets.checks.invoices import item_count_matches_raw, one_row_per_
 from billingo_assets.checks.raw_invoices import api_total_matches, no_rejected_documents
 from billingo_assets.jobs import sync_company
 from billingo_assets.resources import BillingoResource, ProgressLog, WarehouseResource
-from billingo_assets.settings import load_settings
 
 
 def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
-    """Assemble the code location; `resource_overrides` replaces resources by key.
-
-    Raises:
-        ConfigurationError: a setting is wrong.
-    """
+    """Assemble the code location; `resource_overrides` replaces resources by key."""
     return dg.Definitions(
         assets=[raw_invoices, normalized_invoices],
         asset_checks=[
@@ -32,7 +27,7 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
         ],
         jobs=[sync_company],
         resources={
-            "billingo": BillingoResource.from_settings(load_settings()),
+            "billingo": BillingoResource(),
             "warehouse": WarehouseResource(),
             "progress": ProgressLog(),
             **(resource_overrides or {}),

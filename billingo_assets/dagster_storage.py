@@ -15,9 +15,11 @@ from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import URL, text
 
 from billingo_assets.settings import load_settings
-from billingo_assets.warehouse.database import connecting, database_url, engine_for
+from billingo_assets.warehouse.database import UPGRADE_LOCK, connecting, database_url, engine_for
 
 SCHEMA = "dagster"
+
+_FIND_SCHEMA = text(f"SELECT to_regnamespace('{SCHEMA}')")
 
 
 class WarehouseStorage(DagsterPostgresStorage):
@@ -27,7 +29,10 @@ class WarehouseStorage(DagsterPostgresStorage):
         settings = load_settings()
         url = database_url(settings)
         with connecting(engine_for(url, settings)) as connection, connection.begin():
-            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+            # Asked first: to create a schema takes a right that the role need not have once it is there.
+            if connection.scalar(_FIND_SCHEMA) is None:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
+                connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         super().__init__(postgres_url=_dagster_url(url), inst_data=inst_data)
 
     @classmethod

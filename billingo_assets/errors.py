@@ -23,5 +23,13 @@ class DatabaseError(ConfigurationError):
     """The database cannot be reached, or is not at the version this program needs."""
 
 
-class SyncError(BillingoAssetsError):
-    """A company's sync cannot go on for a reason that is not the API's."""
+class DatabaseUnavailableError(DatabaseError):
+    """The database was there, or may be in a moment."""
+
+    transient = True
+
+
+class UnsettledListingError(BillingoAssetsError):
+    """A company's documents changed each time they were listed, so that nobody can say which of them are gone."""
+
+    transient = True

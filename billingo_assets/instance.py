@@ -25,14 +25,23 @@ def prepare_dagster_home(settings: Settings) -> Path:
     if not config.is_file():
         raise ConfigurationError(f"{config} is missing. Run the command in the project's folder, or set DAGSTER_HOME.")
     home = settings.dagster_home
-    home.mkdir(parents=True, exist_ok=True)
-    link = home / "dagster.yaml"
-    if not link.is_symlink() or link.resolve() != config.resolve():
-        draft = home / f".dagster.yaml.{os.getpid()}"
-        draft.symlink_to(config)
-        draft.replace(link)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        _link(home / "dagster.yaml", config)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Dagster's home {home} cannot be made: {error.strerror}. Set BILLINGO_HOME to a folder of yours."
+        ) from None
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+def _link(link: Path, target: Path) -> None:
+    """Point the link at the target, whatever it was before; two processes at once do no harm."""
+    if not link.is_symlink() or link.resolve() != target.resolve():
+        draft = link.with_name(f".{link.name}.{os.getpid()}")
+        draft.symlink_to(target)
+        draft.replace(link)
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from billingo_assets.settings import LIVE_API_URL, Settings, load_settings
+from billingo_assets.settings import load_settings
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -24,28 +24,14 @@ if TYPE_CHECKING:
 
 
 class BillingoResource(dg.ConfigurableResource["BillingoResource"]):
-    """The Billingo API. Its bounds are settings; the key comes from the company."""
-
-    api_url: str = LIVE_API_URL
-    requests_per_minute: int = 300
-    concurrent_requests: int = 4
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> BillingoResource:
-        """Take over what the environment says."""
-        return cls(
-            api_url=settings.api_url,
-            requests_per_minute=settings.requests_per_minute,
-            concurrent_requests=settings.concurrent_requests,
-        )
+    """The Billingo API. The settings say where it is: whoever launches a run cannot send a key elsewhere."""
 
     def client(self, company: Company, api_key: SecretStr) -> BillingoClient:
         """A client for one company, to be closed by the caller."""
         from billingo_assets.billingo.connecting import connect
 
-        changes = {"requests_per_minute": self.requests_per_minute, "concurrent_requests": self.concurrent_requests}
-        settings = load_settings().model_copy(update=changes)
-        return connect(company.api_url or self.api_url, api_key, settings)
+        settings = load_settings()
+        return connect(company.api_url(settings), api_key, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +61,33 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
     @contextmanager
     def company(self, key: str) -> Iterator[CompanyWork]:
         """A company to read about, with its key at hand; nobody is kept out."""
-        from billingo_assets.companies.registry import get_company, keyring_for
-
         with self.connect() as connection:
-            with connection.begin():
-                company = get_company(connection, key)
-                api_key = company.api_key(keyring_for(connection, load_settings()))
-            yield CompanyWork(connection, company, api_key)
+            yield _work(connection, key)
 
     @contextmanager
     def locked_company(self, key: str, *, run_id: str) -> Iterator[CompanyWork]:
-        """A company to write to, under its lock.
+        """A company to write to, under its lock, as the registry has it once the lock is held.
 
         Raises:
             CompanyBusyError: another run is writing to it.
         """
+        from billingo_assets.companies.registry import get_company
         from billingo_assets.warehouse.locks import company_lock
 
         wait_seconds = load_settings().lock_wait_seconds
-        with (
-            self.company(key) as work,
-            company_lock(work.connection, work.company.id, company=key, run_id=run_id, wait_seconds=wait_seconds),
-        ):
-            yield work
+        with self.connect() as connection:
+            with connection.begin():
+                company_id = get_company(connection, key).id
+            with company_lock(connection, company_id, company=key, run_id=run_id, wait_seconds=wait_seconds):
+                yield _work(connection, key)
+
+
+def _work(connection: Connection, key: str) -> CompanyWork:
+    from billingo_assets.companies.registry import get_company, keyring_for
+
+    with connection.begin():
+        company = get_company(connection, key)
+        return CompanyWork(connection, company, company.api_key(keyring_for(connection, load_settings())))
 
 
 class ProgressLog:

@@ -17,6 +17,9 @@ from dagster._core.utils import make_new_run_id
 
 from billingo_assets.assets.describing import RAW_INVOICES
 from billingo_assets.companies.registry import Company
+from billingo_assets.errors import BillingoAssetsError
+from billingo_assets.resources import WarehouseResource
+from billingo_assets.warehouse.rejections import open_rejections
 
 Status = Literal["success", "partial", "failed"]
 
@@ -64,13 +67,18 @@ class Outcome:
 COUNTS = ("processed", "created", "updated", "unchanged", "deleted", "items", "api_calls")
 """What `raw_invoices` tells in its metadata, and an outcome repeats."""
 
+INTERRUPTED = "DagsterExecutionInterruptedError"
 REJECTIONS = "no_rejected_documents"
 
 
 def sync(
     company: Company, *, job: dg.JobDefinition, instance: dg.DagsterInstance, log_level: str = "CRITICAL"
 ) -> Outcome:
-    """Run the job for one company. A failure is an outcome, not an exception."""
+    """Run the job for one company. A failure is an outcome, not an exception.
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted, and is marked so.
+    """
     started = time.monotonic()
     run_id = make_new_run_id()
     try:
@@ -79,25 +87,39 @@ def sync(
         fault = Fault(f"The run broke off: {_first_line(error)}")
         _report_failed(instance, run_id, fault.error)
         return _outcome(company, "failed", run_id, started, errors=[fault])
-    checks = result.get_asset_check_evaluations()
-    failed_checks = [check for check in checks if not check.passed]
+    _pass_on_interrupt(result)
+    failed_checks = [check for check in result.get_asset_check_evaluations() if not check.passed]
     failures = [] if result.success else _failures(result, failed_checks)
+    counts = _raw_counts(result)
+    rejected = _quarantine(company) if counts else []
     return _outcome(
         company,
         "failed" if not result.success else "partial" if failed_checks else "success",
         run_id,
         started,
-        counts={
-            **_raw_counts(result),
-            "skipped": sum(_found(check) for check in checks if check.check_name == REJECTIONS),
-        },
-        errors=[*failures, *(fault for check in failed_checks for fault in _rejected_documents(check))],
+        counts={**counts, "skipped": len(rejected)},
+        errors=[*failures, *rejected],
         warnings=[
             f"{check.check_name}: {check.description}"
             for check in failed_checks
             if not _stops(check) and check.check_name != REJECTIONS
         ],
     )
+
+
+def _pass_on_interrupt(result: dg.JobExecutionResult) -> None:
+    """Dagster takes Ctrl-C for the failure of a step; whoever pressed it meant the whole command."""
+    for event in result.all_events:
+        error = event.step_failure_data.error if event.is_step_failure else None
+        if error is not None and error.cls_name == INTERRUPTED:
+            raise KeyboardInterrupt
+
+
+def _quarantine(company: Company) -> list[Fault]:
+    """The company's documents in quarantine, every one of them; a check's result names but the first few."""
+    with suppress(BillingoAssetsError), WarehouseResource().connect() as connection:
+        return [Fault(reason, document_id) for document_id, reason in open_rejections(connection, company.id)]
+    return []
 
 
 def _execute(
@@ -163,20 +185,8 @@ def _raw_counts(result: dg.JobExecutionResult) -> dict[str, Any]:
     return {}
 
 
-def _found(check: dg.AssetCheckEvaluation) -> int:
-    return _whole(check.metadata["found"])
-
-
 def _whole(value: dg.MetadataValue[Any]) -> int:
     return value.value or 0 if isinstance(value, dg.IntMetadataValue) else 0
-
-
-def _rejected_documents(check: dg.AssetCheckEvaluation) -> list[Fault]:
-    table = check.metadata.get("at_fault")
-    if check.check_name != REJECTIONS or not isinstance(table, dg.TableMetadataValue):
-        return []
-    rows = [(str(record.data["document"]), str(record.data["reason"])) for record in table.records]
-    return [Fault(reason, int(document) if document.isdigit() else None) for document, reason in rows]
 
 
 def _failures(result: dg.JobExecutionResult, failed_checks: list[dg.AssetCheckEvaluation]) -> list[Fault]:

@@ -51,6 +51,14 @@ def checked_api_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def checked_loopback_url(url: str) -> str:
+    """Return `url` as `checked_api_url` does. Raises ValueError unless it is this machine's."""
+    checked = checked_api_url(url)
+    if not _is_loopback(urlsplit(checked).hostname or ""):
+        raise ValueError("must be on loopback")
+    return checked
+
+
 def _split(url: str, *, like: str) -> SplitResult:
     try:
         return urlsplit(url)
@@ -113,6 +121,8 @@ class Settings(BaseSettings):
     """The Billingo API that the keys are sent to."""
     encryption_keys: SecretStr | None = None
     """Fernet keys, comma-separated; the first encrypts, all decrypt. Unset: a generated file under `home`."""
+    sandbox_url: Annotated[str, AfterValidator(checked_loopback_url)] | None = None
+    """The API of the demo's companies. Set by the command that serves it, for itself and the processes it starts."""
     timezone: Annotated[str, AfterValidator(_checked_timezone)] = "Europe/Budapest"
     """The zone in which times are shown."""
     requests_per_minute: int = Field(default=300, ge=0)

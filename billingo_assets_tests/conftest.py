@@ -55,10 +55,13 @@ def server_url() -> Iterator[URL]:
 
 @pytest.fixture(scope="session")
 def admin(server_url: URL) -> Iterator[Engine]:
-    """An engine to create and drop databases with."""
+    """An engine to create and drop databases with, on a server that need not survive the machine's crash."""
     engine = create_engine(
         server_url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT", poolclass=NullPool
     )
+    with engine.connect() as connection:
+        connection.execute(text("ALTER SYSTEM SET fsync = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
     yield engine
     engine.dispose()
 

@@ -49,3 +49,5 @@ def raw_invoices(
             raise
     yield dg.MaterializeResult(metadata=report.counts())
     yield tax_code_result(expected=work.company.tax_code, found=report.tax_code)
+    with failing_in_words():
+        report.require_settled(key)

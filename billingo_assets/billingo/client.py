@@ -27,11 +27,13 @@ from billingo_assets.billingo.errors import (
     CredentialsError,
     MalformedAnswerError,
     RateLimitError,
+    TooLargeAnswerError,
     UnavailableError,
 )
 from billingo_assets.billingo.models import DocumentsEnvelope, DocumentsPage, Identity, Organization
 from billingo_assets.billingo.pacing import Pacer
 from billingo_assets.billingo.salvage import elements, members
+from billingo_assets.settings import checked_api_url
 
 MAX_PAGE_SIZE = 100
 """Documents a page: the most the API allows."""
@@ -54,23 +56,30 @@ class Limits:
     read_seconds: float = 30.0
     max_response_bytes: int = 64 * 2**20
     first_backoff_seconds: float = 0.5
+    rate_limit_seconds: float = 15.0
+    """The pause after a 429 that names none, as Billingo's do: five of them outlast its window of a minute."""
 
 
 class BillingoClient:
     """One API key's view of Billingo. Safe to call from several threads; close it when done.
 
     Every method raises a `BillingoError`: transient ones only after `limits.attempts` tries or
-    `limits.total_seconds`, permanent ones at once.
+    `limits.total_seconds`, permanent ones at once. To make one raises ValueError for an address that an API key
+    must not be sent to (see `checked_api_url`).
     """
 
     def __init__(self, *, api_url: str, api_key: SecretStr, limits: Limits | None = None) -> None:
         if not _SENDABLE.fullmatch(api_key.get_secret_value()):
             raise CredentialsError("The API key holds characters that cannot be sent.")
+        checked_api_url(api_url)
         self._limits = limits or Limits()
         self._pacer = Pacer(self._limits.requests_per_minute)
         self._closed = threading.Event()
         self._calls = 0
         self._calls_lock = threading.Lock()
+        # httpcore may close a connection that it has just given to a queued request (encode/httpcore#1110), which
+        # then fails or hangs until its read timeout: nobody queues in there who has not got a slot.
+        self._slots = threading.BoundedSemaphore(self._limits.concurrent_requests)
         self._http = httpx.Client(
             base_url=api_url,
             headers={
@@ -144,6 +153,7 @@ class BillingoClient:
             # Looks ahead: a Retry-After longer than the time that is left ends the tries at once.
             stop=tenacity.stop_after_attempt(self._limits.attempts)
             | tenacity.stop_before_delay(self._limits.total_seconds),
+            before_sleep=self._hold_others,
             sleep=self._pause,
             reraise=True,
         )
@@ -153,21 +163,25 @@ class BillingoClient:
         self, path: str, query: Mapping[str, str], decode: Callable[[bytes], Answer]
     ) -> tuple[Answer, httpx.Headers]:
         self._pause(self._pacer.reserve())
+        with self._slots:
+            response, body = self._send(path, query)
+        raise_for_answer(response.status_code, response.headers, body)
+        return decode(body), response.headers
+
+    def _send(self, path: str, query: Mapping[str, str]) -> tuple[httpx.Response, bytes]:
         if self._closed.is_set():
             raise UnavailableError("The request was given up because the sync is ending.")
         with self._calls_lock:
             self._calls += 1
         try:
             with self._http.stream("GET", path, params=query) as response:
-                body = self._read(response)
+                return response, self._read(response)
         except httpx.TimeoutException:
             raise UnavailableError(f"Billingo at {self._http.base_url} did not answer in time.") from None
         except (httpx.DecodingError, httpx.RemoteProtocolError) as error:
             raise MalformedAnswerError(f"Billingo's answer broke off or is damaged ({error}).") from None
         except httpx.TransportError as error:
             raise UnavailableError(f"Billingo at {self._http.base_url} cannot be reached ({error}).") from None
-        raise_for_answer(response.status_code, response.headers, body)
-        return decode(body), response.headers
 
     def _read(self, response: httpx.Response) -> bytes:
         """Read the body within the size and time limits: a body that drips would pass every read timeout."""
@@ -176,9 +190,8 @@ class BillingoClient:
         for chunk in response.iter_bytes():
             body += chunk
             if len(body) > self._limits.max_response_bytes:
-                raise MalformedAnswerError(
-                    f"Billingo's answer is larger than {self._limits.max_response_bytes // 2**20} MiB"
-                    " (BILLINGO_MAX_RESPONSE_MIB)."
+                raise TooLargeAnswerError(
+                    f"Billingo's answer is larger than {self._limits.max_response_bytes // 2**20} MiB."
                 )
             if time.monotonic() > deadline:
                 raise UnavailableError("Billingo's answer did not end in time.")
@@ -188,8 +201,16 @@ class BillingoClient:
         """Seconds before the next try: what Billingo asked for, but never less than the back-off with its jitter."""
         backoff = tenacity.wait_random_exponential(multiplier=self._limits.first_backoff_seconds, max=30)(state)
         error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, RateLimitError | UnavailableError) else None
-        return max(backoff, asked or 0.0)
+        if not isinstance(error, RateLimitError | UnavailableError):
+            return backoff
+        if not isinstance(error, RateLimitError):
+            return max(backoff, error.retry_after or 0.0)
+        return max(backoff, error.retry_after or self._limits.rate_limit_seconds)
+
+    def _hold_others(self, state: tenacity.RetryCallState) -> None:
+        """After a 429 that is waited for: the limit is the key's, other threads would only be refused as well."""
+        if state.outcome and isinstance(state.outcome.exception(), RateLimitError):
+            self._pacer.hold(state.upcoming_sleep)
 
     def _pause(self, seconds: float) -> None:
         if seconds > 0:

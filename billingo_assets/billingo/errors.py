@@ -80,7 +80,13 @@ class UnavailableError(BillingoError):
 
 
 class MalformedAnswerError(BillingoError):
-    """A 2xx whose body is not what the API promises: cut off, not JSON, an error in disguise, too large."""
+    """A 2xx whose body is not what the API promises: cut off, not JSON, an error in disguise."""
 
     transient = True
     advice = "Something between here and Billingo may have answered in its place; the next sync tries again."
+
+
+class TooLargeAnswerError(BillingoError):
+    """An answer larger than is read. Asking again would bring the same."""
+
+    advice = "If it is sound, raise BILLINGO_MAX_RESPONSE_MIB."

@@ -15,15 +15,21 @@ class Pacer:
     def __init__(self, requests_per_minute: int) -> None:
         self._limit = requests_per_minute
         self._passed: deque[float] = deque()
+        self._held_until = 0.0
         self._lock = threading.Lock()
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody pass for so long: Billingo said that it is too much."""
+        with self._lock:
+            self._held_until = max(self._held_until, time.monotonic() + seconds)
 
     def reserve(self, now: float | None = None) -> float:
         """Take the next free place and return how many seconds from `now` it is."""
-        if self._limit == 0:
-            return 0.0
         with self._lock:
             now = time.monotonic() if now is None else now
-            is_free = len(self._passed) < self._limit
-            place = now if is_free else max(now, self._passed.popleft() + WINDOW_SECONDS)
-            self._passed.append(place)
+            place = max(now, self._held_until)
+            if self._limit:
+                if len(self._passed) >= self._limit:
+                    place = max(place, self._passed.popleft() + WINDOW_SECONDS)
+                self._passed.append(place)
         return place - now

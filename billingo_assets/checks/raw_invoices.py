@@ -27,6 +27,7 @@ def tax_code_result(*, expected: str | None, found: str | None) -> dg.AssetCheck
         severity=severity,
         description=(
             "No tax code was known when the key was stored, so a mix-up would go unnoticed."
+            " Store the key again with `billingo-assets company set-key`."
             if not expected
             else "The key is the company's own."
             if expected == found

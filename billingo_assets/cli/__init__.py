@@ -47,10 +47,8 @@ class LazyGroup(click.Group):
 )
 @click.version_option(billingo_assets.__version__, prog_name="billingo-assets")
 @click.option("--verbose", is_flag=True, help="Show tracebacks.")
-@click.pass_context
-def cli(context: click.Context, verbose: bool) -> None:
-    """Remember what applies to every command."""
-    context.meta["verbose"] = verbose
+def cli(verbose: bool) -> None:
+    """Hold the commands. `--verbose` is for `main`, which tells the errors of them all."""
 
 
 def main() -> None:

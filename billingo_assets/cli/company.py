@@ -22,6 +22,7 @@ from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.sync.engine import require_same_company
 from billingo_assets.warehouse.database import connecting, open_database
+from billingo_assets.warehouse.locks import company_lock
 from billingo_assets.warehouse.raw_invoices import count_documents
 from billingo_assets.warehouse.sync_state import last_synced_at
 
@@ -57,7 +58,7 @@ def add(key: str, name: str, company_id: int | None, schedule: Schedule, from_st
         connection.rollback()  # not to hold a transaction open while a person types
         api_key = _read_api_key(from_stdin)
         tax_code = _tax_code_of(settings.api_url, api_key, settings)
-        with connection.begin(), open_instance(settings) as instance:
+        with open_instance(settings) as instance, connection.begin():
             added = registry.add_company(
                 connection,
                 key=key,
@@ -105,8 +106,8 @@ def show(key: str) -> None:
         "documents": f"{documents:,}",
         "last synced": f"{synced_at.astimezone(settings.zone):%Y-%m-%d %H:%M %Z}" if synced_at else "never",
     }
-    if entry.api_url:
-        facts["API"] = entry.api_url
+    if entry.is_demo:
+        facts["API"] = "the sandbox (a company of the demo)"
     for name, value in facts.items():
         click.echo(f"{name + ':':<12} {value}")
 
@@ -136,8 +137,8 @@ def set_key(key: str, from_stdin: bool) -> None:
         keyring = registry.keyring_for(connection, settings)
         connection.rollback()
         api_key = _read_api_key(from_stdin)
-        with serving_demo_companies([entry]):
-            tax_code = _tax_code_of(entry.api_url or settings.api_url, api_key, settings)
+        with serving_demo_companies([entry], settings) as served:
+            tax_code = _tax_code_of(entry.api_url(served), api_key, served)
         require_same_company(entry, tax_code)
         with connection.begin():
             registry.change_company(connection, key, api_key_encrypted=keyring.encrypt(api_key), tax_code=tax_code)
@@ -153,8 +154,8 @@ def check(key: str) -> None:
         entry = registry.get_company(connection, key)
         api_key = entry.api_key(registry.keyring_for(connection, settings))
     with (
-        serving_demo_companies([entry]),
-        connect(entry.api_url or settings.api_url, api_key, settings) as client,
+        serving_demo_companies([entry], settings) as served,
+        connect(entry.api_url(served), api_key, served) as client,
     ):
         identity = client.identity()
         require_same_company(entry, identity.tax_code)
@@ -166,22 +167,29 @@ def check(key: str) -> None:
 @click.argument("key")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(key: str, yes: bool) -> None:
-    """Take a company out of the registry and forget its API key. Its documents stay in the tables."""
+    """Take a company out of the registry and forget its API key. Its documents stay, unless they are the demo's."""
     from billingo_assets.instance import open_instance, remove_partition
 
     settings = load_settings()
-    with _registry(settings) as connection:
+    with _registry(settings) as connection, open_instance(settings) as instance:
         entry = registry.get_company(connection, key)
         documents = count_documents(connection, entry.id)
         connection.rollback()
+        fate = "are deleted: they are the demo's" if entry.is_demo else f"stay in the tables, as company_id {entry.id}"
         if not yes:
             click.echo(f"{key} ({entry.name}) leaves the registry and its API key is forgotten.")
-            click.echo(f"Its {documents:,} documents stay in the tables, and its runs in the history.")
+            click.echo(f"Its {documents:,} documents {fate}. Its runs stay in the history.")
             click.confirm("Remove it?", abort=True)
-        with connection.begin(), open_instance(settings) as instance:
+        # Under its lock: a run that is under way would fail for want of its partition.
+        with (
+            company_lock(
+                connection, entry.id, company=key, run_id="company remove", wait_seconds=settings.lock_wait_seconds
+            ),
+            connection.begin(),
+        ):
             registry.remove_company(connection, key)
             remove_partition(instance, key)
-    click.echo(f"Removed {key}; its {documents:,} documents are kept under company_id {entry.id}.")
+    click.echo(f"Removed {key}. Its {documents:,} documents {fate}.")
 
 
 @contextmanager

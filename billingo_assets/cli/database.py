@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -65,4 +66,7 @@ def _run(program: str, *arguments: str) -> int:
         environment["PGPASSWORD"] = str(url.password)
     bare = libpq_url(URL.create("postgresql", url.username, None, url.host, url.port, url.database, url.query))
     command = [str(programs().bin / program), "--dbname", bare, *arguments]
-    return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603
+    process = subprocess.Popen(command, env=environment)  # noqa: S603
+    # Ctrl-C is the program's: psql cancels a query with it and goes on.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return process.wait()

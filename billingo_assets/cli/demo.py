@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import click
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
-from billingo_assets.cli.demo_sandbox import DEMO_PORT, HOST, is_listening, sandbox_port
+from billingo_assets.cli.demo_sandbox import serving
 from billingo_assets.cli.sync import sync_companies
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
@@ -28,19 +27,17 @@ if TYPE_CHECKING:
 @click.command(short_help="See it work, without an account.")
 def demo() -> None:
     """Sync three invented companies from a local Billingo API, and compare the tables with its books."""
-    from billingo_assets.sandbox.server import SandboxServer
     from billingo_assets.sandbox.world import World
 
-    settings = load_settings()
     world = World()
-    click.echo("PostgreSQL    " + ("yours" if settings.database_url else f"embedded, in {settings.home}"))
-    engine = open_database(settings)
+    click.echo("PostgreSQL    " + ("yours" if load_settings().database_url else f"embedded, in {load_settings().home}"))
+    engine = open_database(load_settings())
     with connecting(engine) as connection:
-        port = _port(registry.list_companies(connection), world.companies)
-    with SandboxServer(world, host=HOST, port=port) as sandbox:
-        click.echo(f"Billingo API  the sandbox at {sandbox.url}\n")
+        _refuse_real_companies(registry.list_companies(connection))
+    with serving(world) as settings:
+        click.echo(f"Billingo API  the sandbox, at {settings.sandbox_url}\n")
         with connecting(engine) as connection, connection.begin():
-            companies = [_register(connection, settings, company, sandbox.url) for company in world.companies]
+            companies = [_register(connection, settings, company) for company in world.companies]
         outcomes = sync_companies(settings, companies)
     click.echo(f"\n{'In the tables':<14} {'documents':>9} {'items':>6}  {'gross total':>24}")
     with connecting(engine) as connection:
@@ -54,52 +51,26 @@ def demo() -> None:
     click.echo("  README.md                          your own companies, the tables, cron")
 
 
-def _port(registered: list[Company], invented: list[SandboxCompany]) -> int:
-    """The sandbox's port: that of the last demo, or a free one. Companies of the user's own are left alone."""
-    demo_keys = {company.key for company in invented}
-    ours = [company for company in registered if company.key in demo_keys]
-    for company in ours:
-        if company.api_url is None:
-            raise ConfigurationError(
-                f"The demo needs the key {company.key}, which is a company of yours."
-                " Run it beside your data, with BILLINGO_HOME set to another folder."
-            )
-    if not ours:
-        return _free_port()
-    port = sandbox_port(ours[0])
-    if is_listening(port):
+def _refuse_real_companies(companies: list[Company]) -> None:
+    """Invented documents do not belong among those of real companies."""
+    if real := [company.key for company in companies if not company.is_demo]:
         raise ConfigurationError(
-            f"Port {port}, at which the demo's companies are served, is in use."
-            " Stop what listens there (`make dev`, perhaps), then try again."
+            f"This database holds companies of yours ({real[0]}{', …' if real[1:] else ''}). Run the demo apart from"
+            " them: with BILLINGO_HOME set to another folder, and without BILLINGO_DATABASE_URL."
         )
-    return port
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0 if is_listening(DEMO_PORT) else DEMO_PORT))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _register(connection: Connection, settings: Settings, invented: SandboxCompany, api_url: str) -> Company:
+def _register(connection: Connection, settings: Settings, invented: SandboxCompany) -> Company:
     token = registry.keyring_for(connection, settings).encrypt(SecretStr(invented.api_key))
     if any(company.key == invented.key for company in registry.list_companies(connection)):
-        return registry.change_company(
-            connection,
-            invented.key,
-            enabled=True,
-            api_key_encrypted=token,
-            tax_code=invented.tax_code,
-            api_url=api_url,
-        )
+        return registry.change_company(connection, invented.key, enabled=True, api_key_encrypted=token)
     return registry.add_company(
         connection,
         key=invented.key,
         name=invented.name,
         tax_code=invented.tax_code,
         api_key_encrypted=token,
-        api_url=api_url,
+        is_demo=True,
     )
 
 

@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-import socket
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from billingo_assets.companies.registry import Company
+from billingo_assets.settings import Settings, load_settings
 
-DEMO_PORT = 8765
-HOST = "127.0.0.1"
+if TYPE_CHECKING:
+    from billingo_assets.sandbox.world import World
 
-
-def demo_companies(companies: Iterable[Company]) -> list[Company]:
-    """Those that the demo registered: they have an address of their own, the sandbox's."""
-    return [company for company in companies if company.api_url is not None]
-
-
-def sandbox_port(company: Company) -> int:
-    """The port at which the sandbox answers for a company of the demo."""
-    return urlsplit(company.api_url or "").port or DEMO_PORT
-
-
-def is_listening(port: int) -> bool:
-    """Whether something listens on the loopback port: the sandbox of another command, as a rule."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((HOST, port)) == 0
+VARIABLE = "BILLINGO_SANDBOX_URL"
 
 
 @contextmanager
-def serving_demo_companies(companies: Iterable[Company]) -> Iterator[None]:
-    """Serve the sandbox while the block runs if one of the companies needs it and nobody serves it already."""
-    demo = demo_companies(companies)
-    if not demo or is_listening(sandbox_port(demo[0])):
-        yield
+def serving_demo_companies(companies: Iterable[Company], settings: Settings) -> Iterator[Settings]:
+    """Serve the demo's companies, if any of these is one, while the block runs; yield the settings that say where."""
+    if not any(company.is_demo for company in companies):
+        yield settings
         return
-    from billingo_assets.sandbox.server import SandboxServer
     from billingo_assets.sandbox.world import World
 
-    with SandboxServer(World(), host=HOST, port=sandbox_port(demo[0])):
-        yield
+    with serving(World()) as settings:
+        yield settings
+
+
+@contextmanager
+def serving(world: World) -> Iterator[Settings]:
+    """Serve a world on a free port, of which this process and those it starts are told by the environment."""
+    from billingo_assets.sandbox.server import SandboxServer
+
+    with SandboxServer(world) as sandbox:
+        os.environ[VARIABLE] = sandbox.url
+        load_settings.cache_clear()
+        try:
+            yield load_settings()
+        finally:
+            del os.environ[VARIABLE]
+            load_settings.cache_clear()

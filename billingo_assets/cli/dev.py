@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import click
 
-from billingo_assets.cli.demo_sandbox import is_listening, serving_demo_companies
+from billingo_assets.cli.demo_sandbox import serving_demo_companies
 from billingo_assets.companies.registry import list_companies
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import load_settings, project_root
@@ -27,13 +28,13 @@ def dev(port: int) -> None:
     from billingo_assets.instance import add_partitions, open_instance
 
     settings = load_settings()
-    if is_listening(port):
+    if _is_taken(port):
         raise ConfigurationError(f"Port {port} is in use. Stop what listens there, or choose another with --port.")
     with connecting(open_database(settings)) as connection:
         companies = list_companies(connection)
     with open_instance(settings) as instance:
         add_partitions(instance, [company.key for company in companies])
-    with serving_demo_companies(companies):
+    with serving_demo_companies(companies, settings):
         click.echo(f"Dagster UI: http://{HOST}:{port} (ready in a few seconds; Ctrl-C ends it)")
         sys.exit(
             _run_until_stopped(
@@ -42,6 +43,12 @@ def dev(port: int) -> None:
                 folder=settings.dagster_home,
             )
         )
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def _run_until_stopped(*commands: list[str], folder: Path) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Bring companies up to date.")
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
-@click.option("--full", is_flag=True, help="Read every document again, whatever is known already.")
+@click.option("--full", is_flag=True, help="Read every document (as every sync does, so far).")
 @click.option("--verbose", is_flag=True, help="Show the runs' logs, and tracebacks of errors.")
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
 def sync(keys: tuple[str, ...], full: bool, verbose: bool, wants_json: bool) -> None:
@@ -35,7 +35,7 @@ def sync(keys: tuple[str, ...], full: bool, verbose: bool, wants_json: bool) -> 
     started = time.monotonic()
     settings = load_settings()
     companies = _chosen(settings, keys)
-    with serving_demo_companies(companies):
+    with serving_demo_companies(companies, settings) as settings:
         outcomes = sync_companies(settings, companies, verbose=verbose, print_blocks=not wants_json)
     duration = time.monotonic() - started
     if wants_json:
@@ -56,6 +56,9 @@ def sync_companies(
     from billingo_assets.cli.progress import SyncProgress
     from billingo_assets.instance import add_partitions, open_instance
     from billingo_assets.jobs import SYNC_COMPANY
+
+    # Loaded before a run rather than in it: Ctrl-C in the midst of loading pandas would leave half of it.
+    from billingo_assets.sync import engine, refresh  # noqa: F401
 
     progress = SyncProgress(on_terminal=sys.stderr.isatty() and not verbose, quiet=not print_blocks and not verbose)
     job = build_defs(resource_overrides={"progress": progress.log}).resolve_job_def(SYNC_COMPANY)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, exists, func, insert, select, text, update
+from sqlalchemy import Connection, delete, exists, func, insert, select, text, update
 
 from billingo_assets.companies.encryption import Keyring, open_keyring
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings
-from billingo_assets.warehouse.tables import companies
+from billingo_assets.warehouse.tables import companies, metadata
 
 Schedule = Literal["daily", "twice-daily", "hourly", "weekly", "manual"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
@@ -34,7 +34,7 @@ class Company:
     key: str
     name: str
     tax_code: str | None
-    api_url: str | None
+    is_demo: bool
     enabled: bool
     schedule: Schedule
     api_key_encrypted: str | None = field(repr=False)
@@ -46,6 +46,20 @@ class Company:
                 f"{self.key} has no API key. Store one with `billingo-assets company set-key {self.key}`."
             )
         return keyring.decrypt(self.api_key_encrypted, company=self.key)
+
+    def api_url(self, settings: Settings) -> str:
+        """Where the API key goes: what is set for all, but for the demo's companies the sandbox.
+
+        Raises:
+            ConfigurationError: a company of the demo, and no command serves its API.
+        """
+        if not self.is_demo:
+            return settings.api_url
+        if settings.sandbox_url is None:
+            raise ConfigurationError(
+                f"{self.key} is a company of the demo. Its API is served by `billingo-assets sync` and `dev` alone."
+            )
+        return settings.sandbox_url
 
 
 _COLUMNS = [companies.c[column.name] for column in fields(Company)]
@@ -100,7 +114,7 @@ def add_company(
     api_key_encrypted: str,
     schedule: Schedule = "daily",
     company_id: int | None = None,
-    api_url: str | None = None,
+    is_demo: bool = False,
 ) -> Company:
     """Register a company; one that was removed comes back with its id and its documents.
 
@@ -115,7 +129,7 @@ def add_company(
         "tax_code": tax_code,
         "api_key_encrypted": api_key_encrypted,
         "schedule": schedule,
-        "api_url": api_url,
+        "is_demo": is_demo,
     }
     removed = connection.execute(
         select(companies.c.id, companies.c.tax_code).where(companies.c.key == key)
@@ -128,7 +142,8 @@ def add_company(
             text("SELECT setval(pg_get_serial_sequence('billingo.companies', 'id'), max(id)) FROM billingo.companies")
         )
         return get_company(connection, key)
-    if removed.tax_code != tax_code or company_id not in (None, removed.id):
+    is_another = None not in (removed.tax_code, tax_code) and removed.tax_code != tax_code
+    if is_another or company_id not in (None, removed.id):
         raise ConfigurationError(
             f"{key} was the key of another company (id {removed.id}, tax code {removed.tax_code or 'unknown'}), whose"
             " documents are kept. Choose another key."
@@ -148,7 +163,6 @@ def change_company(
     enabled: bool | None = None,
     api_key_encrypted: str | None = None,
     tax_code: str | None = None,
-    api_url: str | None = None,
 ) -> Company:
     """Change what is given, leave the rest. Raises ConfigurationError when there is no such company."""
     company = get_company(connection, key)
@@ -156,7 +170,6 @@ def change_company(
         "enabled": enabled,
         "api_key_encrypted": api_key_encrypted,
         "tax_code": tax_code,
-        "api_url": api_url,
     }
     changes = {name: value for name, value in given.items() if value is not None}
     connection.execute(update(companies).where(companies.c.id == company.id).values(**changes, updated_at=func.now()))
@@ -164,8 +177,13 @@ def change_company(
 
 
 def remove_company(connection: Connection, key: str) -> Company:
-    """Take a company out of the registry and forget its API key; its documents stay."""
+    """Take a company out of the registry and forget its API key; its documents stay, unless they are the demo's."""
     company = get_company(connection, key)
+    if company.is_demo:
+        for table in reversed(metadata.sorted_tables):
+            column = companies.c.id if table is companies else table.c.company_id
+            connection.execute(delete(table).where(column == company.id))
+        return company
     connection.execute(
         update(companies)
         .where(companies.c.id == company.id)

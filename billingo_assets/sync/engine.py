@@ -19,9 +19,17 @@ from billingo_assets.billingo.client import BillingoClient
 from billingo_assets.billingo.errors import IdentityMismatchError
 from billingo_assets.billingo.models import DocumentsPage
 from billingo_assets.companies.registry import Company
+from billingo_assets.errors import UnsettledListingError
 from billingo_assets.sync.documents import Document, Unreadable, read_document
 from billingo_assets.sync.listing import Listing
-from billingo_assets.warehouse.raw_invoices import begin_listing, bury_unlisted, note_listed, upsert_documents
+from billingo_assets.warehouse.raw_invoices import (
+    begin_listing,
+    bury_unlisted,
+    count_changes,
+    database_clock,
+    note_listed,
+    upsert_documents,
+)
 from billingo_assets.warehouse.rejections import RejectedDocument, reject, release_unseen
 from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
 
@@ -55,7 +63,15 @@ class SyncReport:
     @property
     def unchanged(self) -> int:
         """Documents received that were stored already, as they are."""
-        return max(0, self.processed - self.created - self.updated - self.skipped)
+        return self.processed - self.created - self.updated - self.skipped
+
+    def require_settled(self, company: str) -> None:
+        """Raise UnsettledListingError when no listing was complete: what was read is stored, no more is vouched for."""
+        if self.watermark is None:
+            raise UnsettledListingError(
+                f"The documents of {company} changed during each of {MAX_LISTINGS} listings. What was read is stored,"
+                " but none is marked as deleted and the tables were not refreshed. Sync again at a quieter hour."
+            )
 
     def counts(self) -> dict[str, int | float | str | None]:
         """Everything that was counted, by name; the watermark in ISO 8601."""
@@ -96,6 +112,7 @@ class CompanySync:
     on_page: Callable[[Progress], None]
     _report: SyncReport = field(init=False, default_factory=lambda: SyncReport(mode="full"))
     _broken: set[bytes] = field(init=False, default_factory=set)
+    _has_written: bool = field(init=False, default=False)
 
     def run(self) -> SyncReport:
         """Sync every document.
@@ -108,19 +125,24 @@ class CompanySync:
         now = datetime.now(UTC)
         identity = self.client.identity()
         require_same_company(self.company, identity.tax_code)
+        with self.connection.begin():
+            since = database_clock(self.connection)
         for _ in range(MAX_LISTINGS):
             listing = self._read_listing()
             if listing.is_consistent and self._report.processed == listing.total:
                 self._vouch(identity.server_time or now)
                 break
+        if self._has_written:
+            with self.connection.begin():
+                changes = count_changes(self.connection, self.company.id, since)
+                self._report.created, self._report.updated = changes
         self._report.tax_code = identity.tax_code
         self._report.api_calls = self.client.calls
         self._report.duration_seconds = round(time.monotonic() - started, 3)
         return self._report
 
     def _read_listing(self) -> Listing:
-        # What an earlier listing of this sync stored stays created or updated by this sync.
-        self._report = SyncReport("full", created=self._report.created, updated=self._report.updated)
+        self._report = SyncReport("full")
         self._broken.clear()
         with self.connection.begin():
             begin_listing(self.connection)
@@ -155,9 +177,8 @@ class CompanySync:
             if before.is_new_to_listing:
                 self._report.processed += 1
                 self._report.items += document.items
-                self._report.created += before.content_hash is None
-                self._report.updated += not same and before.content_hash is not None
         if changed:
+            self._has_written = True
             upsert_documents(self.connection, self.company.id, changed)
         self._quarantine(unreadable)
 

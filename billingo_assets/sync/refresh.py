@@ -20,18 +20,17 @@ from billingo_assets.warehouse.rejections import RejectedDocument, reject
 
 @dataclass(frozen=True, slots=True)
 class RefreshReport:
-    """What one refresh wrote: documents normalized, their items and links; newly rejected; newly marked deleted."""
+    """What one refresh wrote: documents normalized, their items; newly rejected; newly marked deleted."""
 
     documents: int
     items: int
-    related: int
     rejected: int
     deleted: int
 
 
 def refresh_tables(connection: Connection, company_id: int) -> RefreshReport:
     """Normalize every document whose tables are missing or out of date. `connection` holds the company's lock."""
-    documents = items = related = rejected = 0
+    documents = items = rejected = 0
     with connection.begin():
         prepare(connection)
         release_sound(connection, company_id)
@@ -58,6 +57,5 @@ def refresh_tables(connection: Connection, company_id: int) -> RefreshReport:
             reject(connection, company_id, "normalize", quarantined)
             documents += len(tables.invoices)
             items += len(tables.items)
-            related += len(tables.related)
             rejected += len(quarantined)
-    return RefreshReport(documents, items, related, rejected, deleted)
+    return RefreshReport(documents, items, rejected, deleted)

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from functools import cache
 from urllib.parse import quote, unquote, urlencode
 
+from psycopg.errors import DiskFull, QueryCanceled
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
-from billingo_assets.errors import ConfigurationError, DatabaseError
+from billingo_assets.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
 from billingo_assets.settings import Settings
 
 OLDEST_SERVER = 15
@@ -112,7 +113,7 @@ def connecting(engine: Engine) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except OperationalError as error:
-        raise DatabaseError(_failure_sentence(engine, error)) from error
+        raise _in_words(engine, error) from error
     except DBAPIError as error:
         raise DatabaseError(f"PostgreSQL refused: {_first_line(error)}.") from error
 
@@ -167,10 +168,17 @@ def _version_sentence(revision: str | None) -> str:
     )
 
 
-def _failure_sentence(engine: Engine, error: OperationalError) -> str:
+def _in_words(engine: Engine, error: OperationalError) -> DatabaseError:
+    if isinstance(error.orig, QueryCanceled):
+        return DatabaseError(
+            f"PostgreSQL gave up a statement: {_first_line(error)}."
+            " If the database is merely slow, raise BILLINGO_STATEMENT_TIMEOUT_SECONDS."
+        )
+    if isinstance(error.orig, DiskFull):
+        return DatabaseError("The database's disk is full. Free some space and sync again: what was stored is kept.")
     where = engine.url.host or engine.url.query.get("host") or "the default socket"
     place = f"{unquote(str(where))}" + (f":{engine.url.port}" if engine.url.port else "")
-    return (
+    return DatabaseUnavailableError(
         f"The database at {place} ({engine.url.database}) cannot be used: {_first_line(error)}."
         " Check BILLINGO_DATABASE_URL and that the server runs."
     )

@@ -9,7 +9,7 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from billingo_assets.errors import SyncError
+from billingo_assets.errors import BillingoAssetsError
 from billingo_assets.warehouse.database import APPLICATION_NAME
 
 LOCK_SPACE = 0x62696C6C
@@ -26,8 +26,10 @@ _HOLDER = text(
 )
 
 
-class CompanyBusyError(SyncError):
+class CompanyBusyError(BillingoAssetsError):
     """Another sync of the company is under way."""
+
+    transient = True
 
 
 @contextmanager

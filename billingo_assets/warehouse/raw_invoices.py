@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
@@ -58,6 +59,25 @@ class Known:
     is_new_to_listing: bool
     content_hash: bytes | None
     is_deleted: bool
+
+
+def database_clock(connection: Connection) -> datetime:
+    """The database's own time, by which rows are dated."""
+    now: datetime = connection.execute(text("SELECT now()")).scalar_one()
+    return now
+
+
+def count_changes(connection: Connection, company_id: int, since: datetime) -> tuple[int, int]:
+    """How many live documents were created, and how many that were there before were changed, since then."""
+    query = text(
+        """
+        SELECT count(*) FILTER (WHERE first_synced_at >= :since), count(*) FILTER (WHERE first_synced_at < :since)
+        FROM billingo.raw_invoices
+        WHERE company_id = :company AND changed_at >= :since AND deleted_at IS NULL
+        """
+    )
+    created, updated = connection.execute(query, {"company": company_id, "since": since}).one()
+    return created, updated
 
 
 def begin_listing(connection: Connection) -> None:

@@ -49,8 +49,8 @@ class RejectedDocument:
 
 def reject(connection: Connection, company_id: int, stage: Stage, documents: Sequence[RejectedDocument]) -> None:
     """Put documents into quarantine, in place of their former versions."""
-    for document in documents:
-        values = {
+    rows = [
+        {
             "company": company_id,
             "stage": stage,
             "content_hash": document.content_hash,
@@ -60,8 +60,11 @@ def reject(connection: Connection, company_id: int, stage: Stage, documents: Seq
             "payload": document.payload.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
             "normalizer_version": document.normalizer_version,
         }
-        connection.execute(_DROP_FORMER_VERSIONS, values)
-        connection.execute(_UPSERT, values)
+        for document in documents
+    ]
+    if rows:
+        connection.execute(_DROP_FORMER_VERSIONS, rows)
+        connection.execute(_UPSERT, rows)
 
 
 def release_unseen(connection: Connection, company_id: int, seen: Collection[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -77,12 +78,20 @@ def listener() -> Iterator[Listener]:
 
 
 @pytest.fixture
+def closed_url() -> str:
+    """The URL of an API on a port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return f"http://127.0.0.1:{taken.getsockname()[1]}/v3"
+
+
+@pytest.fixture
 def connect() -> Iterator[Connect]:
     """Make clients of any URL, unpaced and quick to try again unless told otherwise; they are closed afterwards."""
     with ExitStack() as clients:
 
         def connect(url: str, key: str = KEY, **limits: Any) -> BillingoClient:
-            bounds = Limits(**{"requests_per_minute": 0, "first_backoff_seconds": 0.001, **limits})
+            quick = {"requests_per_minute": 0, "first_backoff_seconds": 0.001, "rate_limit_seconds": 0.001}
+            bounds = Limits(**{**quick, **limits})
             return clients.enter_context(BillingoClient(api_url=url, api_key=SecretStr(key), limits=bounds))
 
         yield connect

@@ -110,6 +110,7 @@ def test_an_error_says_what_to_do(status: int, advice: str) -> None:
         (500, {"error": {"message": "spread\n\n over\tlines"}}, "(500: spread over lines)"),
         (500, {"error": {"message": "a \x1b[31mred\x07 alert"}}, "(500: a [31mred alert)"),
         (500, b'{"error": {"message": "cut o', "(500: no explanation)"),
+        pytest.param(500, b'{"error":' * 10_000, "(500: no explanation)", id="bottomless"),
     ],
 )
 def test_an_error_repeats_what_the_body_says_on_one_line(status: int, content: object, told: str) -> None:

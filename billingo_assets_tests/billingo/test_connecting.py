@@ -1,4 +1,6 @@
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -55,6 +57,22 @@ def test_the_settings_bound_how_long_an_answer_may_be_silent(listener: Listener,
     with pytest.raises(BillingoError, match="did not answer in time"):
         connect_with(request_attempts=1, read_timeout_seconds=0.1).identity()
     given_up.set()
+
+
+def test_the_settings_bound_how_long_a_connection_may_take() -> None:
+    with ExitStack() as opened:
+        server = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):  # enough to fill a queue that nobody takes from
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/v3"
+        settings = Settings(request_attempts=1, connect_timeout_seconds=0.1, read_timeout_seconds=20)
+        client = opened.enter_context(connect(url, SecretStr(KEY), settings))
+        started = time.monotonic()
+        with pytest.raises(BillingoError, match="did not answer in time"):
+            client.identity()
+        assert time.monotonic() - started < 5
 
 
 def test_the_settings_say_how_many_requests_are_under_way_at_once(connect_with: ConnectWith) -> None:

@@ -43,6 +43,20 @@ def test_a_limit_of_zero_lets_everything_pass() -> None:
     assert passes(Pacer(0), *[100.0] * 1000) == [100.0] * 1000
 
 
+@pytest.mark.parametrize("limit", [0, 300])
+def test_nobody_passes_while_all_are_held(limit: int) -> None:
+    pacer = Pacer(limit)
+    pacer.hold(30)
+    assert 25 < pacer.reserve() <= 30
+
+
+def test_a_shorter_hold_does_not_end_a_longer_one() -> None:
+    pacer = Pacer(0)
+    pacer.hold(30)
+    pacer.hold(1)
+    assert 25 < pacer.reserve() <= 30
+
+
 def test_threads_share_one_limit() -> None:
     pacer = Pacer(50)
     with ThreadPoolExecutor(8) as threads:

@@ -9,7 +9,7 @@ from billingo_assets.billingo.client import BillingoClient
 from billingo_assets.billingo.errors import BillingoError, CredentialsError, RedirectError
 from billingo_assets.sandbox import Company, Fault, SandboxServer
 from billingo_assets.sandbox.faults import FaultKind
-from billingo_assets_tests.billingo.conftest import Connect, Listener
+from billingo_assets_tests.billingo.conftest import KEY, Connect, Listener
 
 
 def test_a_redirect_to_another_host_is_not_followed(
@@ -52,6 +52,12 @@ def test_the_key_is_in_no_error_and_no_log(
     told = [repr(caught.value), *traceback.format_exception(caught.value), caplog.text]
     assert caplog.text
     assert company.api_key not in "".join(told)
+
+
+def test_the_key_is_not_told_of_a_server_that_is_not_there(connect: Connect, closed_url: str) -> None:
+    with pytest.raises(BillingoError) as caught:
+        connect(closed_url, attempts=1).identity()
+    assert KEY not in "".join(traceback.format_exception(caught.value))
 
 
 def test_the_key_is_in_no_repr(client: BillingoClient, company: Company) -> None:

@@ -62,9 +62,16 @@ def test_the_demo_reports_tables_that_differ_from_the_books(demo_home: Path) -> 
     _run("demo", home=demo_home)
 
 
-def test_the_demo_leaves_a_company_of_the_users_own_alone(demo_home: Path) -> None:
-    _run("database", "psql", "-c", "UPDATE billingo.companies SET api_url = NULL WHERE id = 1", home=demo_home)
-    assert "a company of yours" in _run("demo", home=demo_home, code=2)
+def test_the_demo_does_not_mix_with_companies_of_the_users_own(demo_home: Path) -> None:
+    _run("database", "psql", "-c", "UPDATE billingo.companies SET is_demo = false WHERE id = 1", home=demo_home)
+    assert "companies of yours (it-cardigan)" in _run("demo", home=demo_home, code=2)
+    _run("database", "psql", "-c", "UPDATE billingo.companies SET is_demo = true WHERE id = 1", home=demo_home)
+
+
+def test_a_company_of_the_demo_leaves_with_its_documents(demo_home: Path) -> None:
+    assert "are deleted: they are the demo's" in _run("company", "remove", "ozon-bt", "--yes", home=demo_home)
+    left = "SELECT count(*) FROM billingo.raw_invoices WHERE company_id = 3"
+    assert _run("database", "psql", "-Atc", left, home=demo_home) == "0\n"
 
 
 def test_the_sandbox_serves_until_it_is_told_to_stop() -> None:

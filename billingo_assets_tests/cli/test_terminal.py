@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, Engine, text
 
 from billingo_assets.companies.registry import Company
+from billingo_assets.sandbox.faults import Fault
 from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World
 
@@ -86,3 +87,29 @@ def test_a_sync_shows_a_bar_that_counts_documents(companies: dict[str, Company])
     assert terminal.end() == 0
     assert "282/282" in terminal.shown
     assert "it-cardigan: syncing" not in terminal.shown
+
+
+def test_ctrl_c_in_a_sync_ends_it_and_starts_no_other_company(
+    companies: dict[str, Company], sandbox: SandboxServer, engine: Engine
+) -> None:
+    sandbox.faults.add(Fault(kind="slow_body", page=2, seconds=4))
+    terminal = Terminal("sync", "it-cardigan", "ozon-bt")
+    terminal.wait_for("100/282")
+    terminal.type("\x03")
+    assert terminal.end() == 1
+    assert "Traceback" not in terminal.shown
+    assert {request.company for request in sandbox.requests} == {"it-cardigan"}
+    with engine.connect() as connection:
+        status = connection.execute(text("SELECT status FROM dagster.runs")).scalars().all()
+    assert status in (["FAILURE"], ["CANCELED"])
+
+
+def test_after_ctrl_c_the_next_sync_finds_the_lock_free(companies: dict[str, Company], sandbox: SandboxServer) -> None:
+    sandbox.faults.add(Fault(kind="slow_body", page=2, seconds=4))
+    terminal = Terminal("sync", "it-cardigan")
+    terminal.wait_for("100/282")
+    terminal.type("\x03")
+    terminal.end()
+    terminal = Terminal("sync", "it-cardigan")
+    assert terminal.end() == 0
+    assert "182 created, 0 updated, 100 unchanged" in terminal.shown

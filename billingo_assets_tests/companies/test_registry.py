@@ -56,13 +56,13 @@ def test_what_is_no_slug_is_refused_with_the_rules(key: str) -> None:
 
 
 def test_a_company_is_registered_as_it_was_given(connection: Connection) -> None:
-    added = add(connection, "alma", name="Álma Kft.", schedule="hourly", company_id=9, api_url="http://127.0.0.1:1/v3")
+    added = add(connection, "alma", name="Álma Kft.", schedule="hourly", company_id=9, is_demo=True)
     assert added == Company(
         id=9,
         key="alma",
         name="Álma Kft.",
         tax_code=TAX_CODE,
-        api_url="http://127.0.0.1:1/v3",
+        is_demo=True,
         enabled=True,
         schedule="hourly",
         api_key_encrypted="token",
@@ -76,7 +76,7 @@ def test_a_registered_company_is_found_by_its_key(connection: Connection) -> Non
 
 def test_a_company_that_is_told_little_syncs_daily_from_the_api_of_the_settings(connection: Connection) -> None:
     added = add(connection)
-    assert (added.schedule, added.api_url, added.enabled) == ("daily", None, True)
+    assert (added.schedule, added.is_demo, added.enabled) == ("daily", False, True)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -147,12 +147,12 @@ def test_a_removed_company_is_not_suggested(connection: Connection) -> None:
 
 
 def test_a_change_leaves_the_rest_as_it_was(connection: Connection) -> None:
-    before = add(connection, api_url="http://127.0.0.1:1/v3", schedule="weekly")
+    before = add(connection, is_demo=True, schedule="weekly")
     after = registry.change_company(connection, before.key, api_key_encrypted="another token")
-    assert (after.api_key_encrypted, after.tax_code, after.api_url, after.schedule, after.enabled) == (
+    assert (after.api_key_encrypted, after.tax_code, after.is_demo, after.schedule, after.enabled) == (
         "another token",
         before.tax_code,
-        before.api_url,
+        before.is_demo,
         before.schedule,
         before.enabled,
     )
@@ -205,7 +205,7 @@ def test_a_company_that_comes_back_has_its_id_again(connection: Connection) -> N
         key="alma",
         name=before.name,
         tax_code=TAX_CODE,
-        api_url=None,
+        is_demo=False,
         enabled=True,
         schedule="weekly",
         api_key_encrypted="new",
@@ -218,7 +218,7 @@ def test_a_company_that_comes_back_may_be_told_the_id_it_had(connection: Connect
     assert add(connection, "alma", company_id=7).id == before.id
 
 
-@pytest.mark.parametrize("given", [{"tax_code": "87654321-2-42"}, {"tax_code": None}, {"company_id": 8}])
+@pytest.mark.parametrize("given", [{"tax_code": "87654321-2-42"}, {"company_id": 8}])
 def test_the_key_of_a_removed_company_is_not_given_to_another(connection: Connection, given: dict[str, Any]) -> None:
     add(connection, "alma", company_id=7)
     registry.remove_company(connection, "alma")

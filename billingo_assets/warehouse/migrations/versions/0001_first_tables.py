@@ -14,7 +14,7 @@ CREATE TABLE billingo.companies (
     name TEXT NOT NULL,
     tax_code TEXT,
     api_key_encrypted TEXT,
-    api_url TEXT,
+    is_demo BOOLEAN DEFAULT false NOT NULL,
     enabled BOOLEAN DEFAULT true NOT NULL,
     schedule TEXT DEFAULT 'daily' NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
@@ -27,7 +27,7 @@ CREATE TABLE billingo.companies (
 COMMENT ON COLUMN billingo.companies.key IS 'Slug that never changes; the partition key';
 COMMENT ON COLUMN billingo.companies.tax_code IS 'Whose key it is, as /organization told when it was stored';
 COMMENT ON COLUMN billingo.companies.api_key_encrypted IS 'Fernet token; NULL once the company is removed';
-COMMENT ON COLUMN billingo.companies.api_url IS 'NULL: BILLINGO_API_URL. Set for the companies of the sandbox';
+COMMENT ON COLUMN billingo.companies.is_demo IS 'Invented: its API is the sandbox that a command serves';
 
 CREATE TABLE billingo.invoice_items (
     company_id INTEGER NOT NULL,
