@@ -31,6 +31,7 @@ def test_without_any_variable_the_defaults_hold(monkeypatch: pytest.MonkeyPatch)
         "home": checkout / ".billingo",
         "api_url": "https://api.billingo.hu/v3",
         "encryption_keys": None,
+        "sandbox_url": None,
         "timezone": "Europe/Budapest",
         "requests_per_minute": 300,
         "concurrent_requests": 4,
@@ -79,6 +80,8 @@ def test_a_variable_may_be_written_in_small_letters(monkeypatch: pytest.MonkeyPa
         ("TIMEZONE", "../../etc/passwd"),
         ("HOME", "~nobody-of-this-name/billingo"),
         ("API_URL", "ftp://api.billingo.hu/v3"),
+        ("SANDBOX_URL", "https://api.billingo.hu/v3"),
+        ("SANDBOX_URL", "https://127.0.0.1.example.hu/v3"),
         ("DATABASE_URL", "mysql://localhost/billingo"),
         ("DATABASE_URL", "/var/lib/billingo.db"),
     ],
@@ -99,6 +102,7 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
         ("DATABASE_URL", "postgresql:///billingo?host=/run/postgresql"),
         ("DATABASE_URL", "postgres://user:word@host:5432/billingo"),
         ("TIMEZONE", "UTC"),
+        ("SANDBOX_URL", "http://127.0.0.1:8765/v3"),
     ],
 )
 def test_the_value_at_the_edge_is_accepted(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

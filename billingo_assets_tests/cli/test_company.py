@@ -13,6 +13,7 @@ from billingo_assets.sandbox.faults import Fault
 from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World
 from billingo_assets.settings import load_settings
+from billingo_assets.warehouse.locks import company_lock
 from billingo_assets_tests.cli.conftest import Answer, Command
 
 
@@ -207,3 +208,18 @@ def test_remove_takes_the_partition_away_and_forgets_the_key(
     with engine.connect() as connection:
         key = connection.scalar(text("SELECT api_key_encrypted FROM billingo.companies WHERE key = 'ozon-bt'"))
     assert key is None
+
+
+def test_remove_leaves_a_company_alone_that_is_being_synced(
+    command: Command, companies: dict[str, Company], engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLINGO_LOCK_WAIT_SECONDS", "0")
+    company = companies["ozon-bt"]
+    with (
+        engine.connect() as other,
+        company_lock(other, company.id, company=company.key, run_id="of-another", wait_seconds=0),
+    ):
+        answer = command("company", "remove", "ozon-bt", "--yes")
+    assert answer.code == 1
+    assert "is being synced by run of-another" in answer.err
+    assert command("company", "show", "ozon-bt").code == 0

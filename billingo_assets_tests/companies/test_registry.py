@@ -13,10 +13,11 @@ from billingo_assets.companies import registry
 from billingo_assets.companies.encryption import KEY_FILE, Keyring
 from billingo_assets.companies.registry import SCHEDULES, Company
 from billingo_assets.errors import ConfigurationError
-from billingo_assets.settings import load_settings
+from billingo_assets.settings import LIVE_API_URL, Settings, load_settings
 from billingo_assets.warehouse.raw_invoices import count_documents
 
 TAX_CODE = "12345678-2-42"
+SANDBOX_URL = "http://127.0.0.1:8765/v3"
 
 
 @pytest.fixture
@@ -185,15 +186,35 @@ def test_removing_a_company_forgets_its_api_key(connection: Connection) -> None:
 
 def test_removing_a_company_keeps_its_documents(connection: Connection) -> None:
     alma = add(connection, "alma")
+    store_a_document(connection, alma)
+    registry.remove_company(connection, "alma")
+    assert count_documents(connection, alma.id) == 1
+
+
+def test_removing_a_company_of_the_demo_leaves_nothing_of_it(connection: Connection) -> None:
+    alma = add(connection, "alma", is_demo=True)
+    store_a_document(connection, alma)
+    registry.remove_company(connection, "alma")
+    assert count_documents(connection, alma.id) == 0
+    assert add(connection, "alma", tax_code="87654321-2-42").tax_code == "87654321-2-42"
+
+
+def test_removing_a_company_of_the_demo_leaves_the_others(connection: Connection) -> None:
+    add(connection, "alma", is_demo=True)
+    korte = add(connection, "korte", is_demo=True)
+    store_a_document(connection, korte)
+    registry.remove_company(connection, "alma")
+    assert (keys(connection), count_documents(connection, korte.id)) == (["korte"], 1)
+
+
+def store_a_document(connection: Connection, company: Company) -> None:
     connection.execute(
         text(
             "INSERT INTO billingo.raw_invoices (company_id, document_id, payload, content_hash, item_count)"
             " VALUES (:company, 1, '{}', '', 0)"
         ),
-        {"company": alma.id},
+        {"company": company.id},
     )
-    registry.remove_company(connection, "alma")
-    assert count_documents(connection, alma.id) == 1
 
 
 def test_a_company_that_comes_back_has_its_id_again(connection: Connection) -> None:
@@ -216,6 +237,15 @@ def test_a_company_that_comes_back_may_be_told_the_id_it_had(connection: Connect
     before = add(connection, "alma", company_id=7)
     registry.remove_company(connection, "alma")
     assert add(connection, "alma", company_id=7).id == before.id
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, TAX_CODE), (TAX_CODE, None), (None, None)])
+def test_a_company_may_come_back_where_a_tax_code_is_unknown(
+    connection: Connection, before: str | None, after: str | None
+) -> None:
+    removed = add(connection, "alma", tax_code=before)
+    registry.remove_company(connection, "alma")
+    assert add(connection, "alma", tax_code=after).id == removed.id
 
 
 @pytest.mark.parametrize("given", [{"tax_code": "87654321-2-42"}, {"company_id": 8}])
@@ -303,3 +333,16 @@ def test_an_encryption_key_is_made_anew_when_the_last_api_key_is_forgotten(conne
     (settings.home / KEY_FILE).unlink()
     registry.keyring_for(connection, settings)
     assert (settings.home / KEY_FILE).exists()
+
+
+def test_the_key_of_a_company_goes_to_the_api_of_the_settings(connection: Connection) -> None:
+    assert add(connection).api_url(Settings(sandbox_url=SANDBOX_URL)) == LIVE_API_URL
+
+
+def test_the_key_of_a_company_of_the_demo_goes_to_the_sandbox(connection: Connection) -> None:
+    assert add(connection, is_demo=True).api_url(Settings(sandbox_url=SANDBOX_URL)) == SANDBOX_URL
+
+
+def test_the_key_of_a_company_of_the_demo_goes_nowhere_without_a_sandbox(connection: Connection) -> None:
+    with pytest.raises(ConfigurationError, match="it-cardigan is a company of the demo"):
+        add(connection, is_demo=True).api_url(Settings())

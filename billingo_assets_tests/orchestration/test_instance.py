@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import URL, Engine, inspect, text
 
+from billingo_assets.errors import ConfigurationError
 from billingo_assets.instance import add_partitions, open_instance, prepare_dagster_home, remove_partition
 from billingo_assets.partitions import COMPANIES
 from billingo_assets.settings import Settings, load_settings, project_root
@@ -71,6 +73,61 @@ def test_dagsters_tables_are_in_a_schema_of_their_own_in_the_same_database(
     tables = inspect(engine)
     assert {"runs", "event_logs", "dynamic_partitions", "alembic_version"} <= set(tables.get_table_names("dagster"))
     assert tables.get_table_names("public") == []
+
+
+@pytest.fixture
+def plain_role(admin: Engine, engine: Engine, instance: dg.DagsterInstance) -> Iterator[str]:
+    """A role that may use what there is and create nothing; `instance` has made Dagster's tables before."""
+    with engine.begin() as connection:
+        connection.execute(text("CREATE ROLE plain LOGIN"))
+        for schema in ("billingo", "dagster"):
+            connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO plain"))
+            connection.execute(text(f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO plain"))
+            connection.execute(text(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO plain"))
+    yield "plain"
+    with engine.begin() as connection:
+        connection.execute(text("DROP OWNED BY plain"))
+        connection.execute(text("DROP ROLE plain"))
+
+
+def test_a_role_that_may_create_nothing_opens_an_instance_that_is_there(
+    plain_role: str, database: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"options": f"-c role={plain_role}"}
+    url = database.update_query_dict(options).render_as_string(hide_password=False)
+    monkeypatch.setenv("BILLINGO_DATABASE_URL", url)
+    load_settings.cache_clear()
+    with open_instance(load_settings()) as opened:
+        assert opened.get_runs_count() == 0
+
+
+def _open(_: int) -> int:
+    load_settings.cache_clear()
+    with open_instance(load_settings()) as opened:
+        return opened.get_runs_count()
+
+
+def test_several_first_commands_at_once_make_dagsters_schema_once(
+    server_url: URL, admin: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with admin.connect() as connection:
+        connection.execute(text("CREATE DATABASE first_commands"))
+    monkeypatch.setenv(
+        "BILLINGO_DATABASE_URL", server_url.set(database="first_commands").render_as_string(hide_password=False)
+    )
+    try:
+        with multiprocessing.get_context("spawn").Pool(4) as commands:
+            assert commands.map(_open, range(4)) == [0, 0, 0, 0]
+    finally:
+        with admin.connect() as connection:
+            connection.execute(text("DROP DATABASE first_commands WITH (FORCE)"))
+
+
+def test_a_home_that_cannot_be_made_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BILLINGO_HOME", "/dev/null/home")
+    load_settings.cache_clear()
+    with pytest.raises(ConfigurationError, match="cannot be made"):
+        prepare_dagster_home(load_settings())
 
 
 def test_the_options_of_your_url_hold_for_dagsters_connections_too(

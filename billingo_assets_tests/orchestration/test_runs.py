@@ -10,6 +10,7 @@ from sqlalchemy import Engine, text, update
 
 from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
 from billingo_assets.companies.registry import Company
+from billingo_assets.resources import BillingoResource
 from billingo_assets.sandbox import SandboxServer, World
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.locks import company_lock
@@ -150,6 +151,29 @@ def test_a_document_without_a_usable_id_is_an_error_of_no_document(sync: Sync, w
     outcome = sync(SMALL)
     (fault,) = outcome.errors
     assert (outcome.status, fault.document_id, "document_id" in fault.as_json()) == ("partial", None, False)
+
+
+def test_every_document_in_quarantine_is_told_however_many(sync: Sync, world: World) -> None:
+    for document in world.company(SMALL).documents():
+        world.company(SMALL).change(document["id"], gross_total="abc")
+    outcome = sync(SMALL)
+    assert (outcome.skipped, len(outcome.errors)) == (61, 61)
+
+
+def test_documents_that_never_hold_still_fail_the_run_in_words(
+    sync: Sync, world: World, sandbox: SandboxServer
+) -> None:
+    sandbox.faults.after_page(1, world.company(LARGE).create, company=LARGE, times=9)
+    outcome = sync(LARGE)
+    assert outcome.status == "failed"
+    assert "changed during each of 3 listings" in outcome.errors[0].error
+    assert outcome.created > 0
+
+
+def test_no_run_can_be_configured_to_send_a_key_elsewhere(defs: dg.Definitions) -> None:
+    resource = (defs.resources or {})["billingo"]
+    assert isinstance(resource, BillingoResource)
+    assert resource.model_dump() == {}
 
 
 def test_a_document_that_was_repaired_is_no_error_in_the_same_run(sync: Sync, world: World) -> None:
