@@ -77,6 +77,23 @@ def migrated_template(server_url: URL, admin: Engine) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def dagster_template(server_url: URL, admin: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database that has Dagster's tables as well: to make them takes longer than most tests."""
+    name = "migrated_with_dagster"
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("BILLINGO_DATABASE_URL", server_url.set(database=name).render_as_string(False))
+        environment.setenv("BILLINGO_HOME", str(tmp_path_factory.mktemp("template")))
+        environment.delenv("DAGSTER_HOME", raising=False)
+        load_settings.cache_clear()
+        upgrade_database(load_settings())
+        open_instance(load_settings()).dispose()
+        load_settings.cache_clear()
+    return name
+
+
 @pytest.fixture
 def empty_database(server_url: URL, admin: Engine) -> Iterator[URL]:
     """A fresh database without any table."""

@@ -53,7 +53,7 @@ def _is_taken(port: int) -> bool:
 
 def _run_until_stopped(*commands: list[str], folder: Path) -> int:
     """Run the services until one ends or we are told to stop; then end them all. Returns 0 when we were told."""
-    services = [_start(command, folder) for command in commands]
+    services: list[subprocess.Popen[bytes]] = []
     told: list[int] = []
 
     def stop(number: int, _: object) -> None:
@@ -61,8 +61,10 @@ def _run_until_stopped(*commands: list[str], folder: Path) -> int:
         for service in services:
             service.send_signal(signal.SIGINT)
 
+    # Before the services start: started in the background by a script, we ignore Ctrl-C, and they would with us.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    services += [_start(command, folder) for command in commands]
     os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # until one ends, whichever it is
     for service in services:
         service.send_signal(signal.SIGINT)

@@ -151,7 +151,12 @@ def add_company(
     connection.execute(
         update(companies)
         .where(companies.c.id == removed.id)
-        .values(**values, enabled=True, removed_at=None, updated_at=func.now())
+        .values(
+            **{**values, "tax_code": tax_code or removed.tax_code},
+            enabled=True,
+            removed_at=None,
+            updated_at=func.now(),
+        )
     )
     return get_company(connection, key)
 

@@ -32,21 +32,21 @@ class Listing:
         yield first
         last_with_documents = -(-first.total // MAX_PAGE_SIZE)
         last = min(max(first.last_page, last_with_documents), MAX_PAGES)
-        with ThreadPoolExecutor(self._client.concurrent_requests, thread_name_prefix="pages") as threads:
-            waiting = iter(range(2, last + 1))
-            under_way: deque[Future[DocumentsPage]] = deque()
-            try:
-                while True:
-                    while len(under_way) < self._client.concurrent_requests and (number := next(waiting, None)):
-                        under_way.append(threads.submit(self._client.documents, page=number))
-                    if not under_way:
-                        return
-                    page = under_way.popleft().result()
-                    self.is_consistent &= page.total == self.total
-                    if not page.documents:  # a `last_page` far too high is not followed to its end
-                        self.is_consistent &= page.number > last_with_documents
-                        return
-                    yield page
-            finally:
-                for request in under_way:
-                    request.cancel()
+        threads = ThreadPoolExecutor(self._client.concurrent_requests, thread_name_prefix="pages")
+        waiting = iter(range(2, last + 1))
+        under_way: deque[Future[DocumentsPage]] = deque()
+        try:
+            while True:
+                while len(under_way) < self._client.concurrent_requests and (number := next(waiting, None)):
+                    under_way.append(threads.submit(self._client.documents, page=number))
+                if not under_way:
+                    return
+                page = under_way.popleft().result()
+                self.is_consistent &= page.total == self.total
+                if not page.documents:  # a `last_page` far too high is not followed to its end
+                    self.is_consistent &= page.number > last_with_documents
+                    return
+                yield page
+        finally:
+            # Not waited for: when one page fails for good, its neighbours may be at their tries for minutes.
+            threads.shutdown(wait=False, cancel_futures=True)

@@ -25,6 +25,12 @@ class Answer:
 Command = Callable[..., Answer]
 
 
+@pytest.fixture(scope="session")
+def migrated_template(dagster_template: str) -> str:
+    """Databases here have Dagster's tables from the start."""
+    return dagster_template
+
+
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """`command("company", "list", stdin="…")` runs the entry point with those words."""

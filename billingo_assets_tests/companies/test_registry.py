@@ -346,3 +346,9 @@ def test_the_key_of_a_company_of_the_demo_goes_to_the_sandbox(connection: Connec
 def test_the_key_of_a_company_of_the_demo_goes_nowhere_without_a_sandbox(connection: Connection) -> None:
     with pytest.raises(ConfigurationError, match="it-cardigan is a company of the demo"):
         add(connection, is_demo=True).api_url(Settings())
+
+
+def test_a_company_that_comes_back_keeps_the_tax_code_that_its_key_no_longer_tells(connection: Connection) -> None:
+    add(connection, "alma")
+    registry.remove_company(connection, "alma")
+    assert add(connection, "alma", tax_code=None).tax_code == TAX_CODE

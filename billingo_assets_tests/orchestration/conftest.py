@@ -8,16 +8,12 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from sqlalchemy import URL, Engine, text
 
 from billingo_assets import runs
 from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
 from billingo_assets.build import build_defs
 from billingo_assets.companies.registry import Company
-from billingo_assets.instance import open_instance
 from billingo_assets.jobs import SYNC_COMPANY
-from billingo_assets.settings import load_settings
-from billingo_assets.warehouse.database import upgrade_database
 
 SMALL = "ozon-bt"
 """The company with the fewest documents: one page."""
@@ -37,20 +33,9 @@ Sync = Callable[[str], runs.Outcome]
 
 
 @pytest.fixture(scope="session")
-def migrated_template(server_url: URL, admin: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The name of a database that has Dagster's tables as well: to make them takes longer than most tests."""
-    name = "migrated_with_dagster"
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("BILLINGO_DATABASE_URL", server_url.set(database=name).render_as_string(False))
-        environment.setenv("BILLINGO_HOME", str(tmp_path_factory.mktemp("template")))
-        environment.delenv("DAGSTER_HOME", raising=False)
-        load_settings.cache_clear()
-        upgrade_database(load_settings())
-        open_instance(load_settings()).dispose()
-        load_settings.cache_clear()
-    return name
+def migrated_template(dagster_template: str) -> str:
+    """Databases here have Dagster's tables from the start."""
+    return dagster_template
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text, update
 
 from billingo_assets.assets.describing import INVOICES, RAW_INVOICES
 from billingo_assets.companies.registry import Company
-from billingo_assets.sandbox import Fault, SandboxServer, World
+from billingo_assets.sandbox import SandboxServer, World
 from billingo_assets.warehouse.tables import companies as companies_table
 from billingo_assets_tests.orchestration.conftest import CHECKS, LARGE, SMALL, Sync, materializations, statuses
 
@@ -169,24 +169,30 @@ def test_a_check_that_gets_no_answer_from_the_api_fails_in_words(execute: Execut
 
 
 @pytest.fixture
-def miscounting(sandbox: SandboxServer) -> None:
-    """The API claims more documents of the small company than it lists, however often it is asked."""
-    sandbox.faults.add(Fault(kind="total", value=99, path="/v3/documents", company=SMALL, times=None))
+def losing(engine: Engine, world: World) -> None:
+    """The database loses one of the small company's documents without a word."""
+    document_id = world.company(SMALL).documents()[0]["id"]
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+        )
+        connection.exec_driver_sql(
+            "CREATE TRIGGER lose BEFORE INSERT ON billingo.raw_invoices FOR EACH ROW"
+            f" WHEN (NEW.document_id = {document_id}) EXECUTE FUNCTION lose()"
+        )
 
 
-def test_documents_that_are_missing_stop_the_tables(
-    miscounting: None, sync: Sync, instance: dg.DagsterInstance
-) -> None:
+def test_documents_that_are_missing_stop_the_tables(losing: None, sync: Sync, instance: dg.DagsterInstance) -> None:
     sync(SMALL)
     assert statuses(instance, "api_total_matches") == {SMALL: FAILED}
     assert materializations(instance, INVOICES, SMALL) == []
 
 
-def test_documents_that_are_missing_are_the_reason_of_the_failure(miscounting: None, sync: Sync) -> None:
+def test_documents_that_are_missing_are_the_reason_of_the_failure(losing: None, sync: Sync) -> None:
     outcome = sync(SMALL)
     assert outcome.status == "failed"
     assert [fault.error for fault in outcome.errors] == [
-        "api_total_matches: Billingo counts 99 documents, 61 are held. Sync the company again."
+        "api_total_matches: Billingo counts 61 documents, 60 are held. Sync the company again."
     ]
 
 

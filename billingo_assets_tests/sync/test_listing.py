@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from billingo_assets.billingo.client import BillingoClient
+from billingo_assets.billingo.errors import InvalidRequestError
 from billingo_assets.billingo.models import DocumentsPage
 from billingo_assets.sandbox import CompanySpec, Fault, SandboxServer, World
 from billingo_assets.sync.engine import SyncReport
@@ -211,3 +213,12 @@ def test_a_page_that_lies_for_ever_buries_nothing(books: Books, sandbox: Sandbox
     report = books.fetch()
     assert (report.watermark, report.deleted) == (None, 0)
     assert len(books.live()) == 282
+
+
+def test_a_page_that_fails_for_good_does_not_wait_for_the_others(books: Books, sandbox: SandboxServer) -> None:
+    sandbox.faults.add(Fault(kind="status", status=404, page=2, times=None))
+    sandbox.faults.add(Fault(kind="slow_body", page=3, seconds=8, times=None))
+    started = time.monotonic()
+    with books.client() as client, pytest.raises(InvalidRequestError):
+        list(Listing(client).pages())
+    assert time.monotonic() - started < 4
