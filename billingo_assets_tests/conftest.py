@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ from billingo_assets.warehouse.database import open_database, upgrade_database
 from billingo_assets.warehouse.embedded import embedded_server
 
 _numbers = itertools.count(1)
+
+# A script that runs the tests in the background has them ignore Ctrl-C, and with them every program they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

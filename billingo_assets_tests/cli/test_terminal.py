@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pty
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,12 +19,6 @@ from billingo_assets.sandbox.world import World
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 
 
-def _sit_down_at(terminal: int) -> None:
-    """Make it the controlling terminal, so that Ctrl-C is a signal, which tests run in the background ignore."""
-    os.login_tty(terminal)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 class Terminal:
     """A program on a pseudo-terminal: what it shows is collected, what is typed is sent."""
 
@@ -35,7 +28,8 @@ class Terminal:
         self._process = subprocess.Popen(
             [COMMAND, *words],
             env={**os.environ, "TERM": "xterm"},
-            preexec_fn=lambda: _sit_down_at(terminal),
+            # Its controlling terminal, in a session of its own: Ctrl-C is a signal then.
+            preexec_fn=lambda: os.login_tty(terminal),
             pass_fds=[terminal],
         )
         os.close(terminal)
