@@ -179,6 +179,8 @@ def remove(key: str, yes: bool) -> None:
         if not yes:
             click.echo(f"{key} ({entry.name}) leaves the registry and its API key is forgotten.")
             click.echo(f"Its {documents:,} documents {fate}. Its runs stay in the history.")
+            if sys.stdin is None:
+                raise ConfigurationError("There is nobody to ask. To remove it without being asked, add --yes.")
             click.confirm("Remove it?", abort=True)
         # Under its lock: a run that is under way would fail for want of its partition.
         with (
@@ -207,8 +209,8 @@ def _set_enabled(key: str, enabled: bool) -> None:
 def _read_api_key(from_stdin: bool) -> SecretStr:
     """One line from standard input, or the answer to a prompt that shows nothing."""
     if from_stdin:
-        text = sys.stdin.readline(1000)
-    elif sys.stdin.isatty():
+        text = sys.stdin.readline(1000) if sys.stdin else ""
+    elif sys.stdin and sys.stdin.isatty():
         text = click.prompt("API key (not shown)", hide_input=True)
     else:
         raise ConfigurationError("There is no terminal to ask for the API key. Pipe it in with --api-key-stdin.")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from itertools import islice
 
 import click
 from sqlalchemy import URL
 
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.database import database_url, libpq_url, upgrade_database
+
+HEADER_LINES = 60
+"""How far into a dump its settings may come; what follows is data, and is not looked at."""
 
 
 @click.group(short_help="Upgrade the tables, open psql, copy the data.")
@@ -44,7 +49,10 @@ def url() -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PSQL ARGUMENT]...")
 def psql(arguments: tuple[str, ...]) -> None:
     """Open psql, or run one statement: billingo-assets database psql -c 'SELECT …'."""
-    sys.exit(_run("psql", *arguments))
+    process = _start("psql", *arguments)
+    # Ctrl-C is the program's: it cancels a query with it and goes on.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(process.wait())
 
 
 @database.command(short_help="Write the data to standard output as SQL.")
@@ -53,11 +61,20 @@ def dump() -> None:
 
     For example: billingo-assets database dump | psql postgresql://user@host/billingo
     """
-    sys.exit(_run("pg_dump", "--schema=billingo", "--schema=dagster", "--no-owner", "--no-privileges"))
+    what = ("--schema=billingo", "--schema=dagster", "--no-owner", "--no-privileges")
+    process = _start("pg_dump", *what, stdout=subprocess.PIPE)
+    if process.stdout is not None:
+        for line in islice(process.stdout, HEADER_LINES):
+            # A setting of PostgreSQL 17 that an older server takes for an error.
+            if line != b"SET transaction_timeout = 0;\n":
+                sys.stdout.buffer.write(line)
+        shutil.copyfileobj(process.stdout, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    sys.exit(process.wait())
 
 
-def _run(program: str, *arguments: str) -> int:
-    """Run one of the embedded PostgreSQL's programs on the database; a password goes by the environment, unseen."""
+def _start(program: str, *arguments: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
+    """Start one of the embedded PostgreSQL's programs on the database; a password goes by the environment, unseen."""
     from billingo_assets.warehouse.embedded.cluster import programs
 
     url = database_url(load_settings())
@@ -66,7 +83,4 @@ def _run(program: str, *arguments: str) -> int:
         environment["PGPASSWORD"] = str(url.password)
     bare = libpq_url(URL.create("postgresql", url.username, None, url.host, url.port, url.database, url.query))
     command = [str(programs().bin / program), "--dbname", bare, *arguments]
-    process = subprocess.Popen(command, env=environment)  # noqa: S603
-    # Ctrl-C is the program's: psql cancels a query with it and goes on.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return process.wait()
+    return subprocess.Popen(command, env=environment, stdout=stdout)  # noqa: S603

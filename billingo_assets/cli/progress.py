@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from billingo_assets.cli.output import losing_output
 from billingo_assets.resources import ProgressLog
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class SyncProgress:
         if self._bar:
             self._task = self._bar.add_task(company, total=None)
         elif not self._quiet:
-            click.echo(f"{company}: syncing", err=True)
+            with losing_output():
+                click.echo(f"{company}: syncing", err=True)
         yield
         if self._bar and self._task is not None:
             self._bar.remove_task(self._task)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from billingo_assets.cli.demo_sandbox import serving_demo_companies
+from billingo_assets.cli.output import losing_output
 from billingo_assets.cli.summary import as_json, print_outcome, print_totals
 from billingo_assets.companies.registry import Company, get_company, keyring_for, list_companies
 from billingo_assets.errors import ConfigurationError
@@ -38,12 +39,17 @@ def sync(keys: tuple[str, ...], full: bool, verbose: bool, wants_json: bool) -> 
     with serving_demo_companies(companies, settings) as settings:
         outcomes = sync_companies(settings, companies, verbose=verbose, print_blocks=not wants_json)
     duration = time.monotonic() - started
+    with losing_output():
+        _print(outcomes, duration, wants_json)
+    if any(outcome.status == "failed" for outcome in outcomes):
+        sys.exit(1)
+
+
+def _print(outcomes: list[Outcome], duration: float, wants_json: bool) -> None:
     if wants_json:
         click.echo(json.dumps(as_json(outcomes, duration), ensure_ascii=False))
     else:
         print_totals(outcomes, duration)
-    if any(outcome.status == "failed" for outcome in outcomes):
-        sys.exit(1)
 
 
 def sync_companies(
@@ -70,7 +76,7 @@ def sync_companies(
                 outcome = runs.sync(company, job=job, instance=instance, log_level="INFO" if verbose else "CRITICAL")
             outcomes.append(outcome)
             if print_blocks:
-                with progress.paused():
+                with losing_output(), progress.paused():
                     print_outcome(outcome)
     return outcomes
 

@@ -77,6 +77,7 @@ def open_database(settings: Settings) -> Engine:
     engine = engine_for(url, settings)
     with connecting(engine) as connection:
         _require_server_version(connection)
+        _require_utf8(connection)
         revision = current_revision(connection)
     if revision == REVISIONS[-1]:
         return engine
@@ -97,6 +98,7 @@ def upgrade_database(settings: Settings) -> tuple[str | None, str]:
     engine = engine_for(database_url(settings), settings)
     with connecting(engine) as connection, connection.begin():
         _require_server_version(connection)
+        _require_utf8(connection)
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
         before = current_revision(connection)
         if before is not None and before not in REVISIONS:
@@ -139,6 +141,7 @@ def _engine(url: URL, statement_timeout_seconds: float) -> Engine:
         pool_pre_ping=True,
         connect_args={
             "application_name": APPLICATION_NAME,
+            "client_encoding": "utf8",
             "connect_timeout": 10,
             "options": f"{url.query.get('options', '')} -c statement_timeout={timeout} -c timezone=UTC".strip(),
         },
@@ -151,6 +154,15 @@ def _require_server_version(connection: Connection) -> None:
         raise DatabaseError(
             f"The database server is PostgreSQL {version}; {OLDEST_SERVER} or newer is needed. Upgrade the server,"
             " or unset BILLINGO_DATABASE_URL to use the embedded one."
+        )
+
+
+def _require_utf8(connection: Connection) -> None:
+    encoding = connection.scalar(text("SHOW server_encoding"))
+    if encoding != "UTF8":
+        raise DatabaseError(
+            f"The database is in {encoding}, which cannot hold every name. Make one with: CREATE DATABASE billingo"
+            " ENCODING 'UTF8' TEMPLATE template0, and set BILLINGO_DATABASE_URL to it."
         )
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import dagster as dg
 import pytest
 from sqlalchemy import URL, Engine, text
@@ -223,3 +227,20 @@ def test_remove_leaves_a_company_alone_that_is_being_synced(
     assert answer.code == 1
     assert "is being synced by run of-another" in answer.err
     assert command("company", "show", "ozon-bt").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        (["add", "new", "--name", "X"], "--api-key-stdin"),
+        (["add", "new", "--name", "X", "--api-key-stdin"], "no API key"),
+        (["remove", "ozon-bt"], "--yes"),
+    ],
+)
+def test_a_closed_standard_input_is_told(companies: dict[str, Company], words: list[str], cure: str) -> None:
+    command = Path(sys.executable).with_name("billingo-assets")
+    line = [*("sh", "-c", 'exec "$0" "$@" <&-'), str(command), "company", *words]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert cure in done.stderr
+    assert "Traceback" not in done.stderr

@@ -87,3 +87,21 @@ def test_a_dump_loads_into_another_database_with_all_there_is(
         assert connection.scalar(text("SELECT count(*) FROM billingo.invoices")) == 61
         assert connection.scalar(text("SELECT count(*) FROM dagster.runs")) == 1
     moved.dispose()
+
+
+def test_a_database_that_is_not_in_utf8_is_told(
+    command: Command, server_url: URL, admin: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with admin.connect() as connection:
+        options = "ENCODING 'LATIN2' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0"
+        connection.execute(text(f"CREATE DATABASE latin {options}"))
+    monkeypatch.setenv("BILLINGO_DATABASE_URL", server_url.set(database="latin").render_as_string(hide_password=False))
+    answer = command("database", "upgrade")
+    assert answer.code == 2
+    assert "The database is in LATIN2" in answer.err
+
+
+def test_a_dump_sets_nothing_that_an_older_server_does_not_know(database: URL) -> None:
+    dumped = subprocess.run([COMMAND, "database", "dump"], capture_output=True, check=True).stdout
+    assert b"CREATE TABLE billingo.invoices" in dumped
+    assert b"transaction_timeout" not in dumped

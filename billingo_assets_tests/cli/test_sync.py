@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -16,6 +19,8 @@ from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.normalized import count_rows
 from billingo_assets.warehouse.sums import sums_by_currency
 from billingo_assets_tests.cli.conftest import Command
+
+COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 
 COMPANY_FIELDS = {
     "key",
@@ -180,3 +185,24 @@ def test_a_wrong_encryption_key_fails_the_company_in_words(
     monkeypatch.setenv("BILLINGO_ENCRYPTION_KEYS", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
     [fault] = _synced(command, "ozon-bt", code=1)["ozon-bt"]["errors"]
     assert "cannot be decrypted" in fault["error"]
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_output_that_cannot_be_written_stops_no_company(companies: dict[str, Company], words: list[str]) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run([COMMAND, "sync", *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "The output cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    with open_instance(load_settings()) as instance:
+        assert instance.get_runs_count() == 3
+
+
+def test_a_reader_that_goes_away_stops_no_company(companies: dict[str, Company]) -> None:
+    sync = subprocess.Popen([COMMAND, "sync"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert sync.stdout is not None
+    sync.stdout.close()
+    _, told = sync.communicate(timeout=60)
+    assert (sync.returncode, b"Traceback" in told) == (0, False)
+    with open_instance(load_settings()) as instance:
+        assert instance.get_runs_count() == 3

@@ -1,0 +1,32 @@
+"""Output that may be lost, and work that may not: a full disk or a closed pipe ends what is said, not what is done."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+import click
+
+
+@contextmanager
+def losing_output() -> Iterator[None]:
+    """Say what the block prints; where that is impossible, say so once on standard error and go on in silence."""
+    try:
+        yield
+    except OSError as error:
+        _silence(sys.stdout)
+        try:
+            click.echo(f"billingo-assets: The output cannot be written ({error.strerror}); the work goes on.", err=True)
+        except OSError:
+            _silence(sys.stderr)
+
+
+def _silence(stream: TextIO) -> None:
+    """Lead the stream nowhere, what it still holds included: the interpreter writes that at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError):
+        os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
