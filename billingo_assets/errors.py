@@ -6,11 +6,16 @@ what to do. The command line prints that text and no traceback. The API client's
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 
 class BillingoAssetsError(Exception):
     """A foreseeable failure, told in words. `exit_code` is what the command line ends with."""
 
     exit_code = 1
+    counts: Mapping[str, int | float | str | None] = MappingProxyType({})
+    """What a sync had done when it failed, by name."""
 
 
 class ConfigurationError(BillingoAssetsError):

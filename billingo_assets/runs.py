@@ -178,9 +178,14 @@ def _outcome(
 
 
 def _raw_counts(result: dg.JobExecutionResult) -> dict[str, Any]:
-    for event in result.get_asset_materialization_events():
-        if event.asset_key == RAW_INVOICES:
-            metadata = event.materialization.metadata
+    """What `raw_invoices` did, told with its materialization or, when it failed, with its failure."""
+    for event in result.all_events:
+        metadata: Mapping[str, dg.MetadataValue[Any]] = {}
+        if event.is_step_materialization and event.asset_key == RAW_INVOICES:
+            metadata = event.step_materialization_data.materialization.metadata
+        elif event.is_step_failure and event.step_failure_data.user_failure_data is not None:
+            metadata = event.step_failure_data.user_failure_data.metadata
+        if "mode" in metadata:
             return {"mode": metadata["mode"].value, **{name: _whole(metadata[name]) for name in COUNTS}}
     return {}
 

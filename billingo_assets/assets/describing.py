@@ -44,6 +44,6 @@ def failing_in_words() -> Iterator[None]:
     except BillingoAssetsError as error:
         raise dg.Failure(
             description=str(error),
-            metadata={"error": type(error).__name__},
+            metadata={"error": type(error).__name__, **error.counts},
             allow_retries=getattr(error, "transient", False),
         ) from None

@@ -16,7 +16,7 @@ from typing import Literal
 from sqlalchemy import Connection, text
 
 from billingo_assets.billingo.client import BillingoClient
-from billingo_assets.billingo.errors import IdentityMismatchError
+from billingo_assets.billingo.errors import BillingoError, IdentityMismatchError
 from billingo_assets.billingo.models import DocumentsPage
 from billingo_assets.companies.registry import Company
 from billingo_assets.errors import UnsettledListingError
@@ -122,24 +122,36 @@ class CompanySync:
             BillingoError: the API failed; the pages stored until then stay.
         """
         started = time.monotonic()
+        with self.connection.begin():
+            since = database_clock(self.connection)
+        try:
+            self._read_until_complete()
+        except BillingoError as error:
+            self._finish(since, started)
+            error.counts = self._report.counts()
+            raise
+        self._finish(since, started)
+        return self._report
+
+    def _read_until_complete(self) -> None:
         now = datetime.now(UTC)
         identity = self.client.identity()
         require_same_company(self.company, identity.tax_code)
-        with self.connection.begin():
-            since = database_clock(self.connection)
         for _ in range(MAX_LISTINGS):
             listing = self._read_listing()
             if listing.is_consistent and self._report.processed == listing.total:
                 self._vouch(identity.server_time or now)
                 break
+        self._report.tax_code = identity.tax_code
+
+    def _finish(self, since: datetime, started: float) -> None:
+        """Complete the report with what was written since then, be it all there is or not."""
         if self._has_written:
             with self.connection.begin():
                 changes = count_changes(self.connection, self.company.id, since)
                 self._report.created, self._report.updated = changes
-        self._report.tax_code = identity.tax_code
         self._report.api_calls = self.client.calls
         self._report.duration_seconds = round(time.monotonic() - started, 3)
-        return self._report
 
     def _read_listing(self) -> Listing:
         self._report = SyncReport("full")

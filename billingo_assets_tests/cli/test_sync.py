@@ -14,6 +14,8 @@ from sqlalchemy import URL, Engine, text
 
 from billingo_assets.companies.registry import Company
 from billingo_assets.instance import open_instance
+from billingo_assets.sandbox.faults import Fault
+from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.normalized import count_rows
@@ -206,3 +208,14 @@ def test_a_reader_that_goes_away_stops_no_company(companies: dict[str, Company])
     assert (sync.returncode, b"Traceback" in told) == (0, False)
     with open_instance(load_settings()) as instance:
         assert instance.get_runs_count() == 3
+
+
+def test_a_sync_that_fails_midway_tells_what_it_did(
+    command: Command, companies: dict[str, Company], sandbox: SandboxServer
+) -> None:
+    sandbox.faults.add(Fault(kind="status", status=403, page=2))
+    failed = _synced(command, "it-cardigan", code=1)["it-cardigan"]
+    assert (failed["status"], failed["processed"], failed["created"]) == ("failed", 100, 100)
+    assert failed["api_calls"] == len(sandbox.requests)
+    mended = _synced(command, "it-cardigan")["it-cardigan"]
+    assert (mended["created"], mended["unchanged"]) == (182, 100)
