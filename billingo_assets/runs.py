@@ -80,11 +80,14 @@ def sync(
         KeyboardInterrupt: the run was interrupted, and is marked so.
     """
     started = time.monotonic()
+    if missing := _missing_database():
+        # Dagster would try for twenty seconds to record that.
+        return _outcome(company, "failed", "", started, errors=[Fault(missing)])
     run_id = make_new_run_id()
     try:
         result = _execute(company, run_id, job, instance, log_level)
     except Exception as error:  # Dagster itself failed: its database is gone, say. The next company may fare better.
-        fault = Fault(f"The run broke off: {_first_line(error)}")
+        fault = Fault(_missing_database() or f"The run broke off: {_first_line(error)}")
         _report_failed(instance, run_id, fault.error)
         return _outcome(company, "failed", run_id, started, errors=[fault])
     _pass_on_interrupt(result)
@@ -105,6 +108,15 @@ def sync(
             if not _stops(check) and check.check_name != REJECTIONS
         ],
     )
+
+
+def _missing_database() -> str | None:
+    """Why the database cannot be used, if it cannot; an embedded server that died is brought back."""
+    try:
+        with WarehouseResource().connect():
+            return None
+    except BillingoAssetsError as error:
+        return str(error)
 
 
 def _pass_on_interrupt(result: dg.JobExecutionResult) -> None:

@@ -25,7 +25,9 @@ class BillingoError(BillingoAssetsError):
 class CredentialsError(BillingoError):
     """401 or 403: the key is unknown, revoked, or lacks the right to read."""
 
-    advice = "Make a key with read scope in Billingo and store it with `billingo-assets company set-key`."
+    advice = (
+        "Make a key with read scope in Billingo. `billingo-assets company set-key` puts it in place of a stored one."
+    )
 
 
 class SubscriptionError(BillingoError):

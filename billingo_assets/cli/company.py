@@ -31,6 +31,17 @@ from_standard_input = click.option(
 )
 
 
+MAX_NAME = 200
+
+
+def _visible(_context: click.Context, _option: click.Parameter, name: str) -> str:
+    """A name that can stand on a line of a terminal."""
+    name = name.strip()
+    if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+        raise click.BadParameter(f"a name is one line of 1 to {MAX_NAME} visible characters.")
+    return name
+
+
 @click.group(short_help="Add, list, check, change and remove companies.")
 def company() -> None:
     """The companies whose documents are synced."""
@@ -38,10 +49,14 @@ def company() -> None:
 
 @company.command(short_help="Register a company.")
 @click.argument("key")
-@click.option("--name", required=True, help="The company's name, as people know it.")
+@click.option("--name", required=True, callback=_visible, help="The company's name, as people know it.")
 @click.option("--id", "company_id", type=click.IntRange(1, 2**31 - 1), help="Its company_id; given out if not told.")
 @click.option(
-    "--schedule", type=click.Choice(SCHEDULES), default="daily", show_default=True, help="How often it syncs."
+    "--schedule",
+    type=click.Choice(SCHEDULES),
+    default="daily",
+    show_default=True,
+    help="Its rhythm, for the schedules to come.",
 )
 @from_standard_input
 def add(key: str, name: str, company_id: int | None, schedule: Schedule, from_stdin: bool) -> None:
@@ -69,6 +84,10 @@ def add(key: str, name: str, company_id: int | None, schedule: Schedule, from_st
                 company_id=company_id,
             )
             add_partitions(instance, [key])
+            registered = registry.list_companies(connection)
+            same = [other.key for other in registered if tax_code and other.tax_code == tax_code and other.key != key]
+    for other in same:
+        click.echo(f"{other} has the same tax code: its documents would be there twice.", err=True)
     click.echo(f"Added {key} (id {added.id}), tax code {tax_code or 'unknown'}. Sync it: billingo-assets sync {key}")
 
 
@@ -139,7 +158,11 @@ def set_key(key: str, from_stdin: bool) -> None:
         api_key = _read_api_key(from_stdin)
         with serving_demo_companies([entry], settings) as served:
             tax_code = _tax_code_of(entry.api_url(served), api_key, served)
-        require_same_company(entry, tax_code)
+        if entry.tax_code not in (None, tax_code):
+            raise ConfigurationError(
+                f"This API key is another company's: it opens the books of {tax_code or 'one without a tax code'}, and"
+                f" {key} is {entry.tax_code}. The stored key was not changed."
+            )
         with connection.begin():
             registry.change_company(connection, key, api_key_encrypted=keyring.encrypt(api_key), tax_code=tax_code)
     click.echo(f"Stored the new API key of {key}.")

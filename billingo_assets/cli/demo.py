@@ -61,6 +61,7 @@ def _refuse_real_companies(companies: list[Company]) -> None:
 
 
 def _register(connection: Connection, settings: Settings, invented: SandboxCompany) -> Company:
+    registry.lock_registry(connection)  # another demo may be at the same
     token = registry.keyring_for(connection, settings).encrypt(SecretStr(invented.api_key))
     if any(company.key == invented.key for company in registry.list_companies(connection)):
         return registry.change_company(connection, invented.key, enabled=True, api_key_encrypted=token)

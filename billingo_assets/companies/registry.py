@@ -105,6 +105,11 @@ def require_new(connection: Connection, *, key: str, company_id: int | None) -> 
             raise ConfigurationError(f"The id {company_id} belongs to the company {holder}. Choose another.")
 
 
+def lock_registry(connection: Connection) -> None:
+    """Keep others from changing the registry until the transaction ends; reading goes on."""
+    connection.execute(text("LOCK TABLE billingo.companies IN SHARE ROW EXCLUSIVE MODE"))
+
+
 def add_company(
     connection: Connection,
     *,
@@ -122,7 +127,7 @@ def add_company(
         ConfigurationError: the key is malformed or taken, the id is taken, or the key was another company's.
     """
     # One addition at a time: of two with the same key or id the second is told so, and no id is given out twice.
-    connection.execute(text("LOCK TABLE billingo.companies IN SHARE ROW EXCLUSIVE MODE"))
+    lock_registry(connection)
     require_new(connection, key=key, company_id=company_id)
     values = {
         "name": name,

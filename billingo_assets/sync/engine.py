@@ -30,7 +30,7 @@ from billingo_assets.warehouse.raw_invoices import (
     note_listed,
     upsert_documents,
 )
-from billingo_assets.warehouse.rejections import RejectedDocument, reject, release_unseen
+from billingo_assets.warehouse.rejections import RejectedDocument, reject, release_unseen, touch_listed
 from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
 
 Mode = Literal["full", "incremental"]
@@ -215,6 +215,7 @@ class CompanySync:
         with self.connection.begin():
             self._report.deleted = bury_unlisted(self.connection, self.company.id)
             release_unseen(self.connection, self.company.id, self._broken)
+            touch_listed(self.connection, self.company.id)
             state = SyncState(watermark, self.run_id, self._report.api_total)
             write_sync_state(self.connection, self.company.id, state)
         self._report.watermark = watermark

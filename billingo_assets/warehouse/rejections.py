@@ -67,6 +67,18 @@ def reject(connection: Connection, company_id: int, stage: Stage, documents: Seq
         connection.execute(_UPSERT, rows)
 
 
+def touch_listed(connection: Connection, company_id: int) -> None:
+    """Date what normalization rejected and a complete listing showed again, unchanged."""
+    query = text(
+        """
+        UPDATE billingo.rejected_documents AS rejected SET last_seen_at = now()
+        FROM listed_documents AS listed
+        WHERE company_id = :company AND stage = 'normalize' AND rejected.document_id = listed.document_id
+        """
+    )
+    connection.execute(query, {"company": company_id})
+
+
 def release_unseen(connection: Connection, company_id: int, seen: Collection[bytes]) -> None:
     """Release what a complete listing no longer showed broken: sound by now, or gone."""
     connection.execute(_DROP_UNSEEN, {"company": company_id, "seen": list(seen)})

@@ -85,7 +85,7 @@ def test_an_error_names_its_status(status: int) -> None:
     ("status", "advice"),
     [
         (302, "Set BILLINGO_API_URL to the address of the API itself."),
-        (401, "Make a key with read scope in Billingo and store it with `billingo-assets company set-key`."),
+        (401, "Make a key with read scope in Billingo. `billingo-assets company set-key` puts it in place"),
         (402, "Renew the subscription in Billingo"),
         (404, "Check BILLINGO_API_URL"),
         (429, "lower BILLINGO_REQUESTS_PER_MINUTE"),

@@ -172,8 +172,8 @@ def test_set_key_refuses_the_key_of_another_company_and_keeps_the_old_one(
     command: Command, companies: dict[str, Company], world: World
 ) -> None:
     answer = command("company", "set-key", "it-cardigan", "--api-key-stdin", stdin=world.company("ozon-bt").api_key)
-    assert answer.code == 1
-    assert "opens the books of" in answer.err
+    assert answer.code == 2
+    assert "The stored key was not changed" in answer.err
     assert command("company", "check", "it-cardigan").code == 0
 
 
@@ -244,3 +244,16 @@ def test_a_closed_standard_input_is_told(companies: dict[str, Company], words: l
     assert done.returncode == 2
     assert cure in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["", "  ", "two\nlines", "red \x1b[31m", "x" * 201])
+def test_a_name_that_would_break_a_line_is_refused(add: Command, name: str, sandbox: SandboxServer) -> None:
+    answer = add("it-cardigan", "--name", name)
+    assert answer.code == 2
+    assert "one line of 1 to 200 visible characters" in " ".join(answer.err.split())
+    assert not sandbox.requests
+
+
+def test_a_company_that_is_there_under_another_key_is_pointed_out(add: Command) -> None:
+    assert "same tax code" not in add("it-cardigan", "--name", "X").err
+    assert "it-cardigan has the same tax code" in add("cardigan-again", "--name", "X").err

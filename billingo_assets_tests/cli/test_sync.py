@@ -219,3 +219,17 @@ def test_a_sync_that_fails_midway_tells_what_it_did(
     assert failed["api_calls"] == len(sandbox.requests)
     mended = _synced(command, "it-cardigan")["it-cardigan"]
     assert (mended["created"], mended["unchanged"]) == (182, 100)
+
+
+def test_a_database_that_goes_away_fails_each_company_at_once_and_in_words(
+    command: Command, companies: dict[str, Company], sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave() -> None:
+        monkeypatch.setenv("BILLINGO_DATABASE_URL", "postgresql://127.0.0.1:1/books")
+        load_settings.cache_clear()
+
+    sandbox.faults.after_page(1, leave, company="arvizturo")
+    outcomes = _synced(command, code=1)
+    assert {outcome["status"] for outcome in outcomes.values()} == {"failed"}
+    assert "127.0.0.1:1 (books) cannot be used" in outcomes["ozon-bt"]["errors"][0]["error"]
+    assert outcomes["ozon-bt"]["run_id"] == ""

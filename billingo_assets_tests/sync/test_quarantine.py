@@ -130,6 +130,15 @@ def test_a_wrong_amount_is_stored_but_quarantined_with_the_field_and_the_value(b
     assert books.stored(7).payload["gross_total"] == WRONG_AMOUNT
 
 
+def test_a_wrong_amount_that_is_served_again_is_seen_again(books: Books) -> None:
+    books.served.create(gross_total=WRONG_AMOUNT)
+    seen = "SELECT last_seen_at - first_seen_at FROM billingo.rejected_documents"
+    books.sync()
+    first = books.value(seen)
+    books.sync()
+    assert books.value(seen) > first
+
+
 def test_a_wrong_amount_leaves_no_row_in_any_table(books: Books) -> None:
     broken(books)
     books.sync()
