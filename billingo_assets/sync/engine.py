@@ -69,8 +69,9 @@ class SyncReport:
         """Raise UnsettledListingError when no listing was complete: what was read is stored, no more is vouched for."""
         if self.watermark is None:
             raise UnsettledListingError(
-                f"The documents of {company} changed during each of {MAX_LISTINGS} listings. What was read is stored,"
-                " but none is marked as deleted and the tables were not refreshed. Sync again at a quieter hour."
+                f"None of {MAX_LISTINGS} listings of {company} was complete: Billingo counted {self.api_total:,} documents"
+                f" and the last one showed {self.processed:,}. They changed meanwhile, or Billingo left some out. What was"
+                " read is stored, nothing is marked as deleted, the tables were not refreshed. Sync again later."
             )
 
     def counts(self) -> dict[str, int | float | str | None]:

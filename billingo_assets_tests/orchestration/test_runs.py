@@ -166,7 +166,7 @@ def test_documents_that_never_hold_still_fail_the_run_in_words(
     sandbox.faults.after_page(1, world.company(LARGE).create, company=LARGE, times=9)
     outcome = sync(LARGE)
     assert outcome.status == "failed"
-    assert "changed during each of 3 listings" in outcome.errors[0].error
+    assert "None of 3 listings of arvizturo was complete" in outcome.errors[0].error
     assert outcome.created > 0
 
 
