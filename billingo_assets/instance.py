@@ -45,10 +45,15 @@ def _link(link: Path, target: Path) -> None:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """Open the instance that the UI shows. Pooled connections: to open one for each event takes half of a short run."""
+    """Open the instance that the UI shows."""
     instance = dg.DagsterInstance.from_config(str(prepare_dagster_home(settings)))
-    instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW)
+    pool_connections(instance)
     return instance
+
+
+def pool_connections(instance: dg.DagsterInstance) -> None:
+    """Give the instance new connections, and keep them: to open one for each event takes half of a short run."""
+    instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW)
 
 
 def add_partitions(instance: dg.DagsterInstance, keys: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ from dagster._core.utils import make_new_run_id
 from billingo_assets.assets.describing import RAW_INVOICES
 from billingo_assets.companies.registry import Company
 from billingo_assets.errors import BillingoAssetsError
+from billingo_assets.instance import pool_connections
 from billingo_assets.resources import WarehouseResource
 from billingo_assets.warehouse.rejections import open_rejections
 
@@ -88,6 +89,7 @@ def sync(
         result = _execute(company, run_id, job, instance, log_level)
     except Exception as error:  # Dagster itself failed: its database is gone, say. The next company may fare better.
         fault = Fault(_missing_database() or f"The run broke off: {_first_line(error)}")
+        pool_connections(instance)  # those it has may have died with the server
         _report_failed(instance, run_id, fault.error)
         return _outcome(company, "failed", run_id, started, errors=[fault])
     _pass_on_interrupt(result)

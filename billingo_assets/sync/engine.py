@@ -69,9 +69,9 @@ class SyncReport:
         """Raise UnsettledListingError when no listing was complete: what was read is stored, no more is vouched for."""
         if self.watermark is None:
             raise UnsettledListingError(
-                f"None of {MAX_LISTINGS} listings of {company} was complete: Billingo counted {self.api_total:,} documents"
-                f" and the last one showed {self.processed:,}. They changed meanwhile, or Billingo left some out. What was"
-                " read is stored, nothing is marked as deleted, the tables were not refreshed. Sync again later."
+                f"None of {MAX_LISTINGS} listings of {company} was complete: Billingo counted {self.api_total:,}"
+                f" documents, the last one showed {self.processed:,}. They changed meanwhile, or some were left out."
+                " What was read is stored; nothing is marked as deleted, and the tables stay as they were. Try again."
             )
 
     def counts(self) -> dict[str, int | float | str | None]:

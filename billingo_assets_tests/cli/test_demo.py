@@ -89,3 +89,19 @@ def test_the_sandbox_serves_until_it_is_told_to_stop() -> None:
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=20) == 0
         server.stdout.close()
+
+
+def test_a_server_that_dies_amid_a_sync_costs_one_company_and_is_brought_back(demo_home: Path) -> None:
+    _run("demo", home=demo_home)
+    environment = {**os.environ, "BILLINGO_HOME": str(demo_home)}
+    sync = subprocess.Popen(
+        [COMMAND, "sync"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    assert sync.stderr is not None
+    assert sync.stderr.readline() == "arvizturo: syncing\n"
+    postmaster = (demo_home / "postgres" / "data" / "postmaster.pid").read_text().split()[0]
+    os.kill(int(postmaster), signal.SIGKILL)
+    out, err = sync.communicate(timeout=90)
+    assert sync.returncode == 1
+    assert "3 companies: 2 successful, 0 partial, 1 failed" in out
+    assert set(err.splitlines()) == {"it-cardigan: syncing", "ozon-bt: syncing"}
