@@ -9,7 +9,7 @@ import dagster as dg
 from billingo_assets.assets.invoices import normalized_invoices
 from billingo_assets.assets.raw_invoices import raw_invoices
 from billingo_assets.checks.invoices import item_count_matches_raw, one_row_per_document, totals_reconcile
-from billingo_assets.checks.raw_invoices import api_total_matches, no_rejected_documents
+from billingo_assets.checks.raw_invoices import api_total_matches, no_number_gaps, no_rejected_documents
 from billingo_assets.jobs import sync_company
 from billingo_assets.resources import BillingoResource, ProgressLog, WarehouseResource
 
@@ -21,6 +21,7 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
         asset_checks=[
             api_total_matches,
             no_rejected_documents,
+            no_number_gaps,
             one_row_per_document,
             totals_reconcile,
             item_count_matches_raw,

@@ -34,6 +34,10 @@ class DatabaseUnavailableError(DatabaseError):
     transient = True
 
 
+class EmptyAnswerError(BillingoAssetsError):
+    """The API shows no document of a company that had some: more likely its mistake than the truth."""
+
+
 class UnsettledListingError(BillingoAssetsError):
     """A company's documents changed each time they were listed, so that nobody can say which of them are gone."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from billingo_assets.billingo.client import BillingoClient
     from billingo_assets.companies.registry import Company
-    from billingo_assets.sync.engine import Progress
+    from billingo_assets.sync.report import Progress
 
 
 class BillingoResource(dg.ConfigurableResource["BillingoResource"]):
@@ -36,11 +37,12 @@ class BillingoResource(dg.ConfigurableResource["BillingoResource"]):
 
 @dataclass(frozen=True, slots=True)
 class CompanyWork:
-    """One company under its lock: the connection that holds it, the registry's entry, the API key."""
+    """One company under its lock: the connection that holds it, its entry and API key, how far syncs look back."""
 
     connection: Connection
     company: Company
     api_key: SecretStr
+    lookback: timedelta
 
 
 class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
@@ -85,13 +87,15 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
 def _work(connection: Connection, key: str) -> CompanyWork:
     from billingo_assets.companies.registry import get_company, keyring_for
 
+    settings = load_settings()
     with connection.begin():
         company = get_company(connection, key)
-        return CompanyWork(connection, company, company.api_key(keyring_for(connection, load_settings())))
+        api_key = company.api_key(keyring_for(connection, settings))
+    return CompanyWork(connection, company, api_key, timedelta(days=settings.lookback_days))
 
 
 class ProgressLog:
-    """Tells how far a sync is: one line a page in the run's log."""
+    """Tells how far a sync is: a line in the run's log for each page, or for several that came at once."""
 
     def listener(self, company: str, log: Callable[[str], None]) -> Callable[[Progress], None]:
         """Return what the engine calls after each page."""

@@ -53,6 +53,7 @@ class Outcome:
     run_id: str
     duration_seconds: float
     mode: Literal["full", "incremental"] = "full"
+    reason: str = ""
     processed: int = 0
     created: int = 0
     updated: int = 0
@@ -73,9 +74,17 @@ REJECTIONS = "no_rejected_documents"
 
 
 def sync(
-    company: Company, *, job: dg.JobDefinition, instance: dg.DagsterInstance, log_level: str = "CRITICAL"
+    company: Company,
+    *,
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    log_level: str = "CRITICAL",
+    full: bool = False,
+    accept_empty: bool = False,
 ) -> Outcome:
     """Run the job for one company. A failure is an outcome, not an exception.
+
+    `full` and `accept_empty` are the asset's configuration of these names.
 
     Raises:
         KeyboardInterrupt: the run was interrupted, and is marked so.
@@ -85,8 +94,13 @@ def sync(
         # Dagster would try for twenty seconds to record that.
         return _outcome(company, "failed", "", started, errors=[Fault(missing)])
     run_id = make_new_run_id()
+    options = {name: True for name, wanted in (("full", full), ("accept_empty", accept_empty)) if wanted}
+    run_config = {
+        "loggers": {"console": {"config": {"log_level": log_level}}},
+        "ops": {RAW_INVOICES.to_python_identifier(): {"config": options}},
+    }
     try:
-        result = _execute(company, run_id, job, instance, log_level)
+        result = _execute(company, run_id, job, instance, run_config)
     except Exception as error:  # Dagster itself failed: its database is gone, say. The next company may fare better.
         fault = Fault(_missing_database() or f"The run broke off: {_first_line(error)}")
         pool_connections(instance)  # those it has may have died with the server
@@ -137,13 +151,17 @@ def _quarantine(company: Company) -> list[Fault]:
 
 
 def _execute(
-    company: Company, run_id: str, job: dg.JobDefinition, instance: dg.DagsterInstance, log_level: str
+    company: Company,
+    run_id: str,
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    run_config: Mapping[str, Any],
 ) -> dg.JobExecutionResult:
     """Do what `execute_in_process` does, with a run that names its code location."""
     run = instance.create_run_for_job(
         job_def=job,
         run_id=run_id,
-        run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
+        run_config=run_config,
         tags={**job.get_tags_for_partition_key(company.key, selected_asset_keys=None), TRIGGER_TAG: "cli"},
         remote_job_origin=CODE_LOCATION.get_job_origin(job.name),
     )
@@ -200,7 +218,8 @@ def _raw_counts(result: dg.JobExecutionResult) -> dict[str, Any]:
         elif event.is_step_failure and event.step_failure_data.user_failure_data is not None:
             metadata = event.step_failure_data.user_failure_data.metadata
         if "mode" in metadata:
-            return {"mode": metadata["mode"].value, **{name: _whole(metadata[name]) for name in COUNTS}}
+            told = {"mode": metadata["mode"].value, "reason": metadata["reason"].value}
+            return {**told, **{name: _whole(metadata[name]) for name in COUNTS}}
     return {}
 
 

@@ -22,8 +22,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from billingo_assets.errors import ConfigurationError
 
 PREFIX = "BILLINGO_"
-RESERVED_NAMES = {"BILLINGO_LOOKBACK_DAYS", "BILLINGO_ALERT_URLS"}
-"""Set in some environments already; they have no effect yet."""
+RESERVED_NAMES = {"BILLINGO_ALERT_URLS"}
+"""Set in some environments already; it has no effect yet."""
 
 LIVE_API_URL = "https://api.billingo.hu/v3"
 
@@ -125,6 +125,8 @@ class Settings(BaseSettings):
     """The API of the demo's companies. Set by the command that serves it, for itself and the processes it starts."""
     timezone: Annotated[str, AfterValidator(_checked_timezone)] = "Europe/Budapest"
     """The zone in which times are shown."""
+    lookback_days: int = Field(default=7, ge=0, le=3_650)
+    """How far before the last sync an incremental one looks for changes."""
     requests_per_minute: int = Field(default=300, ge=0)
     """The most requests a key sends in any 60 seconds; 0: unpaced."""
     concurrent_requests: int = Field(default=4, ge=1, le=64)

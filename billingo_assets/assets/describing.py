@@ -33,17 +33,24 @@ def table_metadata(table: Table) -> dict[str, Any]:
     return {"dagster/table_name": table.fullname, "dagster/column_schema": dg.TableSchema(columns=columns)}
 
 
+RETRY_TAG = "dagster/retry_on_asset_or_op_failure"
+"""What Dagster asks before it runs a failed run again; that a failure disallows retries concerns its step alone."""
+
+
 @contextmanager
-def failing_in_words() -> Iterator[None]:
+def failing_in_words(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Iterator[None]:
     """Turn a foreseeable error into a Dagster failure that says it without a traceback.
 
-    Only what may pass by itself is left to retries.
+    Only what may pass by itself is left to retries, those of the step and those of the run.
     """
     try:
         yield
     except BillingoAssetsError as error:
+        transient = getattr(error, "transient", False)
+        if not transient:
+            context.instance.add_run_tags(context.run.run_id, {RETRY_TAG: "false"})
         raise dg.Failure(
             description=str(error),
             metadata={"error": type(error).__name__, **error.counts},
-            allow_retries=getattr(error, "transient", False),
+            allow_retries=transient,
         ) from None

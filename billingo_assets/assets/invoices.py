@@ -57,7 +57,7 @@ def normalized_invoices(
     from billingo_assets.warehouse.normalized import count_rows
 
     with (
-        failing_in_words(),
+        failing_in_words(context),
         warehouse.locked_company(context.partition_key, run_id=context.run.run_id) as work,
     ):
         report = refresh_tables(work.connection, work.company.id)

@@ -3,12 +3,22 @@
 from collections.abc import Iterator
 
 import dagster as dg
+from pydantic import Field
 
 from billingo_assets.assets.describing import GROUP, OWNERS, RAW_INVOICES, failing_in_words, table_metadata
 from billingo_assets.checks.raw_invoices import tax_code_matches, tax_code_result
 from billingo_assets.partitions import companies_partitions
 from billingo_assets.resources import BillingoResource, ProgressLog, WarehouseResource
 from billingo_assets.warehouse import tables
+
+
+class SyncConfig(dg.Config):
+    """How to sync this time."""
+
+    full: bool = Field(default=False, description="Read every document, although what is new or changed would do.")
+    accept_empty: bool = Field(
+        default=False, description="Believe an API that shows no document at all, where there were some."
+    )
 
 
 @dg.asset(
@@ -22,32 +32,39 @@ from billingo_assets.warehouse import tables
 )
 def raw_invoices(
     context: dg.AssetExecutionContext,
+    config: SyncConfig,
     billingo: BillingoResource,
     warehouse: WarehouseResource,
     progress: dg.ResourceParam[ProgressLog],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Every document of the company as Billingo sent it, with a hash of its content.
 
-    A document that is unchanged is not written; one that is gone keeps its row and gets `deleted_at`; one that
-    cannot be stored goes to `rejected_documents`.
+    A document that is unchanged is not written; of one that changed, the former content goes to
+    `raw_invoice_versions`; one that is gone keeps its row and gets `deleted_at`; one that cannot be stored goes to
+    `rejected_documents`. After a first full sync, what is new or changed is read; whenever Billingo's count then
+    differs from ours, everything is.
     """
     # What a run needs and a code server does not is loaded here, so that loading the definitions stays quick.
     from billingo_assets.billingo.errors import IdentityMismatchError
-    from billingo_assets.sync.engine import CompanySync
+    from billingo_assets.sync.engine import CompanySync, SyncOptions
 
     key = context.partition_key
-    with failing_in_words():
+    with failing_in_words(context):
         try:
             with (
                 warehouse.locked_company(key, run_id=context.run.run_id) as work,
                 billingo.client(work.company, work.api_key) as client,
             ):
                 on_page = progress.listener(key, context.log.info)
-                report = CompanySync(client, work.connection, work.company, context.run.run_id, on_page).run()
+                options = SyncOptions(full=config.full, accept_empty=config.accept_empty, lookback=work.lookback)
+                sync = CompanySync(client, work.connection, work.company, context.run.run_id, on_page, options)
+                report = sync.run()
         except IdentityMismatchError as mismatch:
             yield tax_code_result(expected=mismatch.expected, found=mismatch.found)
             raise
+    if report.reason:
+        context.log.info(f"{key}: every document was read: {report.reason}")
     yield dg.MaterializeResult(metadata=report.counts())
     yield tax_code_result(expected=work.company.tax_code, found=report.tax_code)
-    with failing_in_words():
+    with failing_in_words(context):
         report.require_settled(key)

@@ -52,5 +52,5 @@ def _reconcile(
 ) -> Reconciliation:
     from billingo_assets.companies.registry import get_company
 
-    with failing_in_words(), warehouse.connect() as connection:
+    with failing_in_words(context), warehouse.connect() as connection:
         return compare(connection, get_company(connection, context.partition_key).id)

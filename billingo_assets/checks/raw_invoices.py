@@ -7,7 +7,7 @@ from billingo_assets.checks.results import check_result, company_check, company_
 from billingo_assets.resources import BillingoResource, WarehouseResource
 
 MAX_LISTED = 50
-"""Rejected documents that a result names."""
+"""Rejected documents, or gaps, that a result names."""
 
 tax_code_matches = company_check_spec(
     "tax_code_matches",
@@ -47,18 +47,20 @@ def api_total_matches(
 ) -> dg.AssetCheckResult:
     """Documents held and not deleted (quarantine included) equal the `total` that the API tells without filters.
 
-    Within a sync it is the total which that sync's listing ended with; run by itself, the API is asked anew.
+    Within a sync it is the total which that sync's listing ended with; run by itself, the API is asked anew. To it
+    are added the documents that no listing shows and that were found by their number.
     """
     from billingo_assets.warehouse.reconciliation import Reconciliation, held_documents
     from billingo_assets.warehouse.sync_state import read_sync_state
 
-    with failing_in_words(), warehouse.company(context.partition_key) as work:
+    with failing_in_words(context), warehouse.company(context.partition_key) as work:
         state = read_sync_state(work.connection, work.company.id)
         if state is not None and state.run_id == context.run.run_id:
             total, asked = state.api_total, "during this sync"
         else:
             with billingo.client(work.company, work.api_key) as client:
                 total, asked = client.count_documents(), "just now"
+        total += state.unlisted if state else 0
         answer = Reconciliation(expected=total, found=held_documents(work.connection, work.company.id))
     return check_result(
         answer,
@@ -80,7 +82,7 @@ def no_rejected_documents(context: dg.AssetCheckExecutionContext, warehouse: War
     from billingo_assets.warehouse.reconciliation import Reconciliation
     from billingo_assets.warehouse.rejections import open_rejections
 
-    with failing_in_words(), warehouse.connect() as connection:
+    with failing_in_words(context), warehouse.connect() as connection:
         rejections = open_rejections(connection, get_company(connection, context.partition_key).id)
     at_fault = [
         {"document": "without an id" if document_id is None else str(document_id), "reason": reason}
@@ -93,5 +95,30 @@ def no_rejected_documents(context: dg.AssetCheckExecutionContext, warehouse: War
             f"{len(rejections):,} documents are in quarantine (table billingo.rejected_documents)."
             if rejections
             else "No document is in quarantine."
+        ),
+    )
+
+
+@company_check(RAW_INVOICES)
+def no_number_gaps(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+    """Within a document block and year, invoice numbers run without holes; Billingo was asked for what is missing."""
+    from billingo_assets.companies.registry import get_company
+    from billingo_assets.warehouse.number_gaps import open_gaps
+    from billingo_assets.warehouse.reconciliation import Reconciliation
+
+    with failing_in_words(context), warehouse.connect() as connection:
+        gaps = open_gaps(connection, get_company(connection, context.partition_key).id)
+    missing = sum(gap.size for gap in gaps)
+    at_fault = [
+        {"block": str(gap.block_id), "year": str(gap.year), "numbers": gap.numbers, "missing": f"{gap.size:,}"}
+        for gap in gaps[:MAX_LISTED]
+    ]
+    return check_result(
+        Reconciliation(expected=0, found=missing, at_fault=tuple(at_fault)),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=(
+            f"{missing:,} invoice numbers are borne by no document (table billingo.number_gaps)."
+            if gaps
+            else "Invoice numbers run without holes."
         ),
     )

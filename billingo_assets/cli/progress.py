@@ -17,7 +17,7 @@ from billingo_assets.resources import ProgressLog
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from billingo_assets.sync.engine import Progress as PageProgress
+    from billingo_assets.sync.report import Progress as PageProgress
 
 
 class SyncProgress:

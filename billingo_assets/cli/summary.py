@@ -41,7 +41,8 @@ def print_outcome(outcome: Outcome) -> None:
         ("skipped", outcome.skipped),
     )
     click.echo(click.style(f"{outcome.key} ({outcome.name}): {outcome.status}", fg=COLORS[outcome.status], bold=True))
-    click.echo(f"  {outcome.processed:,} documents processed ({outcome.mode} sync), {outcome.items:,} items")
+    why = f": {outcome.reason}" if outcome.reason else ""
+    click.echo(f"  {outcome.processed:,} documents processed, {outcome.items:,} items ({outcome.mode} sync{why})")
     click.echo("  " + ", ".join(f"{number:,} {name}" for name, number in counts))
     click.echo(f"  {outcome.api_calls} API calls, {outcome.duration_seconds:.1f} s, run {outcome.run_id}")
     for fault in outcome.errors[:SHOWN_ERRORS]:

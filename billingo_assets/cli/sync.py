@@ -25,20 +25,33 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Bring companies up to date.")
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
-@click.option("--full", is_flag=True, help="Read every document (as every sync does, so far).")
+@click.option("--full", is_flag=True, help="Read every document, although what is new or changed would do.")
+@click.option("--accept-empty", is_flag=True, help="Believe an API that shows no document where there were some.")
 @click.option("--verbose", is_flag=True, help="Show the runs' logs, and tracebacks of errors.")
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
-def sync(keys: tuple[str, ...], full: bool, verbose: bool, wants_json: bool) -> None:
+def sync(keys: tuple[str, ...], full: bool, accept_empty: bool, verbose: bool, wants_json: bool) -> None:
     """Bring the named companies, or every enabled one, up to date.
+
+    A company's first sync reads every document; later ones what is new or changed, and every document again whenever
+    Billingo then counts other than is held. A full sync that broke off goes on where it stood.
 
     Each is a run of its own in Dagster, and one's failure stops no other.
     Exit code: 0 all synced, 1 a company failed, 2 wrong usage or configuration.
     """
     started = time.monotonic()
+    if accept_empty and not keys:
+        raise ConfigurationError("Name the companies of which --accept-empty is to believe that nothing is left.")
     settings = load_settings()
     companies = _chosen(settings, keys)
     with serving_demo_companies(companies, settings) as settings:
-        outcomes = sync_companies(settings, companies, verbose=verbose, print_blocks=not wants_json)
+        outcomes = sync_companies(
+            settings,
+            companies,
+            full=full or accept_empty,
+            accept_empty=accept_empty,
+            verbose=verbose,
+            print_blocks=not wants_json,
+        )
     duration = time.monotonic() - started
     with losing_output():
         _print(outcomes, duration, wants_json)
@@ -54,7 +67,13 @@ def _print(outcomes: list[Outcome], duration: float, wants_json: bool) -> None:
 
 
 def sync_companies(
-    settings: Settings, companies: Sequence[Company], *, verbose: bool = False, print_blocks: bool = True
+    settings: Settings,
+    companies: Sequence[Company],
+    *,
+    full: bool = False,
+    accept_empty: bool = False,
+    verbose: bool = False,
+    print_blocks: bool = True,
 ) -> list[Outcome]:
     """Run the companies one after another; show how far it is, and each one's outcome when it is done."""
     # Here and not above: Dagster takes a second to load, which a wrong key need not wait for.
@@ -76,7 +95,14 @@ def sync_companies(
         add_partitions(instance, [company.key for company in companies])
         for company in companies:
             with progress.syncing(company.key):
-                outcome = runs.sync(company, job=job, instance=instance, log_level="INFO" if verbose else "CRITICAL")
+                outcome = runs.sync(
+                    company,
+                    job=job,
+                    instance=instance,
+                    log_level="INFO" if verbose else "CRITICAL",
+                    full=full,
+                    accept_empty=accept_empty,
+                )
             outcomes.append(outcome)
             if print_blocks:
                 with losing_output(), progress.paused():

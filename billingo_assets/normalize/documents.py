@@ -7,13 +7,14 @@ is the caller's business.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, NamedTuple
 
 import msgspec
 import pandas as pd
 
 from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, RELATED_COLUMNS, Column
+from billingo_assets.normalize.reconciling import unreconciled_by
 from billingo_assets.normalize.values import (
     INTEGER,
     READERS,
@@ -26,6 +27,9 @@ from billingo_assets.normalize.values import (
     required,
     type_of,
 )
+
+MOST_DIGITS = 100
+"""Of a sum of amounts, each within ±10^30 with 30 decimals: nothing is rounded on the way."""
 
 _Row = list[Value]
 _Field = list[tuple[str, str, Reader]]
@@ -43,8 +47,8 @@ class Rejection(NamedTuple):
 class NormalizedBatch:
     """The tables of one batch, and the documents that are in none of them.
 
-    The frames have the columns of INVOICE_COLUMNS, ITEM_COLUMNS and RELATED_COLUMNS in that order, all of
-    dtype object, holding str, int, Decimal, date, bool or None: ready for a database driver.
+    The frames have the columns of INVOICE_COLUMNS (and `unreconciled_by`), ITEM_COLUMNS and RELATED_COLUMNS in that
+    order, all of dtype object, holding str, int, Decimal, date, bool or None: ready for a database driver.
     """
 
     invoices: pd.DataFrame
@@ -64,6 +68,11 @@ def normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
     one rejection; nothing in a document raises. A document is rejected whole, so that a table never holds
     half of it. The ids of a batch are distinct. Memory grows with the batch: 1,000 documents are a good size.
     """
+    with localcontext(prec=MOST_DIGITS):
+        return _normalize(documents)
+
+
+def _normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
     invoices: list[_Row] = []
     items: list[_Row] = []
     related: list[_Row] = []
@@ -77,14 +86,14 @@ def normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
         except _RejectedError as rejected:
             rejections.append(Rejection(document_id, str(rejected)))
             continue
-        invoices.append(invoice)
+        invoices.append([*invoice, _unreconciled_by(invoice, item_rows)])
         items += [[document_id, position, *row] for position, row in enumerate(item_rows, 1)]
         first_of_each = {row[0]: row for row in reversed(related_rows)}
         related += [[document_id, *row] for row in related_rows if row is first_of_each[row[0]]]
     return NormalizedBatch(
-        _frame(invoices, INVOICE_COLUMNS),
-        _frame(items, ITEM_COLUMNS),
-        _frame(related, RELATED_COLUMNS),
+        _frame(invoices, [*_names(INVOICE_COLUMNS), "unreconciled_by"]),
+        _frame(items, _names(ITEM_COLUMNS)),
+        _frame(related, _names(RELATED_COLUMNS)),
         rejections,
     )
 
@@ -168,6 +177,27 @@ def _row(source: dict[str, Any], fields: list[_Field], within: str = "") -> _Row
     return row
 
 
-def _frame(rows: list[_Row], columns: Sequence[Column]) -> pd.DataFrame:
+def _names(columns: Iterable[Column]) -> list[str]:
+    return [column.name for column in columns]
+
+
+_GROSS, _NET, _VAT, _CURRENCY, _PAYMENT_METHOD = map(
+    _names(INVOICE_COLUMNS).index, ("gross_total", "net_total", "vat_total", "currency", "payment_method")
+)
+_LINE_GROSS = [column.name for column in ITEM_COLUMNS if column.source.startswith("items[].")].index("gross_amount")
+
+
+def _unreconciled_by(invoice: list[Any], items: list[list[Any]]) -> Decimal | None:
+    return unreconciled_by(
+        gross=invoice[_GROSS],
+        net=invoice[_NET],
+        vat=invoice[_VAT],
+        lines=[item[_LINE_GROSS] for item in items],
+        currency=invoice[_CURRENCY],
+        payment_method=invoice[_PAYMENT_METHOD],
+    )
+
+
+def _frame(rows: list[_Row], columns: list[str]) -> pd.DataFrame:
     # dtype object: pandas would otherwise turn missing values to NaN and whole columns to its own types
-    return pd.DataFrame(rows, columns=[column.name for column in columns], dtype=object)
+    return pd.DataFrame(rows, columns=columns, dtype=object)

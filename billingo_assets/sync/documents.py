@@ -1,4 +1,4 @@
-"""Reads one document of a page just far enough to store it: its id, its hash, how many items it has.
+"""Reads one document of a page just far enough to store it: its id, its number, its hash, how many items it has.
 
 What its fields mean is `normalize`'s subject. What cannot be stored at all is told apart here.
 """
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from billingo_assets.billingo.salvage import members
+from billingo_assets.warehouse.raw_invoices import Document
 
 MAX_DOCUMENT_BYTES = 16 * 2**20
 MAX_NUMBER_PLACES = 400
@@ -22,16 +23,8 @@ MAX_ID = 2**63 - 1
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 """The escape of a NUL character; after an odd number of backslashes it is the text `\\u0000`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A document that can be stored: `payload` is its JSON as sent, `content_hash` the SHA-256 of its meaning."""
-
-    id: int
-    payload: bytes
-    content_hash: bytes
-    items: int
+_NUMBER = re.compile(r"([0-9]{4})-([0-9]{1,18})$", re.ASCII)
+"""The end of an invoice number: year and running number, as in `WEB-2026-000123`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,41 +45,90 @@ class _UnstorableError(Exception):
     """Why a document cannot be stored. Not a ValueError: the decoder would take that for malformed JSON."""
 
 
+class _Sketch(msgspec.Struct):
+    """The fields that are read here, where they have the types that the API promises."""
+
+    id: int
+    items: list[msgspec.Raw] | None = None
+    block_id: int | None = None
+    invoice_number: str | None = None
+
+
 _ABSURD_NUMBER = "it holds a number that is out of all proportion"
-
-
-def _canonical_number(literal: str) -> msgspec.Raw:
-    """One spelling for `1`, `1.0` and `10e-1`: the same amount must not look like a change of the document."""
-    number = Decimal(literal)
-    if len(literal) > MAX_NUMBER_PLACES or abs(number.adjusted()) > MAX_NUMBER_PLACES:
-        raise _UnstorableError(_ABSURD_NUMBER)
-    digits = f"{number:f}"
-    if "." in digits:
-        digits = digits.rstrip("0").rstrip(".")
-    return msgspec.Raw(b"0" if digits == "-0" else digits.encode())
-
-
-_decoder = msgspec.json.Decoder(float_hook=_canonical_number)
-_encoder = msgspec.json.Encoder(order="sorted")
+_sketch_decoder = msgspec.json.Decoder(_Sketch)
 
 
 def read_document(payload: bytes) -> Document | Unreadable:
-    """Read one document as sent. Never raises for anything a page can hold."""
+    """Read one document as sent. Never raises for anything a page can hold.
+
+    Numbers are not looked at: should PostgreSQL refuse one, `why_unstorable` says so of its document.
+    """
+    try:
+        sketch = _sketch_decoder.decode(payload)
+        text = payload.decode()
+    except (ValueError, RecursionError):
+        return _read_otherwise(payload)
+    if not 0 < sketch.id <= MAX_ID or len(payload) > MAX_DOCUMENT_BYTES or _holds_nul(payload):
+        return _read_otherwise(payload)
+    return _document(sketch.id, text, payload, len(sketch.items or ()), sketch.block_id, sketch.invoice_number)
+
+
+def why_unstorable(document: Document) -> Unreadable:
+    """What keeps PostgreSQL from taking a document that `read_document` took."""
+    payload = document.text.encode()
+    strict = _read_otherwise(payload)
+    if isinstance(strict, Unreadable):
+        return strict
+    return Unreadable(document.id, payload, "The document cannot be stored: PostgreSQL refuses its JSON.")
+
+
+def _document(
+    document_id: int, text: str, payload: bytes, items: int, block_id: object, invoice_number: object
+) -> Document:
+    numbered = _NUMBER.search(invoice_number) if isinstance(invoice_number, str) else None
+    has_block = isinstance(block_id, int) and not isinstance(block_id, bool) and 0 <= block_id <= MAX_ID
+    return Document(
+        document_id,
+        text,
+        hashlib.sha256(payload).digest(),
+        items,
+        block_id if has_block else None,  # type: ignore[arg-type]
+        int(numbered[1]) if numbered else None,
+        int(numbered[2]) if numbered else None,
+    )
+
+
+def _read_otherwise(payload: bytes) -> Document | Unreadable:
+    """Read a document that is not of the usual form: strictly, every value of it."""
     try:
         document = _decode(payload)
         document_id = _usable_id(document.get("id"))
-        content_hash = hashlib.sha256(_encoder.encode(document)).digest()
     except _UnstorableError as error:
         return Unreadable(_id_alone(payload), payload, f"The document cannot be stored: {error}.")
     items = document.get("items")
-    return Document(document_id, payload, content_hash, len(items) if isinstance(items, list) else 0)
+    return _document(
+        document_id,
+        payload.decode(),
+        payload,
+        len(items) if isinstance(items, list) else 0,
+        document.get("block_id"),
+        document.get("invoice_number"),
+    )
+
+
+def _require_proportionate(literal: str) -> None:
+    if len(literal) > MAX_NUMBER_PLACES or abs(Decimal(literal).adjusted()) > MAX_NUMBER_PLACES:
+        raise _UnstorableError(_ABSURD_NUMBER)
+
+
+_strict_decoder = msgspec.json.Decoder(float_hook=_require_proportionate)
 
 
 def _decode(payload: bytes) -> dict[str, Any]:
     if len(payload) > MAX_DOCUMENT_BYTES:
         raise _UnstorableError(f"it is larger than {MAX_DOCUMENT_BYTES // 2**20} MiB")
     try:
-        document = _decoder.decode(payload)
+        document = _strict_decoder.decode(payload)
     except RecursionError:
         raise _UnstorableError("it is nested too deeply") from None
     except (InvalidOperation, msgspec.ValidationError):  # the latter for an integer of thousands of digits
@@ -95,9 +137,13 @@ def _decode(payload: bytes) -> dict[str, Any]:
         raise _UnstorableError("it is not well-formed JSON in UTF-8") from None
     if not isinstance(document, dict):
         raise _UnstorableError("it is not an object")
-    if b"\\u0000" in payload and _NUL.search(payload):
+    if _holds_nul(payload):
         raise _UnstorableError("it holds a NUL character, which PostgreSQL cannot store")
     return document
+
+
+def _holds_nul(payload: bytes) -> bool:
+    return b"\\u0000" in payload and _NUL.search(payload) is not None
 
 
 def _usable_id(value: object) -> int:

@@ -1,13 +1,12 @@
-"""Reads the pages of one listing, several at once, in order, and notices when it moved underneath.
+"""Reads the pages of a listing, several at once, and hands them out in order, in batches as they arrive.
 
-A document created or deleted while pages are read shifts all that follow, so that some are shown twice and some
-not at all. Every page tells the `total`: only a listing whose pages all told the same one is consistent.
+What a listing proves, and when it is complete, is the business of those who read it.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE, BillingoClient
@@ -15,38 +14,71 @@ from billingo_assets.billingo.models import DocumentsPage
 
 MAX_PAGES = 100_000
 """Ten million documents: an end to a `last_page` that lies."""
+BATCH_PAGES = 10
+"""Pages handed out together at most, where they arrive faster than they are stored."""
 
 
 class Listing:
-    """One reading of all pages. After the iteration, `is_consistent` says whether it held still meanwhile."""
+    """One reading of the documents that `filters` select, from page `start` on.
 
-    def __init__(self, client: BillingoClient) -> None:
+    `total` is what its first page told, or, where that was read before, what the caller knows. `totals` are all that
+    were told; `last_page` is the last one known to exist. Memory: two batches of pages.
+    """
+
+    def __init__(
+        self, client: BillingoClient, filters: Mapping[str, str] | None = None, *, start: int = 1, total: int = 0
+    ) -> None:
         self._client = client
-        self.total = 0
-        self.is_consistent = True
+        self._filters = filters
+        self._next = start
+        self.total = total
+        self.totals: set[int] = set()
+        self.last_page = max(start, _pages(total))
 
-    def pages(self) -> Iterator[DocumentsPage]:
-        """Yield the pages in order; at most `client.concurrent_requests` are in memory or under way."""
-        first = self._client.documents(page=1)
-        self.total = first.total
-        yield first
-        last_with_documents = -(-first.total // MAX_PAGE_SIZE)
-        last = min(max(first.last_page, last_with_documents), MAX_PAGES)
+    def batches(self) -> Iterator[list[DocumentsPage]]:
+        """Yield the pages in order, one or more at a time, until the last or an empty one."""
+        if self._next == 1:
+            first = self._client.documents(page=1, filters=self._filters)
+            self.total = first.total
+            self._next = 2
+            self._note(first)
+            yield [first]
         threads = ThreadPoolExecutor(self._client.concurrent_requests, thread_name_prefix="pages")
-        waiting = iter(range(2, last + 1))
         under_way: deque[Future[DocumentsPage]] = deque()
         try:
             while True:
-                while len(under_way) < self._client.concurrent_requests and (number := next(waiting, None)):
-                    under_way.append(threads.submit(self._client.documents, page=number))
+                self._ask(threads, under_way)
                 if not under_way:
                     return
-                page = under_way.popleft().result()
-                self.is_consistent &= page.total == self.total
-                if not page.documents:  # a `last_page` far too high is not followed to its end
-                    self.is_consistent &= page.number > last_with_documents
+                batch = [under_way.popleft().result()]
+                while under_way and len(batch) < BATCH_PAGES and _has_arrived(under_way[0]):
+                    batch.append(under_way.popleft().result())
+                sound = [page for page in batch if page.documents]
+                for page in sound:
+                    self._note(page)
+                if sound:
+                    yield sound
+                if len(sound) < len(batch):  # a `last_page` far too high is not followed to its end
                     return
-                yield page
         finally:
             # Not waited for: when one page fails for good, its neighbours may be at their tries for minutes.
             threads.shutdown(wait=False, cancel_futures=True)
+
+    def _ask(self, threads: ThreadPoolExecutor, under_way: deque[Future[DocumentsPage]]) -> None:
+        """Keep every connection busy, and a batch of pages in store."""
+        while self._next <= self.last_page and len(under_way) < self._client.concurrent_requests + BATCH_PAGES:
+            under_way.append(threads.submit(self._client.documents, page=self._next, filters=self._filters))
+            self._next += 1
+
+    def _note(self, page: DocumentsPage) -> None:
+        """Documents that arrive meanwhile push the oldest ones to pages that were not there at first."""
+        self.totals.add(page.total)
+        self.last_page = min(max(self.last_page, page.last_page, _pages(page.total)), MAX_PAGES)
+
+
+def _pages(total: int) -> int:
+    return -(-total // MAX_PAGE_SIZE)
+
+
+def _has_arrived(page: Future[DocumentsPage]) -> bool:
+    return page.done() and page.exception() is None

@@ -139,7 +139,7 @@ def count_rows(connection: Connection, company_id: int) -> RowCounts:
 
 
 def _merge_invoices() -> str:
-    merged = [*(column.name for column in INVOICE_COLUMNS), "content_hash", "normalizer_version"]
+    merged = [*(column.name for column in INVOICE_COLUMNS), "unreconciled_by", "content_hash", "normalizer_version"]
     columns = ", ".join(["company_id", *merged])
     changes = ", ".join(f"{name} = excluded.{name}" for name in merged if name != "id")
     return (

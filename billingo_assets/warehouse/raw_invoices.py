@@ -1,64 +1,82 @@
-"""Writes `raw_invoices`: what a listing showed, what is new or changed in it, what is gone.
+"""Writes `raw_invoices` and the versions that its rows replace; what is known of documents that a page showed.
 
 Every function works on the connection that holds the company's lock, inside its caller's transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-_CREATE_LISTING = """
-CREATE TEMP TABLE IF NOT EXISTS listed_documents (document_id bigint PRIMARY KEY);
-CREATE TEMP TABLE IF NOT EXISTS incoming_documents (
-    document_id bigint, content_hash bytea, item_count int, payload jsonb
-) ON COMMIT DELETE ROWS;
-TRUNCATE listed_documents
-"""
-
-_NOTE = text(
+_KNOWN = text(
     """
-    WITH page AS (SELECT DISTINCT unnest(CAST(:ids AS bigint[])) AS document_id),
-    listed AS (
-        INSERT INTO listed_documents SELECT document_id FROM page ON CONFLICT DO NOTHING RETURNING document_id
-    )
-    SELECT page.document_id, listed.document_id IS NOT NULL AS is_new_to_listing,
-           raw.content_hash, raw.deleted_at IS NOT NULL AS is_deleted
-    FROM page
-    LEFT JOIN listed USING (document_id)
-    LEFT JOIN billingo.raw_invoices AS raw ON raw.company_id = :company AND raw.document_id = page.document_id
+    SELECT document_id, content_hash, deleted_at IS NOT NULL AS is_deleted
+    FROM billingo.raw_invoices WHERE company_id = :company AND document_id = ANY(CAST(:ids AS bigint[]))
     """
 )
 
+# The payloads travel as one JSON array: PostgreSQL parses them once, and keeps every numeral as it was sent.
+# Content that differs by its spelling alone (1 and 1.0, the order of fields) is equal as jsonb, and is not written.
 _UPSERT = text(
     """
-    INSERT INTO billingo.raw_invoices AS raw (company_id, document_id, payload, content_hash, item_count)
-    SELECT :company, document_id, payload, content_hash, item_count FROM incoming_documents
+    WITH incoming AS MATERIALIZED (
+        SELECT * FROM ROWS FROM (
+            unnest(CAST(:ids AS bigint[])), unnest(CAST(:hashes AS bytea[])), unnest(CAST(:item_counts AS int[])),
+            unnest(CAST(:blocks AS bigint[])), unnest(CAST(:years AS int[])), unnest(CAST(:numbers AS bigint[])),
+            jsonb_array_elements(CAST(:payloads AS jsonb))
+        ) AS listed (document_id, content_hash, item_count, block_id, number_year, number, payload)
+    ), superseded AS (
+        INSERT INTO billingo.raw_invoice_versions
+        SELECT raw.company_id, raw.document_id, raw.version, raw.payload, raw.content_hash,
+               raw.changed_at, coalesce(raw.deleted_at, now())
+        FROM billingo.raw_invoices AS raw JOIN incoming USING (document_id)
+        WHERE raw.company_id = :company AND (raw.payload <> incoming.payload OR raw.deleted_at IS NOT NULL)
+    )
+    INSERT INTO billingo.raw_invoices AS raw
+        (company_id, document_id, payload, content_hash, item_count, block_id, number_year, number)
+    SELECT :company, document_id, payload, content_hash, item_count, block_id, number_year, number FROM incoming
     ON CONFLICT (company_id, document_id) DO UPDATE
     SET payload = excluded.payload, content_hash = excluded.content_hash, item_count = excluded.item_count,
-        changed_at = now(), deleted_at = NULL
-    """
-)
-
-_BURY = text(
-    """
-    UPDATE billingo.raw_invoices AS raw SET deleted_at = now()
-    WHERE company_id = :company AND deleted_at IS NULL
-      AND NOT EXISTS (SELECT FROM listed_documents AS listed WHERE listed.document_id = raw.document_id)
+        block_id = excluded.block_id, number_year = excluded.number_year, number = excluded.number,
+        version = raw.version + 1, changed_at = now(), deleted_at = NULL
+    WHERE raw.payload <> excluded.payload OR raw.deleted_at IS NOT NULL
     """
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the database held of a document when a page showed it. No hash: it was never stored."""
+class Document:
+    """A document that can be stored: `text` is its JSON as sent, `content_hash` the SHA-256 of that.
 
-    is_new_to_listing: bool
-    content_hash: bytes | None
+    `number` runs without holes within a block and year; all three are None where the document tells no number.
+    """
+
+    id: int
+    text: str
+    content_hash: bytes
+    items: int
+    block_id: int | None = None
+    number_year: int | None = None
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the database held of a document when a page showed it."""
+
+    content_hash: bytes
     is_deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Live documents that came into the database, and that were there before and were written anew."""
+
+    created: int
+    updated: int
 
 
 def database_clock(connection: Connection) -> datetime:
@@ -67,8 +85,31 @@ def database_clock(connection: Connection) -> datetime:
     return now
 
 
-def count_changes(connection: Connection, company_id: int, since: datetime) -> tuple[int, int]:
-    """How many live documents were created, and how many that were there before were changed, since then."""
+def known_documents(connection: Connection, company_id: int, document_ids: Collection[int]) -> dict[int, Known]:
+    """What is held of these documents, by id; those that were never stored are left out."""
+    rows = connection.execute(_KNOWN, {"company": company_id, "ids": list(document_ids)})
+    return {document_id: Known(content_hash, is_deleted) for document_id, content_hash, is_deleted in rows}
+
+
+def upsert_documents(connection: Connection, company_id: int, documents: Sequence[Document]) -> None:
+    """Store documents, each id once: insert, or overwrite and keep what was there as a version, and revive."""
+    connection.execute(
+        _UPSERT,
+        {
+            "company": company_id,
+            "ids": [document.id for document in documents],
+            "hashes": [document.content_hash for document in documents],
+            "item_counts": [document.items for document in documents],
+            "blocks": [document.block_id for document in documents],
+            "years": [document.number_year for document in documents],
+            "numbers": [document.number for document in documents],
+            "payloads": f"[{','.join([document.text for document in documents])}]",
+        },
+    )
+
+
+def count_changes(connection: Connection, company_id: int, since: datetime) -> Changes:
+    """What was created and updated since then."""
     query = text(
         """
         SELECT count(*) FILTER (WHERE first_synced_at >= :since), count(*) FILTER (WHERE first_synced_at < :since)
@@ -76,35 +117,7 @@ def count_changes(connection: Connection, company_id: int, since: datetime) -> t
         WHERE company_id = :company AND changed_at >= :since AND deleted_at IS NULL
         """
     )
-    created, updated = connection.execute(query, {"company": company_id, "since": since}).one()
-    return created, updated
-
-
-def begin_listing(connection: Connection) -> None:
-    """Forget what an earlier listing on this connection showed."""
-    connection.exec_driver_sql(_CREATE_LISTING)
-
-
-def note_listed(connection: Connection, company_id: int, document_ids: Collection[int]) -> dict[int, Known]:
-    """Remember that a page listed these documents, and return what is known of each."""
-    rows = connection.execute(_NOTE, {"ids": list(document_ids), "company": company_id})
-    return {document_id: Known(is_new, content_hash, gone) for document_id, is_new, content_hash, gone in rows}
-
-
-def upsert_documents(
-    connection: Connection, company_id: int, documents: Iterable[tuple[int, bytes, int, bytes]]
-) -> None:
-    """Store (document id, content hash, item count, JSON text), each id once: insert or overwrite, and revive."""
-    cursor = connection.connection.cursor()
-    with cursor.copy("COPY incoming_documents (document_id, content_hash, item_count, payload) FROM STDIN") as copy:
-        for document_id, content_hash, item_count, payload in documents:
-            copy.write_row((document_id, content_hash, item_count, payload.decode()))
-    connection.execute(_UPSERT, {"company": company_id})
-
-
-def bury_unlisted(connection: Connection, company_id: int) -> int:
-    """Set `deleted_at` where a complete listing no longer shows a document. Returns how many."""
-    return connection.execute(_BURY, {"company": company_id}).rowcount
+    return Changes(*connection.execute(query, {"company": company_id, "since": since}).one())
 
 
 def count_documents(connection: Connection, company_id: int) -> int:

@@ -81,81 +81,90 @@ def rows_per_document(connection: Connection, company_id: int) -> Reconciliation
 
 
 def items_per_document(connection: Connection, company_id: int) -> Reconciliation:
-    """As many rows of `invoice_items` for each document as its JSON lists; quarantine excepted."""
-    query = text(
-        """
-        WITH expected AS (
-            SELECT raw.document_id, raw.item_count FROM billingo.raw_invoices AS raw
-            WHERE company_id = :company AND deleted_at IS NULL AND NOT EXISTS (
-                SELECT FROM billingo.rejected_documents AS rejected
-                WHERE rejected.company_id = :company AND rejected.stage = 'normalize'
-                  AND rejected.document_id = raw.document_id)
-        ), found AS (
-            SELECT invoice_id AS document_id, count(*) AS item_count FROM billingo.invoice_items AS item
-            WHERE company_id = :company AND NOT EXISTS (
-                SELECT FROM billingo.rejected_documents AS rejected
-                WHERE rejected.company_id = :company AND rejected.stage = 'normalize'
-                  AND rejected.document_id = item.invoice_id)
-            GROUP BY invoice_id
-        ), compared AS (
-            SELECT document_id, coalesce(expected.item_count, 0) AS expected, coalesce(found.item_count, 0) AS found
-            FROM expected FULL JOIN found USING (document_id)
-        )
-        SELECT document_id, expected, found, sum(expected) OVER (), sum(found) OVER () FROM compared
-        ORDER BY abs(expected - found) DESC LIMIT :worst
-        """
-    )
-    rows = connection.execute(query, {"company": company_id, "worst": WORST}).all()
-    if not rows:
-        return Reconciliation(expected=0, found=0)
+    """As many rows of `invoice_items` for each document as its JSON lists; quarantine excepted.
+
+    They are counted, with a checksum of the documents they belong to; only where these do not agree is it looked
+    into document by document.
+    """
+    expected, expected_sum, found, found_sum = connection.execute(_COUNT_ITEMS, {"company": company_id}).one()
+    if (expected, expected_sum) == (found, found_sum):
+        return Reconciliation(expected=expected, found=found)
+    rows = connection.execute(_COMPARE_ITEMS, {"company": company_id, "worst": WORST})
     at_fault = tuple(
-        {"document": str(document), "items in the document": str(expected), "rows": str(found)}
-        for document, expected, found, _, _ in rows
-        if expected != found
+        {"document": str(document), "items in the document": str(listed), "rows": str(written)}
+        for document, listed, written in rows
     )
-    return Reconciliation(expected=int(rows[0][3]), found=int(rows[0][4]), at_fault=at_fault)
+    return Reconciliation(expected=expected, found=found, at_fault=at_fault)
+
+
+_QUARANTINED = """
+SELECT document_id FROM billingo.rejected_documents WHERE company_id = :company AND stage = 'normalize'
+"""
+
+_COUNT_ITEMS = text(
+    f"""
+    WITH quarantined AS ({_QUARANTINED})
+    SELECT * FROM (
+        SELECT coalesce(sum(item_count), 0), coalesce(sum(item_count * (document_id % 1000003)), 0)
+        FROM billingo.raw_invoices
+        WHERE company_id = :company AND deleted_at IS NULL AND document_id NOT IN (SELECT * FROM quarantined)
+    ) AS expected, (
+        SELECT count(*), coalesce(sum(invoice_id % 1000003), 0) FROM billingo.invoice_items
+        WHERE company_id = :company AND invoice_id NOT IN (SELECT * FROM quarantined)
+    ) AS found
+    """  # noqa: S608 - our own text
+)
+
+_COMPARE_ITEMS = text(
+    f"""
+    WITH quarantined AS ({_QUARANTINED}), expected AS (
+        SELECT document_id, item_count FROM billingo.raw_invoices
+        WHERE company_id = :company AND deleted_at IS NULL AND document_id NOT IN (SELECT * FROM quarantined)
+    ), found AS (
+        SELECT invoice_id AS document_id, count(*) AS item_count FROM billingo.invoice_items
+        WHERE company_id = :company AND invoice_id NOT IN (SELECT * FROM quarantined) GROUP BY invoice_id
+    )
+    SELECT document_id, coalesce(expected.item_count, 0) AS listed, coalesce(found.item_count, 0) AS written
+    FROM expected FULL JOIN found USING (document_id)
+    WHERE expected.item_count IS DISTINCT FROM found.item_count AND NOT (found IS NULL AND expected.item_count = 0)
+    ORDER BY abs(coalesce(expected.item_count, 0) - coalesce(found.item_count, 0)) DESC LIMIT :worst
+    """  # noqa: S608 - our own text
+)
 
 
 def reconciled_totals(connection: Connection, company_id: int) -> Reconciliation:
-    """Live invoices whose gross is net + VAT, and the sum of their lines, within what rounding allows.
-
-    Rounding allows one smallest unit of the currency (1 for HUF, else 0.01) for the header and for each line,
-    and 2.5 more for cash in HUF, which is paid in fives.
-    """
-    query = text(
-        """
-        WITH lines AS (
-            SELECT invoice_id, count(*) AS number, sum(gross_amount) AS gross,
-                   bool_and(gross_amount IS NOT NULL) AS is_known
-            FROM billingo.invoice_items WHERE company_id = :company GROUP BY invoice_id
-        ), compared AS (
-            SELECT id, currency,
-                   abs(gross_total - (net_total + vat_total)) AS header_gap,
-                   CASE WHEN lines.is_known THEN abs(gross_total - lines.gross) END AS lines_gap,
-                   CASE WHEN currency = 'HUF' THEN 1 ELSE 0.01 END * (1 + coalesce(lines.number, 0))
-                   + CASE WHEN currency = 'HUF' AND payment_method = 'cash' THEN 2.5 ELSE 0 END AS allowed
-            FROM billingo.invoices LEFT JOIN lines ON lines.invoice_id = id
-            WHERE company_id = :company AND deleted_at IS NULL
-        ), judged AS (
-            SELECT *, greatest(header_gap, lines_gap) > allowed AS is_off FROM compared
-        )
-        SELECT id, currency, header_gap, lines_gap, count(*) OVER (), count(*) FILTER (WHERE is_off) OVER ()
-        FROM judged ORDER BY is_off DESC NULLS LAST, greatest(header_gap, lines_gap) DESC NULLS LAST LIMIT :worst
-        """
-    )
-    rows = connection.execute(query, {"company": company_id, "worst": WORST}).all()
-    if not rows:
-        return Reconciliation(expected=0, found=0)
-    expected, off = rows[0][4], rows[0][5]
+    """Live invoices whose totals agree within what rounding allows, as normalization found; the worst by name."""
+    values = {"company": company_id, "worst": WORST}
+    total, off = connection.execute(_COUNT_UNRECONCILED, values).one()
     at_fault = tuple(
         {
             "document": str(document),
             "gross - (net + VAT)": _gap(header, currency),
             "gross - lines": _gap(lines, currency),
         }
-        for document, currency, header, lines, _, _ in rows[:off]
+        for document, currency, header, lines in connection.execute(_WORST_TOTALS, values)
     )
-    return Reconciliation(expected=expected, found=expected - off, at_fault=at_fault)
+    return Reconciliation(expected=total, found=total - off, at_fault=at_fault)
+
+
+_COUNT_UNRECONCILED = text(
+    """
+    SELECT (SELECT count(*) FROM billingo.invoices WHERE company_id = :company AND deleted_at IS NULL),
+           (SELECT count(*) FROM billingo.invoices
+            WHERE company_id = :company AND deleted_at IS NULL AND unreconciled_by IS NOT NULL)
+    """
+)
+
+_WORST_TOTALS = text(
+    """
+    SELECT id, currency, abs(gross_total - (net_total + vat_total)),
+           (SELECT CASE WHEN bool_and(gross_amount IS NOT NULL) THEN abs(gross_total - sum(gross_amount)) END
+            FROM billingo.invoice_items WHERE company_id = :company AND invoice_id = id)
+    FROM billingo.invoices
+    WHERE company_id = :company AND deleted_at IS NULL AND unreconciled_by IS NOT NULL
+    ORDER BY unreconciled_by DESC LIMIT :worst
+    """
+)
 
 
 def _gap(amount: Decimal | None, currency: str | None) -> str:

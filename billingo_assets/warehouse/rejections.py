@@ -79,6 +79,17 @@ def touch_listed(connection: Connection, company_id: int) -> None:
     connection.execute(query, {"company": company_id})
 
 
+def release_stored(connection: Connection, company_id: int, document_ids: Collection[int]) -> None:
+    """Release documents that could not be stored in an earlier version, and were stored now."""
+    query = text(
+        """
+        DELETE FROM billingo.rejected_documents
+        WHERE company_id = :company AND stage = 'fetch' AND document_id = ANY(CAST(:ids AS bigint[]))
+        """
+    )
+    connection.execute(query, {"company": company_id, "ids": list(document_ids)})
+
+
 def release_unseen(connection: Connection, company_id: int, seen: Collection[bytes]) -> None:
     """Release what a complete listing no longer showed broken: sound by now, or gone."""
     connection.execute(_DROP_UNSEEN, {"company": company_id, "seen": list(seen)})

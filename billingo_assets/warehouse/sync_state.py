@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from billingo_assets.warehouse.tables import sync_state
 
+Mode = Literal["full", "incremental"]
+
 
 class SyncState(NamedTuple):
-    """The clock at the start of the last whole sync, its run, and the documents the API counted at its end."""
+    """What a whole sync left: the clock at its start, its run, what the API counted at its end.
 
-    watermark: datetime
+    `watermark` is None where the one that is stored cannot be a time of this program: nothing is vouched for.
+    `unlisted` counts documents beyond `api_total`, which no listing shows and which were found by their number.
+    """
+
+    watermark: datetime | None
     run_id: str
     api_total: int
+    mode: Mode = "full"
+    unlisted: int = 0
 
 
 def read_sync_state(connection: Connection, company_id: int) -> SyncState | None:
     """The state of a company; None before its first whole sync."""
-    columns = (sync_state.c.watermark, sync_state.c.run_id, sync_state.c.api_total)
-    row = connection.execute(select(*columns).where(sync_state.c.company_id == company_id)).one_or_none()
+    query = text(
+        """
+        SELECT CASE WHEN watermark BETWEEN '2000-01-01' AND '9000-01-01' THEN watermark END,
+               run_id, api_total, mode, unlisted
+        FROM billingo.sync_state WHERE company_id = :company
+        """
+    )
+    row = connection.execute(query, {"company": company_id}).one_or_none()
     return None if row is None else SyncState(*row)
 
 
@@ -36,5 +50,7 @@ def last_synced_at(connection: Connection, company_id: int) -> datetime | None:
 def write_sync_state(connection: Connection, company_id: int, state: SyncState) -> None:
     """Replace the state of a company. Belongs in the transaction that stores the last of what it vouches for."""
     values = {**state._asdict(), "synced_at": func.now()}
+    if state.mode == "full":
+        values["full_synced_at"] = func.now()
     statement = insert(sync_state).values(company_id=company_id, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=["company_id"], set_=values))

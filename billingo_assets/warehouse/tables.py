@@ -18,12 +18,13 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Numeric,
+    PrimaryKeyConstraint,
     Table,
     Text,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
 from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, RELATED_COLUMNS, Kind
@@ -51,9 +52,9 @@ _TYPES: dict[Kind, type[TypeEngine[Any]]] = {
 }
 
 
-def _moment(name: str, *, nullable: bool = False) -> Column[object]:
+def _moment(name: str, *, nullable: bool = False, comment: str | None = None) -> Column[object]:
     default = None if nullable else func.now()
-    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=default)
+    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=default, comment=comment)
 
 
 def _normalized(columns: tuple[NormalizedColumn, ...], *, key: tuple[str, ...]) -> list[Column[object]]:
@@ -114,6 +115,22 @@ sync_state = Table(
     Column("run_id", Text, nullable=False, comment="The Dagster run that last synced the company"),
     Column("api_total", Integer, nullable=False, comment="Documents the API reported at the end of that run"),
     _moment("synced_at"),
+    Column(
+        "mode",
+        Text,
+        nullable=False,
+        server_default=text("'full'"),
+        comment="full: every document was listed; incremental: what is new or changed was",
+    ),
+    _moment("full_synced_at", comment="When the last full sync ended"),
+    Column(
+        "unlisted",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="Documents that no listing shows and that were found by their number",
+    ),
+    CheckConstraint("mode IN ('full', 'incremental')", name="mode"),
 )
 
 raw_invoices = Table(
@@ -122,11 +139,95 @@ raw_invoices = Table(
     _registered_company_id(),
     Column("document_id", BigInteger, primary_key=True, autoincrement=False),
     Column("payload", JSONB, nullable=False, comment="The document as Billingo sent it"),
-    Column("content_hash", LargeBinary, nullable=False, comment="SHA-256 of the payload in canonical form"),
+    Column("content_hash", LargeBinary, nullable=False, comment="SHA-256 of the document as sent"),
     Column("item_count", Integer, nullable=False, comment="Length of its list of items, counted when it was received"),
     _moment("first_synced_at"),
     _moment("changed_at"),
     _moment("deleted_at", nullable=True),
+    Column(
+        "version",
+        Integer,
+        nullable=False,
+        server_default=text("1"),
+        comment="How often its content has changed, from 1; the former ones are in raw_invoice_versions",
+    ),
+    Column("block_id", BigInteger, comment="The number range of invoice_number"),
+    Column("number_year", Integer, comment="The year in invoice_number"),
+    Column("number", BigInteger, comment="The running number at the end of invoice_number"),
+    # What an unchanged document is recognized by is in the index: to compare a company reads none of its payloads.
+    PrimaryKeyConstraint("company_id", "document_id", postgresql_include=["content_hash", "item_count", "deleted_at"]),
+    Index("raw_invoices_changed_at_idx", "company_id", "changed_at"),
+)
+
+raw_invoice_versions = Table(
+    "raw_invoice_versions",
+    metadata,
+    _registered_company_id(),
+    Column("document_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("payload", JSONB, nullable=False, comment="The document as Billingo sent it then"),
+    Column("content_hash", LargeBinary, nullable=False, comment="SHA-256 of the document as sent"),
+    Column("valid_from", DateTime(timezone=True), nullable=False, comment="When a sync first saw this content"),
+    Column("valid_to", DateTime(timezone=True), nullable=False, comment="When a sync first saw other content, or none"),
+)
+
+listings = Table(
+    "listings",
+    metadata,
+    _registered_company_id(),
+    Column(
+        "started_at",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="The clock of the API when its first page was asked for",
+    ),
+    _moment("begun_at", comment="The clock of the database then"),
+    Column("total", Integer, nullable=False, comment="Documents that its first page told"),
+    Column("next_page", Integer, nullable=False, comment="The first page that is not stored"),
+)
+
+listing_pages = Table(
+    "listing_pages",
+    metadata,
+    _company_id(ForeignKey(f"{SCHEMA}.listings.company_id", ondelete="CASCADE")),
+    Column(
+        "place",
+        Integer,
+        primary_key=True,
+        autoincrement=False,
+        comment="Order in which its documents were stored, from 1",
+    ),
+    Column("arrived", Boolean, nullable=False, comment="Whether they came into being after the listing began"),
+    Column(
+        "document_ids",
+        ARRAY(BigInteger),
+        nullable=False,
+        comment="Documents shown, stored or not, that have a usable id",
+    ),
+    Column("broken_hashes", ARRAY(LargeBinary), nullable=False, comment="Documents shown that could not be stored"),
+)
+
+number_gaps = Table(
+    "number_gaps",
+    metadata,
+    _registered_company_id(),
+    Column(
+        "block_id",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="Billingo's id of the document block (number range)",
+    ),
+    Column("year", Integer, primary_key=True, autoincrement=False),
+    Column(
+        "first_number",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="First of the numbers that no document bears",
+    ),
+    Column("last_number", BigInteger, nullable=False, comment="Last of them"),
+    _moment("found_at"),
 )
 
 rejected_documents = Table(
@@ -154,7 +255,14 @@ invoices = Table(
     Column("content_hash", LargeBinary, nullable=False, comment="The raw document this row was made from"),
     Column("normalizer_version", Integer, nullable=False, comment="The rules this row was made by"),
     _moment("normalized_at"),
+    Column(
+        "unreconciled_by",
+        Numeric,
+        comment="Difference between its totals that rounding does not explain; NULL when there is none",
+    ),
+    PrimaryKeyConstraint("company_id", "id", postgresql_include=["content_hash", "normalizer_version", "deleted_at"]),
     Index(None, "company_id", "invoice_date"),
+    Index("invoices_unreconciled_idx", "company_id", postgresql_where=text("unreconciled_by IS NOT NULL")),
 )
 
 invoice_items = Table(

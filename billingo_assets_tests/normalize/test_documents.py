@@ -69,6 +69,7 @@ def test_each_field_of_an_invoice_goes_to_its_column() -> None:
         "language": "hu",
         "electronic": True,
         "notification_status": "read",
+        "unreconciled_by": None,
     }
 
 

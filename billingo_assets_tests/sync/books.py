@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from pydantic import SecretStr
@@ -13,8 +14,9 @@ from billingo_assets.billingo.client import BillingoClient, Limits
 from billingo_assets.companies.registry import Company
 from billingo_assets.sandbox import Company as InventedCompany
 from billingo_assets.sandbox import SandboxServer
-from billingo_assets.sync.engine import CompanySync, Progress, SyncReport
+from billingo_assets.sync.engine import CompanySync, SyncOptions
 from billingo_assets.sync.refresh import RefreshReport, refresh_tables
+from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.warehouse.reconciliation import held_documents
 from billingo_assets.warehouse.sync_state import SyncState, read_sync_state
 
@@ -41,20 +43,24 @@ class Books:
         run_id: str = "the run",
         company: Company | None = None,
         on_page: Callable[[Progress], None] = lambda progress: None,
+        full: bool = True,
+        accept_empty: bool = False,
+        lookback: timedelta = timedelta(days=7),
         **limits: Any,
     ) -> SyncReport:
         """Sync the documents as sent; the tables made from them stay as they are."""
+        options = SyncOptions(full=full, accept_empty=accept_empty, lookback=lookback)
         with self.client(**limits) as client, self.engine.connect() as connection:
-            return CompanySync(client, connection, company or self.company, run_id, on_page).run()
+            return CompanySync(client, connection, company or self.company, run_id, on_page, options).run()
 
     def refresh(self) -> RefreshReport:
         """Bring the tables up to the documents that are stored."""
         with self.engine.connect() as connection:
             return refresh_tables(connection, self.company.id)
 
-    def sync(self) -> SyncReport:
+    def sync(self, **options: Any) -> SyncReport:
         """Sync the documents and the tables made from them."""
-        report = self.fetch()
+        report = self.fetch(**options)
         self.refresh()
         return report
 

@@ -1,0 +1,185 @@
+"""Reads every document of a company, proves that it was every one, and marks what is gone.
+
+Documents are created and deleted while pages are read; creations push the rest to later pages, where some are shown
+twice, and deletions pull them to earlier ones, where some are missed. Counts alone do not show it: as many as were
+missed may be held though they are dead. Two comparisons together do:
+
+- The pages show as many distinct documents as the first of them told. What is created later comes before the first
+  page and is not among them, so they are exactly the documents that there were at that moment.
+- The total at the end is that of the first page and what arrived since then. So none of them has gone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from billingo_assets.billingo.client import MAX_PAGE_SIZE
+from billingo_assets.billingo.models import DocumentsPage
+from billingo_assets.errors import EmptyAnswerError
+from billingo_assets.sync.listing import Listing
+from billingo_assets.sync.numbers import seek
+from billingo_assets.sync.report import Progress, SyncReport
+from billingo_assets.sync.work import MAX_LISTINGS, Work
+from billingo_assets.warehouse.listings import (
+    Listed,
+    ListingState,
+    add_listed,
+    advance_listing,
+    begin_listing,
+    broken_hashes,
+    bury_unlisted,
+    collect_listed,
+    count_listed_items,
+    drop_listing,
+    note_page,
+    open_listing,
+    unlisted,
+)
+from billingo_assets.warehouse.number_gaps import holes_in_listing, replace_gaps
+from billingo_assets.warehouse.raw_invoices import count_documents
+from billingo_assets.warehouse.rejections import release_unseen, touch_listed
+from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
+
+RESUMABLE = timedelta(hours=24)
+"""How long a listing that broke off may be gone on with. Later, much of what it read is out of date."""
+
+
+class FullSync:
+    """One full sync. An API that shows no document at all where there were some is believed with `accept_empty`."""
+
+    def __init__(self, work: Work, *, reason: str, accept_empty: bool = False) -> None:
+        self._work = work
+        self._connection = work.connection
+        self._company_id = work.company.id
+        self._accept_empty = accept_empty
+        self._shown = 0
+        self.report = SyncReport("full", reason)
+        """What was done so far, whole once `run` has ended."""
+
+    def run(self, started_at: datetime) -> None:
+        """Sync. `started_at` is the API's clock before the first question.
+
+        Raises:
+            EmptyAnswerError: there were documents, and the API shows none.
+            BillingoError: the API failed; the pages stored until then stay, and the next full sync goes on there.
+        """
+        state = self._resume()
+        for _ in range(MAX_LISTINGS):
+            began_here = state is None
+            state = state or self._begin(started_at)
+            self._read_pages(state)
+            # One page is one moment: nothing can have happened in between.
+            total = state.total if began_here and state.total <= MAX_PAGE_SIZE else self._catch_up()
+            if self._is_complete(state, total):
+                self._vouch(state.started_at)
+                break
+            state = None
+
+    def _resume(self) -> ListingState | None:
+        """The listing that an earlier attempt left, if none of its documents has gone meanwhile."""
+        with self._connection.begin():
+            state = open_listing(self._connection, self._company_id, not_older_than=RESUMABLE)
+            if state is None:
+                return None
+            self._work.store.broken |= broken_hashes(self._connection, self._company_id)
+        total = self._catch_up()
+        with self._connection.begin():
+            listed = collect_listed(self._connection, self._company_id)
+        self._shown = listed.shown
+        return state if _nothing_has_gone(state, listed, total) else None
+
+    def _begin(self, started_at: datetime) -> ListingState:
+        page = self._work.client.documents(page=1)
+        self.report.api_total = page.total
+        self._work.store.broken.clear()
+        self._shown = 0
+        with self._connection.begin():
+            if not page.total and not page.documents and not self._accept_empty:
+                self._refuse_emptiness()
+            self._work.commit_without_waiting()
+            begin_listing(self._connection, self._company_id, ListingState(started_at, page.total, 2))
+            self._note([page])
+        self._tell(1, page.last_page, page.total)
+        return ListingState(started_at, page.total, 2)
+
+    def _refuse_emptiness(self) -> None:
+        if held := count_documents(self._connection, self._company_id):
+            raise EmptyAnswerError(
+                f"Billingo shows no document of {self._work.company.key} at all, where there were {held:,}. Nothing"
+                " was changed. Look into Billingo; if they are really gone, run"
+                f" `billingo-assets sync {self._work.company.key} --accept-empty`."
+            )
+
+    def _read_pages(self, state: ListingState) -> None:
+        listing = Listing(self._work.client, start=state.next_page, total=state.total)
+        for batch in listing.batches():
+            with self._connection.begin():
+                self._work.commit_without_waiting()
+                self._note(batch)
+                advance_listing(self._connection, self._company_id, batch[-1].number + 1)
+            self._tell(batch[-1].number, listing.last_page, state.total)
+
+    def _note(self, pages: list[DocumentsPage]) -> None:
+        """Store pages of the listing and remember what they showed, in one transaction."""
+        shown = self._work.store.store(pages, alike_are_one=False)
+        note_page(self._connection, self._company_id, shown.ids, shown.broken)
+        self._shown += len(shown.ids) + shown.anonymous
+
+    def _tell(self, page: int, last_page: int, total: int) -> None:
+        self.report.processed = self._shown
+        self._work.on_page(Progress(page, max(page, last_page), self._shown, total))
+
+    def _catch_up(self) -> int:
+        """Store what has arrived since the listing began, and return the total that came with it.
+
+        More than a page of arrivals are not followed: their total then fits nothing, and all is read again.
+        """
+        page = self._work.client.documents(page=1)
+        with self._connection.begin():
+            self._work.commit_without_waiting()
+            shown = self._work.store.store([page])
+            arrived = unlisted(self._connection, self._company_id, shown.ids)
+            note_page(self._connection, self._company_id, arrived, shown.broken, arrived=True)
+        return page.total
+
+    def _is_complete(self, state: ListingState, total: int) -> bool:
+        with self._connection.begin():
+            listed = collect_listed(self._connection, self._company_id)
+            self.report.items = count_listed_items(self._connection, self._company_id)
+        self.report.skipped = listed.broken
+        self.report.processed = listed.shown + listed.arrived
+        self.report.api_total = total
+        return listed.shown == state.total and _nothing_has_gone(state, listed, total)
+
+    def _vouch(self, started_at: datetime) -> None:
+        """After a complete listing: mark what is gone, release what is sound again, move the watermark."""
+        found = self._seek_numbers()
+        with self._connection.begin():
+            self.report.deleted = bury_unlisted(self._connection, self._company_id)
+            release_unseen(self._connection, self._company_id, self._work.store.broken)
+            touch_listed(self._connection, self._company_id)
+            replace_gaps(
+                self._connection, self._company_id, holes_in_listing(self._connection, self._company_id), within=None
+            )
+            drop_listing(self._connection, self._company_id)
+            state = SyncState(started_at, self._work.run_id, self.report.api_total, "full", found)
+            write_sync_state(self._connection, self._company_id, state)
+        self.report.watermark = started_at
+
+    def _seek_numbers(self) -> int:
+        """Ask for documents whose numbers are missing. Returns how many there are that no listing shows."""
+        found = 0
+        with self._connection.begin():
+            holes = holes_in_listing(self._connection, self._company_id)
+        for batch in seek(self._work.client, holes):
+            shown = self._work.store_pages(batch)
+            with self._connection.begin():
+                found += add_listed(self._connection, shown.ids)
+            self.report.items += sum(shown.items.values())
+        self.report.processed += found
+        return found
+
+
+def _nothing_has_gone(state: ListingState, listed: Listed, total: int) -> bool:
+    """Whether the total is that of the first page and what arrived since; more than a page of it is not told apart."""
+    return total == state.total + listed.arrived and listed.arrived < MAX_PAGE_SIZE

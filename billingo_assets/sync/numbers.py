@@ -1,0 +1,30 @@
+"""Asks Billingo for the documents whose numbers are missing, before a gap is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from billingo_assets.billingo.client import MAX_PAGE_SIZE, BillingoClient
+from billingo_assets.billingo.models import DocumentsPage
+from billingo_assets.sync.listing import Listing
+from billingo_assets.warehouse.number_gaps import NumberGap
+
+MAX_GAPS_SOUGHT = 20
+"""Gaps asked for in one sync; the others are reported unasked."""
+
+
+def seek(client: BillingoClient, gaps: Iterable[NumberGap]) -> Iterator[list[DocumentsPage]]:
+    """Yield the pages that Billingo answers for the missing numbers, gap by gap.
+
+    No more pages than a gap has numbers for: an API that does not heed these filters would show everything.
+    """
+    for gap in islice(gaps, MAX_GAPS_SOUGHT):
+        filters = {
+            "block_id": str(gap.block_id),
+            "start_year": str(gap.year),
+            "start_number": str(gap.first),
+            "end_year": str(gap.year),
+            "end_number": str(gap.last),
+        }
+        yield from islice(Listing(client, filters).batches(), -(-gap.size // MAX_PAGE_SIZE))

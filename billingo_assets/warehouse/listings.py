@@ -1,0 +1,182 @@
+"""A listing under way: which documents it has shown so far, kept with them so that a crash costs none of it.
+
+There is one for each company at most. `listed_documents` is a temporary table made from it, for the questions
+that are asked once a listing has come to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+_PLACE = "coalesce((SELECT max(place) FROM billingo.listing_pages WHERE company_id = :company), 0) + 1"
+
+_NOTE = text(
+    f"""
+    INSERT INTO billingo.listing_pages (company_id, place, arrived, document_ids, broken_hashes)
+    SELECT :company, {_PLACE}, :arrived, CAST(:ids AS bigint[]), CAST(:broken AS bytea[])
+    """
+)
+
+_UNLISTED = text(
+    """
+    SELECT unnest(CAST(:ids AS bigint[]))
+    EXCEPT SELECT unnest(document_ids) FROM billingo.listing_pages WHERE company_id = :company
+    """
+)
+
+_COLLECT = """
+DROP TABLE IF EXISTS pg_temp.listed_documents;
+CREATE TEMP TABLE listed_documents AS
+SELECT document_id, bool_and(arrived) AS arrived
+FROM billingo.listing_pages, unnest(document_ids) AS listed (document_id)
+WHERE company_id = {company} GROUP BY document_id;
+ANALYZE listed_documents
+"""
+
+_COUNT = text(
+    """
+    WITH broken AS (
+        SELECT hash, bool_and(arrived) AS arrived, bool_and(rejected.document_id IS NULL) AS is_anonymous
+        FROM billingo.listing_pages, unnest(broken_hashes) AS shown (hash)
+        LEFT JOIN billingo.rejected_documents AS rejected
+            ON rejected.company_id = :company AND rejected.content_hash = shown.hash
+        WHERE listing_pages.company_id = :company GROUP BY hash
+    ), documents AS (
+        SELECT arrived FROM listed_documents UNION ALL SELECT arrived FROM broken WHERE is_anonymous
+    )
+    SELECT count(*) FILTER (WHERE NOT arrived), count(*) FILTER (WHERE arrived), (SELECT count(*) FROM broken)
+    FROM documents
+    """
+)
+
+_BURY = text(
+    """
+    UPDATE billingo.raw_invoices AS raw SET deleted_at = now()
+    WHERE company_id = :company AND deleted_at IS NULL
+      AND NOT EXISTS (SELECT FROM listed_documents AS listed WHERE listed.document_id = raw.document_id)
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ListingState:
+    """How far a listing has come. `started_at` is the API's clock, `total` what its first page told."""
+
+    started_at: datetime
+    total: int
+    next_page: int
+
+    def at(self, page: int) -> ListingState:
+        """The same listing, further on."""
+        return replace(self, next_page=page)
+
+
+def open_listing(connection: Connection, company_id: int, *, not_older_than: timedelta) -> ListingState | None:
+    """The listing that a sync left unfinished, if it is recent enough to go on with."""
+    query = text(
+        """
+        SELECT started_at, total, next_page FROM billingo.listings
+        WHERE company_id = :company AND begun_at > now() - :age
+        """
+    )
+    row = connection.execute(query, {"company": company_id, "age": not_older_than}).one_or_none()
+    return None if row is None else ListingState(*row)
+
+
+def begin_listing(connection: Connection, company_id: int, state: ListingState) -> None:
+    """Begin a listing anew, and forget the one before it."""
+    drop_listing(connection, company_id)
+    query = text(
+        """
+        INSERT INTO billingo.listings (company_id, started_at, total, next_page)
+        VALUES (:company, :started_at, :total, :next_page)
+        """
+    )
+    values = {"started_at": state.started_at, "total": state.total, "next_page": state.next_page}
+    connection.execute(query, {"company": company_id, **values})
+
+
+def note_page(
+    connection: Connection,
+    company_id: int,
+    document_ids: Collection[int],
+    broken_hashes: Collection[bytes],
+    *,
+    arrived: bool = False,
+) -> None:
+    """Remember what the listing showed: the ids of its documents, and the hashes of those that cannot be stored."""
+    values = {"arrived": arrived, "ids": list(document_ids), "broken": list(broken_hashes)}
+    connection.execute(_NOTE, {"company": company_id, **values})
+
+
+def advance_listing(connection: Connection, company_id: int, next_page: int) -> None:
+    """Note that every page before this one is stored."""
+    query = text("UPDATE billingo.listings SET next_page = :next_page WHERE company_id = :company")
+    connection.execute(query, {"company": company_id, "next_page": next_page})
+
+
+def drop_listing(connection: Connection, company_id: int) -> None:
+    """Forget the listing; the documents that it stored stay."""
+    connection.execute(text("DELETE FROM billingo.listings WHERE company_id = :company"), {"company": company_id})
+
+
+def unlisted(connection: Connection, company_id: int, document_ids: Collection[int]) -> set[int]:
+    """Which of these documents the listing has not shown yet."""
+    return set(connection.scalars(_UNLISTED, {"company": company_id, "ids": list(document_ids)}))
+
+
+def broken_hashes(connection: Connection, company_id: int) -> set[bytes]:
+    """The hashes of the documents that the listing showed and that could not be stored."""
+    query = text("SELECT unnest(broken_hashes) FROM billingo.listing_pages WHERE company_id = :company")
+    return set(connection.scalars(query, {"company": company_id}))
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Distinct documents that a listing showed: those of its pages, those that arrived meanwhile.
+
+    `broken` of them could not be stored.
+    """
+
+    shown: int
+    arrived: int
+    broken: int
+
+
+def collect_listed(connection: Connection, company_id: int) -> Listed:
+    """Make the table `listed_documents` of the ids that the listing has shown, and count what it showed."""
+    connection.exec_driver_sql(_COLLECT.format(company=company_id))
+    return Listed(*connection.execute(_COUNT, {"company": company_id}).one())
+
+
+def add_listed(connection: Connection, document_ids: Collection[int]) -> int:
+    """Count documents found elsewhere as listed. Returns how many of them the listing had not shown."""
+    query = text(
+        """
+        INSERT INTO listed_documents
+        SELECT id, true FROM unnest(CAST(:ids AS bigint[])) AS found (id)
+        WHERE id NOT IN (SELECT document_id FROM listed_documents)
+        """
+    )
+    return connection.execute(query, {"ids": list(set(document_ids))}).rowcount
+
+
+def count_listed_items(connection: Connection, company_id: int) -> int:
+    """Line items of the listed documents that are stored."""
+    query = text(
+        """
+        SELECT coalesce(sum(item_count), 0) FROM billingo.raw_invoices
+        WHERE company_id = :company AND document_id IN (SELECT document_id FROM listed_documents)
+        """
+    )
+    items: int = connection.execute(query, {"company": company_id}).scalar_one()
+    return items
+
+
+def bury_unlisted(connection: Connection, company_id: int) -> int:
+    """Set `deleted_at` where a complete listing no longer shows a document. Returns how many."""
+    return connection.execute(_BURY, {"company": company_id}).rowcount

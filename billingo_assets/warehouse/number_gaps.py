@@ -1,0 +1,131 @@
+"""`number_gaps`: invoice numbers that no document bears, though a lower and a higher one of their range exist."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+
+class NumberRange(NamedTuple):
+    """Where numbers run without holes: a document block and a year."""
+
+    block_id: int
+    year: int
+
+
+class NumberGap(NamedTuple):
+    """Numbers from `first` to `last`, both missing, of one range."""
+
+    block_id: int
+    year: int
+    first: int
+    last: int
+
+    @property
+    def size(self) -> int:
+        """How many numbers are missing."""
+        return self.last - self.first + 1
+
+    @property
+    def numbers(self) -> str:
+        """The missing numbers for people."""
+        return f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
+
+
+_CHANGED = text(
+    """
+    SELECT DISTINCT block_id, number_year FROM billingo.raw_invoices
+    WHERE company_id = :company AND changed_at >= :since AND block_id IS NOT NULL AND number IS NOT NULL
+    """
+)
+
+_HOLES = """
+SELECT block_id, number_year, previous + 1, number - 1
+FROM (
+    SELECT block_id, number_year, number,
+           lag(number) OVER (PARTITION BY block_id, number_year ORDER BY number) AS previous
+    FROM billingo.raw_invoices AS raw
+    WHERE company_id = :company AND deleted_at IS NULL AND block_id IS NOT NULL AND number IS NOT NULL AND {scope}
+) AS numbered
+WHERE number > previous + 1 ORDER BY block_id, number_year, number
+"""
+
+_IN_RANGES = text(
+    _HOLES.format(
+        scope="(block_id, number_year) IN (SELECT * FROM unnest(CAST(:blocks AS bigint[]), CAST(:years AS int[])))"
+    )
+)
+_IN_LISTING = text(_HOLES.format(scope="document_id IN (SELECT document_id FROM listed_documents)"))
+
+_KEEP = text(
+    """
+    INSERT INTO billingo.number_gaps (company_id, block_id, year, first_number, last_number)
+    SELECT :company, * FROM unnest(
+        CAST(:blocks AS bigint[]), CAST(:years AS int[]), CAST(:firsts AS bigint[]), CAST(:lasts AS bigint[]))
+    ON CONFLICT (company_id, block_id, year, first_number) DO UPDATE SET last_number = excluded.last_number
+    """
+)
+
+_CLOSE = """
+DELETE FROM billingo.number_gaps
+WHERE company_id = :company AND {scope}
+  AND (block_id, year, first_number) NOT IN (
+      SELECT * FROM unnest(CAST(:blocks AS bigint[]), CAST(:years AS int[]), CAST(:firsts AS bigint[])))
+"""
+
+_CLOSE_ALL = text(_CLOSE.format(scope="true"))
+_CLOSE_IN_RANGES = text(
+    _CLOSE.format(
+        scope="(block_id, year) IN (SELECT * FROM unnest(CAST(:in_blocks AS bigint[]), CAST(:in_years AS int[])))"
+    )
+)
+
+
+def changed_ranges(connection: Connection, company_id: int, since: datetime) -> list[NumberRange]:
+    """The ranges in which a numbered document was created or changed since then."""
+    return [NumberRange(*row) for row in connection.execute(_CHANGED, {"company": company_id, "since": since})]
+
+
+def holes_in_ranges(connection: Connection, company_id: int, ranges: Collection[NumberRange]) -> list[NumberGap]:
+    """The holes among the live documents of some ranges."""
+    values = {"blocks": [one.block_id for one in ranges], "years": [one.year for one in ranges]}
+    return [NumberGap(*row) for row in connection.execute(_IN_RANGES, {"company": company_id, **values})]
+
+
+def holes_in_listing(connection: Connection, company_id: int) -> list[NumberGap]:
+    """The holes among the documents of `listed_documents`."""
+    return [NumberGap(*row) for row in connection.execute(_IN_LISTING, {"company": company_id})]
+
+
+def open_gaps(connection: Connection, company_id: int) -> list[NumberGap]:
+    """The gaps that the last syncs left, by block and year."""
+    query = text(
+        """
+        SELECT block_id, year, first_number, last_number FROM billingo.number_gaps
+        WHERE company_id = :company ORDER BY block_id, year, first_number
+        """
+    )
+    return [NumberGap(*row) for row in connection.execute(query, {"company": company_id})]
+
+
+def replace_gaps(
+    connection: Connection, company_id: int, gaps: Collection[NumberGap], *, within: Collection[NumberRange] | None
+) -> None:
+    """Make these the gaps of the ranges `within`, or (None) of the company. One that stays keeps its `found_at`."""
+    values = {
+        "company": company_id,
+        "blocks": [gap.block_id for gap in gaps],
+        "years": [gap.year for gap in gaps],
+        "firsts": [gap.first for gap in gaps],
+        "lasts": [gap.last for gap in gaps],
+    }
+    if within is None:
+        connection.execute(_CLOSE_ALL, values)
+    else:
+        ranges = {"in_blocks": [one.block_id for one in within], "in_years": [one.year for one in within]}
+        connection.execute(_CLOSE_IN_RANGES, {**values, **ranges})
+    if gaps:
+        connection.execute(_KEEP, values)
