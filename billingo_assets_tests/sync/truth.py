@@ -1,0 +1,91 @@
+"""What the tables must be after a sync: exactly what the sandbox serves, and nothing else. No tests here."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from sqlalchemy import text
+
+from billingo_assets.sandbox import CurrencyTotals, Ledger
+from billingo_assets.warehouse.normalized import count_rows
+from billingo_assets.warehouse.sums import sums_by_currency
+from billingo_assets_tests.sync.books import Books
+
+_EXACT = msgspec.json.Decoder(float_hook=Decimal)
+
+ORPHANS = """
+SELECT 'item', invoice_id FROM billingo.invoice_items AS item WHERE company_id = :company AND NOT EXISTS (
+    SELECT FROM billingo.invoices WHERE company_id = :company AND id = item.invoice_id AND deleted_at IS NULL)
+UNION ALL
+SELECT 'link', invoice_id FROM billingo.related_documents AS link WHERE company_id = :company AND NOT EXISTS (
+    SELECT FROM billingo.invoices WHERE company_id = :company AND id = link.invoice_id AND deleted_at IS NULL)
+UNION ALL
+SELECT 'invoice', id FROM billingo.invoices AS invoice WHERE company_id = :company AND NOT EXISTS (
+    SELECT FROM billingo.raw_invoices WHERE company_id = :company AND document_id = invoice.id
+    AND deleted_at IS NOT DISTINCT FROM invoice.deleted_at)
+UNION ALL
+SELECT 'document', document_id FROM billingo.raw_invoices AS raw WHERE company_id = :company AND deleted_at IS NULL
+    AND NOT EXISTS (SELECT FROM billingo.invoices WHERE company_id = :company AND id = raw.document_id
+                    AND content_hash = raw.content_hash AND deleted_at IS NULL)
+"""
+
+
+def held(books: Books) -> Ledger:
+    """The tables of a company as the sandbox's ledger would put them; broken documents are not among them."""
+    with books.engine.begin() as connection:
+        rows = count_rows(connection, books.company.id)
+        sums = sums_by_currency(connection, books.company.id)
+    types = books.rows(
+        "SELECT type, count(*) FROM billingo.invoices WHERE company_id = :company AND deleted_at IS NULL"
+        ' GROUP BY type ORDER BY type COLLATE "C"'
+    )
+    return Ledger(
+        documents=len(books.live()),
+        uncounted=0,
+        items=rows.items,
+        by_type={row.type: row.count for row in types},
+        currencies={currency: CurrencyTotals(*totals) for currency, totals in sums.items()},
+    )
+
+
+def require_truth(books: Books) -> None:
+    """Fail unless every table equals what is served: counts, sums, every document, every line; no orphan is left.
+
+    Not for books that hold documents which are broken on purpose.
+    """
+    assert held(books) == books.served.ledger()
+    served = {document["id"]: document for document in books.served.documents()}
+    with books.engine.begin() as connection:
+        stored = {
+            document_id: _EXACT.decode(payload)
+            for document_id, payload in connection.execute(
+                text(
+                    "SELECT document_id, payload::text FROM billingo.raw_invoices"
+                    " WHERE company_id = :company AND deleted_at IS NULL"
+                ),
+                {"company": books.company.id},
+            )
+        }
+    assert stored == served
+    assert _lines_held(books) == {
+        (id_, position): tuple(line.get(name) or None for name in ("name", "unit", "vat")) + _amounts(line)
+        for id_, document in served.items()
+        for position, line in enumerate(document.get("items") or [], 1)
+    }
+    assert books.rows(ORPHANS) == []
+    assert books.value("SELECT count(*) FROM billingo.listings WHERE company_id = :company") == 0
+
+
+def _lines_held(books: Books) -> dict[tuple[int, int], tuple[Any, ...]]:
+    rows = books.rows(
+        "SELECT invoice_id, position, name, unit, vat, quantity, net_unit_amount, net_amount, vat_amount, gross_amount"
+        " FROM billingo.invoice_items WHERE company_id = :company"
+    )
+    return {(row[0], row[1]): tuple(row[2:]) for row in rows}
+
+
+def _amounts(line: dict[str, Any]) -> tuple[Any, ...]:
+    names = ("quantity", "net_unit_amount", "net_amount", "vat_amount", "gross_amount")
+    return tuple(line.get(name) for name in names)
