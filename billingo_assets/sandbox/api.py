@@ -16,11 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billingo_assets.sandbox import answers
+from billingo_assets.sandbox.company import Company
 from billingo_assets.sandbox.errors import UnknownDocumentError
 from billingo_assets.sandbox.faults import Fault, Faults
 from billingo_assets.sandbox.query import InvalidParametersError, Query, parse_query
 from billingo_assets.sandbox.record import Record, encode
-from billingo_assets.sandbox.world import Company, World
+from billingo_assets.sandbox.world import World
 
 _LOGGED_REQUESTS = 100_000  # the newest are kept
 _REMEMBERED_SELECTIONS = 16  # filtered lists kept, so that each page of a listing does not filter anew

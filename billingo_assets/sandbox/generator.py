@@ -1,7 +1,7 @@
 """Writes one document at a time for one company: numbers, partner, lines, states.
 
 The same seed and the same calls give the same documents. Which documents a company has, and when, is decided
-in `history`; a change to a document that exists is in `world`.
+in `history`; a change to a document that exists is in `company`.
 """
 
 from collections import Counter
