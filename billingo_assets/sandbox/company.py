@@ -22,6 +22,7 @@ _BUDAPEST = ZoneInfo("Europe/Budapest")
 _HISTORY = timedelta(days=911)  # two and a half years: three numbering years with the default end
 
 Access = Literal["read", "no_scope", "no_subscription"]
+Payment = Literal["paid", "partially_paid", "outstanding"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Company(Books):
             )
         with self._lock:
             document = self._generator.document(type, self._today(), today=self._today()) | fields
-            self._append(Record(encode(document), facts_of(document), created_at=self._now()))
+            self._create(document)
             return document
 
     def change(
@@ -90,27 +91,61 @@ class Company(Books):
                 )
             self._remove(record)
 
+    def issue(self, document_id: int, *, as_new: bool = False) -> Document:
+        """Make a draft an invoice dated today, which is returned. Raises RefusedMutationError.
+
+        It keeps its id and place; `as_new` deletes the draft and creates the invoice as another document.
+        """
+        with self._lock:
+            record = self.record(document_id)
+            if record.facts.type != "draft":
+                raise RefusedMutationError(
+                    f"Document {document_id} is a {record.facts.type}; only a draft can be issued."
+                )
+            document = self._generator.issued(record.document(), self._today(), as_new=as_new)
+            if as_new:
+                self._remove(record)
+                self._create(document, counted=record.counted)
+            else:
+                self._store(record, document)
+                record.edited_at = self._now()
+            return document
+
     def cancel(self, document_id: int) -> Document:
         """Cancel an issued document by a second one, which is returned. Raises RefusedMutationError."""
         with self._lock:
             record = self.record(document_id)
             original = record.document()
-            if record.facts.type not in words.RECEIVABLES or original.get("cancelled"):
-                raise RefusedMutationError(
-                    f"Document {document_id} is a {record.facts.type} or cancelled already; cancel another."
-                )
             type_ = "receipt_cancellation" if record.facts.type == "receipt" else "cancellation"
-            document = self._generator.follow_up(type_, original, self._today(), today=self._today())
-            self._append(Record(encode(document), facts_of(document), created_at=self._now()))
+            document = self._follow_up(type_, record, original, possible=words.RECEIVABLES)
             self._store(record, original | {"cancelled": True})
             record.edited_at = self._now()
             return document
 
-    def pay(self, document_id: int, *, on: date | None = None) -> Document:
-        """Mark a document as paid, today or `on` a day."""
+    def modify(self, document_id: int) -> Document:
+        """Modify an issued document by a second one, which is returned; the first stays as it is.
+
+        Modifications can be modified and cancelled in turn. Raises RefusedMutationError.
+        """
         with self._lock:
             record = self.record(document_id)
-            paid = {"payment_status": "paid", "paid_date": (on or self._today()).isoformat()}
+            return self._follow_up("modification", record, record.document(), possible=words.MODIFIABLE)
+
+    def pay(self, document_id: int, *, on: date | None = None) -> Document:
+        """Mark a document as paid, today or `on` a day."""
+        return self.set_payment(document_id, "paid", on=on)
+
+    def set_payment(self, document_id: int, status: Payment, on: date | None = None) -> Document:
+        """Mark a document as paid (today or `on` a day), in part, or not at all; the last two empty `paid_date`.
+
+        A part may have been paid `on` a day too. Raises RefusedMutationError for an outstanding one with a day.
+        """
+        if status == "outstanding" and on:
+            raise RefusedMutationError("What is outstanding was paid on no day; leave the day out.")
+        with self._lock:
+            record = self.record(document_id)
+            day = on or (self._today() if status == "paid" else None)
+            paid = {"payment_status": status, "paid_date": day.isoformat() if day else None}
             document = record.document() | paid
             self._store(record, document)
             record.payment_changed_at = self._now()
@@ -130,6 +165,19 @@ class Company(Books):
         """Give the company another API key; the old one answers 401 from now on."""
         with self._lock:
             self.api_key = api_key
+
+    def _create(self, document: Document, *, counted: bool = True) -> None:
+        self._append(Record(encode(document), facts_of(document), created_at=self._now(), counted=counted))
+
+    def _follow_up(self, type_: str, record: Record, original: Document, *, possible: frozenset[str]) -> Document:
+        if record.facts.type not in possible or original.get("cancelled"):
+            raise RefusedMutationError(
+                f"Document {record.facts.id} is a {record.facts.type} or cancelled already, and no {type_} can "
+                f"follow it; choose another."
+            )
+        document = self._generator.follow_up(type_, original, self._today(), today=self._today())
+        self._create(document)
+        return document
 
     def _now(self) -> int:
         return int(self._clock())

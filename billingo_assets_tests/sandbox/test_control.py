@@ -1,9 +1,11 @@
-from typing import Any
+import re
+from typing import Any, get_args
 
 import httpx
 import pytest
 
 from billingo_assets.sandbox import Company, SandboxServer
+from billingo_assets.sandbox.commands import MutationKind
 
 
 def post(server: SandboxServer, path: str, body: Any) -> httpx.Response:
@@ -20,7 +22,7 @@ def test_the_front_page_tells_a_person_how_to_begin(server: SandboxServer, alma:
 def test_every_path_the_front_page_names_exists(server: SandboxServer) -> None:
     text = httpx.get(server.base_url).text
     named = [line.split()[:2] for line in text.splitlines() if line.split()[1:2] and "/sandbox/" in line.split()[1]]
-    assert len(named) == 8
+    assert len(named) == 9
     for method, path in named:
         assert httpx.request(method, server.base_url + path, content=b"{").status_code in (200, 204, 400)
 
@@ -52,11 +54,44 @@ def test_mutations_can_be_posted(server: SandboxServer, alma: Company) -> None:
     assert alma.ledger().uncounted == 1
 
 
+def test_the_life_of_a_document_can_be_posted(server: SandboxServer, alma: Company) -> None:
+    def told(mutation: str, document_id: int, **fields: Any) -> dict[str, Any]:
+        body = {"company": "alma", "mutation": mutation, "document_id": document_id, **fields}
+        document: dict[str, Any] = post(server, "mutate", body).json()["document"]
+        assert document["id"] in alma.payloads()
+        return document
+
+    draft, other = (alma.create(type="draft")["id"] for _ in range(2))
+    invoice = told("issue", draft)
+    assert (invoice["id"], invoice["type"]) == (draft, "invoice")
+    assert told("issue", other, as_new=True)["id"] not in (draft, other)
+    assert told("pay", draft, on="2026-07-01")["paid_date"] == "2026-07-01"
+    assert told("set_payment", draft, status="outstanding")["payment_status"] == "outstanding"
+    assert told("set_payment", draft, status="partially_paid", on="2026-07-02")["paid_date"] == "2026-07-02"
+    assert told("modify", draft)["related_documents"][0]["id"] == draft
+
+
+def test_the_payloads_can_be_read_as_they_are_served(server: SandboxServer, alma: Company) -> None:
+    answer = httpx.get(f"{server.base_url}/sandbox/payloads?company=alma")
+    assert answer.json().keys() == {str(id_) for id_ in alma.payloads()}
+    for id_, body in alma.payloads().items():
+        assert b'"%d":%s' % (id_, body) in answer.content
+    unknown = httpx.get(f"{server.base_url}/sandbox/payloads")
+    assert (unknown.status_code, "alma, korte" in unknown.text) == (400, True)
+
+
+def test_the_front_page_names_every_mutation(server: SandboxServer) -> None:
+    text = httpx.get(server.base_url).text
+    assert [kind for kind in get_args(MutationKind) if not re.search(rf"\b{kind}\b", text)] == []
+
+
 @pytest.mark.parametrize(
     "body",
     [
         {"company": "szilva", "mutation": "create"},
         {"company": "alma", "mutation": "delete", "document_id": 1},
+        {"company": "alma", "mutation": "issue", "document_id": 1},
+        {"company": "alma", "mutation": "set_payment", "status": "late"},
         {"company": "alma", "mutation": "burn"},
         {"company": "alma", "mutation": "create", "typo": 1},
     ],

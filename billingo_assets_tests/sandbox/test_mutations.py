@@ -13,21 +13,7 @@ from billingo_assets.sandbox import (
     UnknownDocumentError,
     World,
 )
-from billingo_assets_tests.sandbox.conftest import Clock, every_document
-
-SINCE = "2026-07-02 15:46:40"  # the clock of the tests, as local time
-
-
-def first(company: Company, type_: str, **fields: Any) -> int:
-    return next(
-        int(document["id"])
-        for document in company.documents()
-        if document["type"] == type_ and all(document.get(key) == value for key, value in fields.items())
-    )
-
-
-def modified(client: httpx.Client, since: str = SINCE) -> list[int]:
-    return [document["id"] for document in every_document(client, last_modified_date=since)]
+from billingo_assets_tests.sandbox.conftest import Clock, every_document, first, modified
 
 
 def test_a_created_invoice_is_the_newest_and_takes_the_next_number(client: httpx.Client, alma: Company) -> None:
