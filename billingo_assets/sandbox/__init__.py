@@ -13,8 +13,9 @@ from billingo_assets.sandbox.errors import (
     UnknownCompanyError,
     UnknownDocumentError,
 )
-from billingo_assets.sandbox.faults import AfterPage, Fault, Faults, Quirks, RateLimit
+from billingo_assets.sandbox.faults import AfterPage, Fault, Faults, RateLimit
 from billingo_assets.sandbox.ledger import CurrencyTotals, Ledger
+from billingo_assets.sandbox.quirks import Quirks
 from billingo_assets.sandbox.server import RequestRecord, SandboxServer, serve
 from billingo_assets.sandbox.world import DEFAULT_COMPANIES, World
 

@@ -59,7 +59,8 @@ class Api:
         struck = [] if limited else self.faults.strike(request.url.path, _asked_page(request), key)
         response = limited or self._replacement(struck) or self._answer(request, company, struck)
         response = _damaged(response, struck)
-        response.headers["Date"] = formatdate(self.server_now(), usegmt=True)
+        if self.faults.quirks.sends_date:
+            response.headers["Date"] = formatdate(self.server_now(), usegmt=True)
         status = 0 if isinstance(response, answers.Dropped) else response.status_code
         self.requests.append(RequestRecord(request.method, request.url.path, request.url.query, status, key))
         return response
@@ -159,14 +160,15 @@ class Api:
         return answers.json(b'{"data":[' + data + b"]," + encode(envelope)[1:])
 
     def _selected(self, company: Company, query: Query) -> list[Record]:
-        """Apply the filters, oldest first; the answer is remembered until the company changes."""
-        if query.selects_everything:
+        """Apply the filters; what is shown first comes last, and is remembered until the company changes."""
+        quirks = self.faults.quirks
+        if query.selects_everything and quirks.listing_is_plain:
             return company.records
         filters = (query.equal, query.between, query.modified_since, query.text)
-        remembered = (company, company.version, self.faults.quirks, *filters)
+        remembered = (company, company.version, quirks, *filters)
         selected = self._selections.get(remembered)
         if selected is None:
-            selected = query.select(company.records, self.faults.quirks)
+            selected = query.select(company.records, quirks)
             if len(self._selections) >= _REMEMBERED_SELECTIONS:
                 del self._selections[next(iter(self._selections))]
             self._selections[remembered] = selected

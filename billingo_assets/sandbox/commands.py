@@ -10,7 +10,8 @@ from typing import Any, Literal
 import msgspec
 
 from billingo_assets.sandbox.company import Payment
-from billingo_assets.sandbox.faults import Fault, Quirks, RateLimit
+from billingo_assets.sandbox.faults import Fault, RateLimit
+from billingo_assets.sandbox.quirks import Quirks
 from billingo_assets.sandbox.world import World
 
 MutationKind = Literal[

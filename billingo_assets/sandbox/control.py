@@ -12,7 +12,8 @@ from billingo_assets.sandbox import answers
 from billingo_assets.sandbox.api import Api
 from billingo_assets.sandbox.commands import MutationAfterPage, read_knobs, read_mutation
 from billingo_assets.sandbox.errors import SandboxError
-from billingo_assets.sandbox.faults import Fault, Quirks, RateLimit
+from billingo_assets.sandbox.faults import Fault, RateLimit
+from billingo_assets.sandbox.quirks import Quirks
 
 GUIDE = """\
 Billingo API v3 sandbox
@@ -39,6 +40,10 @@ Driving it        (JSON; nobody but this machine can reach it)
                               {{"after_page": {{"page": 1, "mutation": {{…as for mutate…}}}}}}
                               kinds: status drop truncate not_json error_in_200 slow_body redirect
                                      empty_page repeated_page last_page total
+                              quirks: last_modified_omits_new last_modified_ignores_payments modified_strictly_after
+                                      documents_without_modification_time hidden_from_listing (ids)
+                                      numbers_ignore_block order (created or invoice_date)
+                                      sends_date clock_skew_seconds time_zone
   DELETE /sandbox/faults      all knobs back
   POST   /sandbox/reset       the generated state again, no faults, an empty log
 

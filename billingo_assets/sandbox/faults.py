@@ -1,7 +1,7 @@
-"""The knobs: what goes wrong, when and how often, and what to assume where the real API is unknown.
+"""The knobs: what goes wrong, when and how often.
 
 Only the settings and their bookkeeping. How a fault looks on the wire is in `answers`; where it strikes
-in the course of a request is in `api`.
+in the course of a request is in `api`; what to assume where the real API is unknown is in `quirks`.
 """
 
 import threading
@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from billingo_assets.sandbox.record import Record
+from billingo_assets.sandbox.quirks import Quirks
 
 _REPLACING = frozenset({"status", "drop", "not_json", "error_in_200", "redirect"})
 
@@ -66,31 +66,6 @@ class RateLimit(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     requests: int = 300
     window_seconds: float = 60.0
     retry_after: RetryAfter = "none"
-
-
-class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What nobody knows of the real API, and a server clock that may be wrong.
-
-    `last_modified_date` finds new, edited and paid documents unless told otherwise; it is read as local time
-    of `time_zone`. `clock_skew_seconds` shifts /utils/time, the Date header and the modification times alike.
-    """
-
-    last_modified_omits_new: bool = False
-    last_modified_ignores_payments: bool = False
-    documents_without_modification_time: frozenset[int] = frozenset()
-    clock_skew_seconds: float = 0.0
-    time_zone: str = "Europe/Budapest"
-
-    def modified_at(self, record: Record) -> float | None:
-        """Say when this server believes a document was modified, in its own seconds since the epoch."""
-        if record.facts.id in self.documents_without_modification_time:
-            return None
-        times = [record.edited_at]
-        if not self.last_modified_omits_new:
-            times.append(record.created_at)
-        if not self.last_modified_ignores_payments:
-            times.append(record.payment_changed_at)
-        return max((at + self.clock_skew_seconds for at in times if at is not None), default=None)
 
 
 @dataclass

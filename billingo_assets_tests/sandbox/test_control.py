@@ -2,10 +2,12 @@ import re
 from typing import Any, get_args
 
 import httpx
+import msgspec
 import pytest
 
-from billingo_assets.sandbox import Company, SandboxServer
+from billingo_assets.sandbox import Company, Quirks, SandboxServer
 from billingo_assets.sandbox.commands import MutationKind
+from billingo_assets.sandbox.faults import FaultKind
 
 
 def post(server: SandboxServer, path: str, body: Any) -> httpx.Response:
@@ -80,9 +82,10 @@ def test_the_payloads_can_be_read_as_they_are_served(server: SandboxServer, alma
     assert (unknown.status_code, "alma, korte" in unknown.text) == (400, True)
 
 
-def test_the_front_page_names_every_mutation(server: SandboxServer) -> None:
-    text = httpx.get(server.base_url).text
-    assert [kind for kind in get_args(MutationKind) if not re.search(rf"\b{kind}\b", text)] == []
+@pytest.mark.parametrize("name", [*get_args(MutationKind), *get_args(FaultKind), *Quirks.__struct_fields__])
+def test_the_front_page_names_everything_that_can_be_asked_for(server: SandboxServer, name: str) -> None:
+    _, _, words = httpx.get(server.base_url).text.partition("mutations:")
+    assert re.search(rf"\b{name}\b", words)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +120,23 @@ def test_knobs_can_be_turned_one_by_one_and_back(server: SandboxServer, client: 
     httpx.delete(f"{server.base_url}/sandbox/faults")
     assert server.faults.latency_seconds == 0
     assert server.faults.quirks.clock_skew_seconds == 0
+
+
+def test_every_quirk_can_be_posted(server: SandboxServer) -> None:
+    told = Quirks(
+        last_modified_omits_new=True,
+        last_modified_ignores_payments=True,
+        modified_strictly_after=True,
+        documents_without_modification_time=frozenset({1}),
+        hidden_from_listing=frozenset({2, 3}),
+        numbers_ignore_block=True,
+        order="invoice_date",
+        sends_date=False,
+        clock_skew_seconds=1.5,
+        time_zone="UTC",
+    )
+    assert post(server, "faults", {"quirks": msgspec.to_builtins(told)}).status_code == 200
+    assert server.faults.quirks == told
 
 
 def test_a_misspelt_knob_is_refused(server: SandboxServer) -> None:
