@@ -11,6 +11,7 @@ import msgspec
 
 from billingo_assets.sandbox.company import Payment
 from billingo_assets.sandbox.faults import Fault, RateLimit
+from billingo_assets.sandbox.query import Listing
 from billingo_assets.sandbox.quirks import Quirks
 from billingo_assets.sandbox.world import World
 
@@ -67,6 +68,7 @@ class MutationAfterPage(msgspec.Struct, kw_only=True, forbid_unknown_fields=True
     mutation: Mutation
     company: str | None = None
     times: int = 1
+    listing: Listing | None = None
 
 
 class Knobs(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

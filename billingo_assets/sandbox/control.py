@@ -38,8 +38,12 @@ Driving it        (JSON; nobody but this machine can reach it)
                               {{"rate_limit": {{"requests": 60, "retry_after": "seconds"}}}}
                               {{"quirks": {{"clock_skew_seconds": -90}}}}
                               {{"after_page": {{"page": 1, "mutation": {{…as for mutate…}}}}}}
-                              kinds: status drop truncate not_json error_in_200 slow_body redirect
-                                     empty_page repeated_page last_page total
+                              kinds: status (status, html, retry_after, seconds)   drop   stall (seconds)   truncate
+                                     not_json   error_in_200   slow_body (seconds)   redirect (location)
+                                     empty_page   repeated_page   last_page (value)   total (value)
+                              a fault strikes by path, page, company and listing, after skip, and times times
+                              a mutation after a page waits by company and listing, and runs times times
+                              listings, by their filters: all (none) modified paid number
                               quirks: last_modified_omits_new last_modified_ignores_payments modified_strictly_after
                                       documents_without_modification_time hidden_from_listing (ids)
                                       numbers_ignore_block order (created or invoice_date)
@@ -138,6 +142,7 @@ class Control:
                 lambda: waiting.mutation.apply(self._world),
                 company=waiting.company,
                 times=waiting.times,
+                listing=waiting.listing,
             )
         return await self._show_faults(request)
 

@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from billingo_assets.sandbox.quirks import Quirks
 from billingo_assets.sandbox.record import Facts, Record
+
+Listing = Literal["all", "modified", "paid", "number"]
+"""A listing by its filters: without any, or with last_modified_date, paid_start_date or start_number."""
 
 MAX_PER_PAGE = 100
 DEFAULT_PER_PAGE = 25
@@ -25,6 +28,16 @@ _DATES = (
 _ENUMS = {  # payment_method is not among them: its list has grown with every release of the API
     "type": ("invoice", "receipt"),
     "payment_status": ("expired", "none", "outstanding", "paid", "partially_paid"),
+}
+_NUMBERS = ("start_number", "start_year", "end_number", "end_year")
+_FILTERS = frozenset(
+    {"partner_id", "block_id", "payment_method", "last_modified_date", "query", *_ENUMS, *_NUMBERS}
+    | {bound for low, high, _ in _DATES for bound in (low, high)}
+)
+_TELLING: dict[str, Listing] = {
+    "last_modified_date": "modified",
+    "paid_start_date": "paid",
+    "start_number": "number",
 }
 
 
@@ -86,6 +99,13 @@ class Query:
             if not value or (low and value < low) or (high and value > high):
                 return False
         return self.text in facts.searched
+
+
+def listings_of(parameters: Mapping[str, str]) -> frozenset[Listing]:
+    """Say which listings a query string asks for, valid or not: several with several filters, or none of them."""
+    if _FILTERS.isdisjoint(parameters):
+        return frozenset({"all"})
+    return frozenset(listing for name, listing in _TELLING.items() if name in parameters)
 
 
 def parse_query(parameters: Mapping[str, str]) -> Query:

@@ -8,6 +8,7 @@ import pytest
 from billingo_assets.sandbox import Company, Quirks, SandboxServer
 from billingo_assets.sandbox.commands import MutationKind
 from billingo_assets.sandbox.faults import FaultKind
+from billingo_assets.sandbox.query import Listing
 
 
 def post(server: SandboxServer, path: str, body: Any) -> httpx.Response:
@@ -82,10 +83,11 @@ def test_the_payloads_can_be_read_as_they_are_served(server: SandboxServer, alma
     assert (unknown.status_code, "alma, korte" in unknown.text) == (400, True)
 
 
-@pytest.mark.parametrize("name", [*get_args(MutationKind), *get_args(FaultKind), *Quirks.__struct_fields__])
-def test_the_front_page_names_everything_that_can_be_asked_for(server: SandboxServer, name: str) -> None:
-    _, _, words = httpx.get(server.base_url).text.partition("mutations:")
-    assert re.search(rf"\b{name}\b", words)
+def test_the_front_page_names_everything_that_can_be_asked_for(server: SandboxServer) -> None:
+    _, _, guide = httpx.get(server.base_url).text.partition("mutations:")
+    kinds = (*get_args(MutationKind), *get_args(FaultKind), *get_args(Listing))
+    for name in (*kinds, *Quirks.__struct_fields__):
+        assert re.search(rf"\b{name}\b", guide), name
 
 
 @pytest.mark.parametrize(
@@ -148,6 +150,18 @@ def test_a_mutation_after_a_page_can_be_posted(server: SandboxServer, client: ht
     post(server, "faults", {"after_page": {"page": 1, "mutation": {"company": "alma", "mutation": "create"}}})
     assert client.get("/documents?page=1").json()["total"] == 160
     assert client.get("/documents?page=2").json()["total"] == 161
+
+
+def test_the_listing_to_wait_for_can_be_posted(server: SandboxServer, client: httpx.Client, alma: Company) -> None:
+    mutation = {"company": "alma", "mutation": "create"}
+    post(server, "faults", {"after_page": {"page": 1, "listing": "paid", "mutation": mutation}})
+    post(server, "faults", {"fault": {"kind": "stall", "seconds": 0.01, "listing": "modified"}})
+    assert client.get("/documents").json()["total"] == 160
+    client.get("/documents?paid_start_date=2026-01-01")
+    assert alma.ledger().documents == 161
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.get("/documents?last_modified_date=2026-01-01 00:00:00")
+    assert post(server, "faults", {"fault": {"kind": "drop", "listing": "unpaid"}}).status_code == 400
 
 
 def test_the_request_log_can_be_read_without_keys(server: SandboxServer, client: httpx.Client) -> None:

@@ -119,14 +119,15 @@ def test_the_date_header_can_be_missing(client: httpx.Client, server: SandboxSer
         assert "Date" not in client.get(path).headers
 
 
-@pytest.mark.parametrize("quirks", [Quirks(), Quirks(order="invoice_date"), Quirks(hidden_from_listing=frozenset({7}))])
-def test_no_quirk_makes_every_page_search_all_documents(quirks: Quirks) -> None:
+def test_no_quirk_makes_every_page_search_all_documents() -> None:
     world = World(companies=[CompanySpec("nagy", "Nagy Kft.", 20_000)])
     key = world.company("nagy").api_key
     with SandboxServer(world) as server, httpx.Client(headers={"X-API-KEY": key}) as client:
-        server.faults.quirks = quirks
-        client.get(f"{server.url}/documents")
-        started = time.process_time()
-        for page in range(1, 51):
-            assert client.get(f"{server.url}/documents?per_page=1&page={page}").status_code == 200
-        assert (time.process_time() - started) / 50 < 0.004
+        for quirks in (Quirks(), Quirks(order="invoice_date"), Quirks(hidden_from_listing=frozenset({7}))):
+            server.faults.quirks = quirks
+            client.get(f"{server.url}/documents")
+            started = time.process_time()
+            for page in range(1, 51):
+                assert client.get(f"{server.url}/documents?per_page=1&page={page}").status_code == 200
+            # Client and server together take 0.5 ms a page; a search of so many documents would add 4 ms.
+            assert (time.process_time() - started) / 50 < 0.0025
