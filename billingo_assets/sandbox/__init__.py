@@ -4,6 +4,7 @@ Everything the sandbox says about the API belongs here. Nothing of the product i
 the sandbox are two readings of the same documentation, and a mistake in one must not hide in the other.
 """
 
+from billingo_assets.sandbox.company import Company, CompanySpec
 from billingo_assets.sandbox.errors import (
     NotLoopbackError,
     PortTakenError,
@@ -12,10 +13,11 @@ from billingo_assets.sandbox.errors import (
     UnknownCompanyError,
     UnknownDocumentError,
 )
-from billingo_assets.sandbox.faults import AfterPage, Fault, Faults, Quirks, RateLimit
+from billingo_assets.sandbox.faults import AfterPage, Fault, Faults, RateLimit
 from billingo_assets.sandbox.ledger import CurrencyTotals, Ledger
+from billingo_assets.sandbox.quirks import Quirks
 from billingo_assets.sandbox.server import RequestRecord, SandboxServer, serve
-from billingo_assets.sandbox.world import DEFAULT_COMPANIES, Company, CompanySpec, World
+from billingo_assets.sandbox.world import DEFAULT_COMPANIES, World
 
 __all__ = [
     "DEFAULT_COMPANIES",

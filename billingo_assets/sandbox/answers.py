@@ -1,6 +1,7 @@
 """What the API answers, as bytes on the wire: the documented error shapes, and answers broken on purpose."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Iterable, Mapping
 from email.utils import formatdate
@@ -72,16 +73,22 @@ def too_many_requests(mode: RetryAfter, wait_seconds: float, server_now: float) 
     return error(429, {"Retry-After": value} if value is not None else None)
 
 
-class Dropped(Response):
-    """No answer: the connection is closed instead."""
+class Silent(Response):
+    """No answer: the connection is closed instead, after some seconds of silence."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Close the connection and wait until it is gone."""
+        """Be silent until the client leaves or the time is over, close the connection and wait until it is gone."""
         transport: asyncio.Transport = Request(scope).app.state.transports[scope["client"]]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.seconds):
+                await _gone(receive)
         transport.close()
         # Returning earlier would make the server try to send a 500 of its own.
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await _gone(receive)
 
 
 class Truncated(Response):
@@ -94,23 +101,30 @@ class Truncated(Response):
         await send({"type": "http.response.body", "body": half, "more_body": True})
         # The half must have left before the connection goes, or the client sees no answer at all.
         Request(scope).app.state.transports[scope["client"]].close()
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await _gone(receive)
 
 
 class Slow(Response):
     """The whole body, evenly over some seconds."""
 
     def __init__(self, whole: Response, seconds: float) -> None:
-        super().__init__(whole.body, whole.status_code, media_type=whole.headers["content-type"])
-        self.pause_seconds = seconds / _SLICES
+        super().__init__(whole.body, whole.status_code, media_type=whole.headers.get("content-type"))
+        self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the body in slices."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         step = max(1, math.ceil(len(self.body) / _SLICES))
-        for start in range(0, len(self.body), step):
-            await asyncio.sleep(self.pause_seconds)
+        # A body shorter than the slices are many has fewer of them, and takes its time all the same.
+        starts = range(0, len(self.body) or 1, step)
+        for start in starts:
+            await asyncio.sleep(self.seconds / len(starts))
             part = bytes(self.body[start : start + step])
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the connection is closed, by whichever side."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

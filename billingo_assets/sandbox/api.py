@@ -16,18 +16,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billingo_assets.sandbox import answers
+from billingo_assets.sandbox.company import Company
 from billingo_assets.sandbox.errors import UnknownDocumentError
-from billingo_assets.sandbox.faults import Fault, Faults
-from billingo_assets.sandbox.query import InvalidParametersError, Query, parse_query
+from billingo_assets.sandbox.faults import Asked, Fault, Faults
+from billingo_assets.sandbox.query import InvalidParametersError, Query, listings_of, parse_query
 from billingo_assets.sandbox.record import Record, encode
-from billingo_assets.sandbox.world import Company, World
+from billingo_assets.sandbox.world import World
 
 _LOGGED_REQUESTS = 100_000  # the newest are kept
 _REMEMBERED_SELECTIONS = 16  # filtered lists kept, so that each page of a listing does not filter anew
 
 
 class RequestRecord(NamedTuple):
-    """An answered request; `company` is None for an unknown key, `status` 0 for a dropped connection."""
+    """An answered request; `company` is None for an unknown key, `status` 0 for a connection without an answer."""
 
     method: str
     path: str
@@ -55,11 +56,13 @@ class Api:
             await asyncio.sleep(self.faults.latency_seconds)
         key = company.key if company else None
         limited = self._limited(key)
-        struck = [] if limited else self.faults.strike(request.url.path, _asked_page(request), key)
-        response = limited or self._replacement(struck) or self._answer(request, company, struck)
+        asked = _asked(request, key)
+        struck = [] if limited else self.faults.strike(asked)
+        response = limited or self._replacement(struck) or self._answer(request, company, asked, struck)
         response = _damaged(response, struck)
-        response.headers["Date"] = formatdate(self.server_now(), usegmt=True)
-        status = 0 if isinstance(response, answers.Dropped) else response.status_code
+        if self.faults.quirks.sends_date:
+            response.headers["Date"] = formatdate(self.server_now(), usegmt=True)
+        status = 0 if isinstance(response, answers.Silent) else response.status_code
         self.requests.append(RequestRecord(request.method, request.url.path, request.url.query, status, key))
         return response
 
@@ -75,7 +78,9 @@ class Api:
         for fault in struck:
             match fault.kind:
                 case "drop":
-                    return answers.Dropped()
+                    return answers.Silent(0)
+                case "stall":
+                    return answers.Silent(fault.seconds)
                 case "status" if fault.html or fault.status in (502, 504):
                     return answers.gateway(fault.status)
                 case "status" if fault.status == 429:
@@ -90,7 +95,7 @@ class Api:
                     return Response(status_code=302, headers={"Location": fault.location})
         return None
 
-    def _answer(self, request: Request, company: Company | None, struck: Sequence[Fault]) -> Response:
+    def _answer(self, request: Request, company: Company | None, asked: Asked, struck: Sequence[Fault]) -> Response:
         if request.method != "GET":
             return answers.error(405, {"Allow": "GET"})
         if company is None:
@@ -99,7 +104,7 @@ class Api:
             return answers.error(402 if company.access == "no_subscription" else 403)
         match request.url.path.removeprefix("/v3/").split("/"):
             case ["documents"]:
-                return self._page(request, company, struck)
+                return self._page(request, company, asked, struck)
             case ["documents", id_] if id_.isdecimal():
                 return self._document(company, id_)
             case ["organization"]:
@@ -130,7 +135,7 @@ class Api:
         }
         return answers.json(content)
 
-    def _page(self, request: Request, company: Company, struck: Sequence[Fault]) -> Response:
+    def _page(self, request: Request, company: Company, asked: Asked, struck: Sequence[Fault]) -> Response:
         try:
             query = parse_query(request.query_params)
         except InvalidParametersError as error:
@@ -153,31 +158,34 @@ class Api:
                 "prev_page_url": _page_url(request, query.page - 1, last_page),
                 "next_page_url": _page_url(request, query.page + 1, last_page),
             }
-            for mutation in self.faults.mutations_after(query.page, company.key):
+            for mutation in self.faults.mutations_after(asked):
                 mutation()
         return answers.json(b'{"data":[' + data + b"]," + encode(envelope)[1:])
 
     def _selected(self, company: Company, query: Query) -> list[Record]:
-        """Apply the filters, oldest first; the answer is remembered until the company changes."""
-        if query.selects_everything:
+        """Apply the filters; what is shown first comes last, and is remembered until the company changes."""
+        quirks = self.faults.quirks
+        if query.selects_everything and quirks.listing_is_plain:
             return company.records
         filters = (query.equal, query.between, query.modified_since, query.text)
-        remembered = (company, company.version, self.faults.quirks, *filters)
+        remembered = (company, company.version, quirks, *filters)
         selected = self._selections.get(remembered)
         if selected is None:
-            selected = query.select(company.records, self.faults.quirks)
+            selected = query.select(company.records, quirks)
             if len(self._selections) >= _REMEMBERED_SELECTIONS:
                 del self._selections[next(iter(self._selections))]
             self._selections[remembered] = selected
         return selected
 
 
-def _asked_page(request: Request) -> int:
-    """Read which page of the listing is asked for, leniently; 0 for any other endpoint."""
-    if request.url.path != "/v3/documents":
-        return 0
+def _asked(request: Request, company: str | None) -> Asked:
+    """Read what faults look at, leniently: which page of which listing is asked for."""
+    path = request.url.path
+    if path != "/v3/documents":
+        return Asked(path, 0, company, frozenset())
     text = request.query_params.get("page", "")
-    return int(text) if text.isdecimal() and len(text) < 10 else 1
+    page = int(text) if text.isdecimal() and len(text) < 20 else 1
+    return Asked(path, page, company, listings_of(request.query_params))
 
 
 def _page_url(request: Request, page: int, last_page: int) -> str | None:
@@ -185,7 +193,9 @@ def _page_url(request: Request, page: int, last_page: int) -> str | None:
 
 
 def _damaged(response: Response, struck: Sequence[Fault]) -> Response:
-    """Break the way an answer is sent."""
+    """Break the way an answer is sent, if one is."""
+    if isinstance(response, answers.Silent):
+        return response
     for fault in struck:
         if fault.kind == "truncate":
             return answers.Truncated(response.body, response.status_code, media_type="application/json")

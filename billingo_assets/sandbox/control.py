@@ -1,11 +1,7 @@
 """`/sandbox` and `/`: what a person or a script needs to drive the sandbox over HTTP.
 
-None of it exists at Billingo. Each endpoint only translates JSON to the Python interface of `world` and
-`faults`.
+None of it exists at Billingo. What the endpoints are told is read in `commands`.
 """
-
-from decimal import Decimal
-from typing import Any, Literal
 
 import msgspec
 from starlette.requests import Request
@@ -14,9 +10,10 @@ from starlette.routing import Route
 
 from billingo_assets.sandbox import answers
 from billingo_assets.sandbox.api import Api
+from billingo_assets.sandbox.commands import MutationAfterPage, read_knobs, read_mutation
 from billingo_assets.sandbox.errors import SandboxError
-from billingo_assets.sandbox.faults import Fault, Quirks, RateLimit
-from billingo_assets.sandbox.world import World
+from billingo_assets.sandbox.faults import Fault, RateLimit
+from billingo_assets.sandbox.quirks import Quirks
 
 GUIDE = """\
 Billingo API v3 sandbox
@@ -28,78 +25,35 @@ The API           {url}/v3, header X-API-KEY: one of the keys below; only GET
 Driving it        (JSON; nobody but this machine can reach it)
   GET    /sandbox/companies   key, name, tax code, API key, number of documents
   GET    /sandbox/ledger      the truth to compare with: counts and exact sums per company
+  GET    /sandbox/payloads?company={key}
+                              every sound document by its id, as a listing serves it
   GET    /sandbox/requests    what was asked of /v3, without API keys
   POST   /sandbox/mutate      {{"company": "{key}", "mutation": "create", "type": "invoice", "fields": {{}}}}
-                              mutations: create change delete cancel pay add_raw (document_id, document, text)
+                              mutations: create (type, fields)   change (document_id, fields)
+                                         delete (even_if_issued)   issue (as_new)   modify   cancel
+                                         pay (on)   set_payment (status, on)   add_raw (document or text, counted)
   GET    /sandbox/faults      what is armed
   POST   /sandbox/faults      {{"fault": {{"kind": "status", "status": 500, "page": 2, "times": 1}}}}
                               {{"latency_seconds": 0.2}}
                               {{"rate_limit": {{"requests": 60, "retry_after": "seconds"}}}}
                               {{"quirks": {{"clock_skew_seconds": -90}}}}
                               {{"after_page": {{"page": 1, "mutation": {{…as for mutate…}}}}}}
-                              kinds: status drop truncate not_json error_in_200 slow_body redirect
-                                     empty_page repeated_page last_page total
+                              kinds: status (status, html, retry_after, seconds)   drop   stall (seconds)   truncate
+                                     not_json   error_in_200   slow_body (seconds)   redirect (location)
+                                     empty_page   repeated_page   last_page (value)   total (value)
+                              a fault strikes by path, page, company and listing, after skip, and times times
+                              a mutation after a page waits by company and listing, and runs times times
+                              listings, by their filters: all (none) modified paid number
+                              quirks: last_modified_omits_new last_modified_ignores_payments modified_strictly_after
+                                      documents_without_modification_time hidden_from_listing (ids)
+                                      numbers_ignore_block order (created or invoice_date)
+                                      sends_date clock_skew_seconds time_zone
   DELETE /sandbox/faults      all knobs back
   POST   /sandbox/reset       the generated state again, no faults, an empty log
 
 Companies
 {companies}
 """
-
-
-class Mutation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A mutation of a company in JSON; the fields a kind does not use are ignored."""
-
-    company: str
-    mutation: Literal["create", "change", "delete", "cancel", "pay", "add_raw"]
-    document_id: int = 0
-    type: str = "invoice"
-    fields: dict[str, Any] = {}
-    even_if_issued: bool = False
-    document: dict[str, Any] | None = None
-    text: str = ""
-    counted: bool = False
-
-    def apply(self, world: World) -> dict[str, Any] | None:
-        """Carry it out; the document it made or changed is returned. Raises SandboxError."""
-        company = world.company(self.company)
-        match self.mutation:
-            case "create":
-                return company.create(**{"type": self.type} | self.fields)
-            case "change":
-                return company.change(self.document_id, mutate=lambda document: document.update(self.fields))
-            case "delete":
-                company.delete(self.document_id, even_if_issued=self.even_if_issued)
-            case "cancel":
-                return company.cancel(self.document_id)
-            case "pay":
-                return company.pay(self.document_id)
-            case "add_raw":
-                company.add_raw(self.document or self.text.encode(), counted=self.counted)
-        return None
-
-
-class MutationAfterPage(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A mutation that waits until a page was put together."""
-
-    page: int
-    mutation: Mutation
-    company: str | None = None
-    times: int = 1
-
-
-class Knobs(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The knobs to turn; what is not named stays as it is."""
-
-    fault: Fault | msgspec.UnsetType = msgspec.UNSET
-    latency_seconds: float | msgspec.UnsetType = msgspec.UNSET
-    rate_limit: RateLimit | msgspec.UnsetType | None = msgspec.UNSET
-    quirks: Quirks | msgspec.UnsetType = msgspec.UNSET
-    after_page: MutationAfterPage | msgspec.UnsetType = msgspec.UNSET
-
-
-_MUTATION = msgspec.json.Decoder(Mutation, float_hook=Decimal)
-_KNOBS = msgspec.json.Decoder(Knobs, float_hook=Decimal)
 
 
 class Control:
@@ -114,6 +68,7 @@ class Control:
             Route("/", self._guide),
             Route("/sandbox/companies", self._companies),
             Route("/sandbox/ledger", self._ledger),
+            Route("/sandbox/payloads", self._payloads),
             Route("/sandbox/requests", self._requests),
             Route("/sandbox/faults", self._show_faults),
             Route("/sandbox/faults", self._turn_knobs, methods=["POST"]),
@@ -145,6 +100,13 @@ class Control:
     async def _ledger(self, request: Request) -> Response:
         return answers.json(msgspec.json.encode({"companies": self._world.ledger()}))
 
+    async def _payloads(self, request: Request) -> Response:
+        try:
+            payloads = self._world.company(request.query_params.get("company", "")).payloads()
+        except SandboxError as error:
+            return _refused(error)
+        return answers.json(b"{" + b",".join(b'"%d":%s' % one for one in payloads.items()) + b"}")
+
     async def _requests(self, request: Request) -> Response:
         return answers.json({"requests": [one._asdict() for one in self._api.requests]})
 
@@ -161,7 +123,7 @@ class Control:
 
     async def _turn_knobs(self, request: Request) -> Response:
         try:
-            knobs = _KNOBS.decode(await request.body())
+            knobs = read_knobs(await request.body())
         except msgspec.DecodeError as error:
             return _refused(error)
         faults = self._faults
@@ -180,6 +142,7 @@ class Control:
                 lambda: waiting.mutation.apply(self._world),
                 company=waiting.company,
                 times=waiting.times,
+                listing=waiting.listing,
             )
         return await self._show_faults(request)
 
@@ -189,7 +152,7 @@ class Control:
 
     async def _mutate(self, request: Request) -> Response:
         try:
-            return answers.json({"document": _MUTATION.decode(await request.body()).apply(self._world)})
+            return answers.json({"document": read_mutation(await request.body()).apply(self._world)})
         except (msgspec.DecodeError, SandboxError) as error:
             return _refused(error)
 

@@ -1,7 +1,7 @@
-"""The knobs: what goes wrong, when and how often, and what to assume where the real API is unknown.
+"""The knobs: what goes wrong, when and how often.
 
 Only the settings and their bookkeeping. How a fault looks on the wire is in `answers`; where it strikes
-in the course of a request is in `api`.
+in the course of a request is in `api`; what to assume where the real API is unknown is in `quirks`.
 """
 
 import threading
@@ -9,41 +9,54 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from billingo_assets.sandbox.record import Record
+from billingo_assets.sandbox.query import Listing
+from billingo_assets.sandbox.quirks import Quirks
 
-_REPLACING = frozenset({"status", "drop", "not_json", "error_in_200", "redirect"})
+_REPLACING = frozenset({"status", "drop", "stall", "not_json", "error_in_200", "redirect"})
+_OF_THE_LISTING = frozenset({"empty_page", "repeated_page", "last_page", "total"})
 
 RetryAfter = Literal["none", "seconds", "http-date", "zero", "nonsense"] | int
 """The Retry-After header of a 429: absent, true seconds, a true HTTP date, 0, no sense, or a fixed number."""
 
 FaultKind = Literal[
-    "status", "drop", "truncate", "not_json", "error_in_200", "slow_body", "redirect",
+    "status", "drop", "stall", "truncate", "not_json", "error_in_200", "slow_body", "redirect",
     "empty_page", "repeated_page", "last_page", "total",
 ]  # fmt: skip
+
+
+class Asked(NamedTuple):
+    """A request as far as faults look at it; outside the listing `page` is 0 and there are no `listings`."""
+
+    path: str
+    page: int
+    company: str | None
+    listings: frozenset[Listing]
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Something that goes wrong, for the requests it matches.
 
-    `path` (as /v3/documents), `page` (of the listing) and `company` narrow it down; None matches all. The first `skip`
-    matching requests are spared, the next `times` are struck (None: for ever).
+    `path` (as /v3/documents), `page` (of the listing), `company` and `listing` (by its filters: "all" has none,
+    "modified" has last_modified_date, "paid" paid_start_date, "number" start_number) narrow it down; None matches
+    all. The first `skip` matching requests are spared, the next `times` are struck (None: for ever).
 
     By kind: `status` answers `status` in Billingo's shape, or as a gateway's HTML page with `html` and for
-    502 and 504 (a 429 has `retry_after`, its true wait being `seconds`); `drop`
-    closes the connection without an answer; `truncate` sends half of the announced body; `not_json` and
-    `error_in_200` answer 200 with HTML or an error object; `slow_body` stretches the body over `seconds`;
-    `redirect` answers 302 to `location`; `empty_page` leaves `data` empty; `repeated_page` sends the page
-    before; `last_page` and `total` put `value` into the envelope.
+    502 and 504 (a 429 has `retry_after`, its true wait being `seconds`); `drop` closes the connection without
+    an answer, `stall` does so after `seconds` of silence; `truncate` sends half of the announced body;
+    `not_json` and `error_in_200` answer 200 with HTML or an error object; `slow_body` stretches the body over
+    `seconds`; `redirect` answers 302 to `location`. Of the listing only: `empty_page` leaves `data` empty;
+    `repeated_page` sends the page before; `last_page` and `total` put `value` into the envelope.
     """
 
     kind: FaultKind
     path: str | None = None
     page: int | None = None
     company: str | None = None
+    listing: Listing | None = None
     skip: int = 0
     times: int | None = 1
     status: int = 500
@@ -53,11 +66,15 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     location: str = "http://127.0.0.2:9/elsewhere"
     value: int = 0
 
-    def matches(self, path: str, page: int, company: str | None) -> bool:
+    def matches(self, asked: Asked) -> bool:
         """Whether the fault is meant for this request."""
         return (
-            self.path in (None, path) and self.page in (None, page) and self.company in (None, company)
-        )  # fmt: skip
+            self.path in (None, asked.path)
+            and self.page in (None, asked.page)
+            and self.company in (None, asked.company)
+            and (self.listing is None or self.listing in asked.listings)
+            and (asked.page > 0 or self.kind not in _OF_THE_LISTING)
+        )
 
 
 class RateLimit(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -68,39 +85,26 @@ class RateLimit(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     retry_after: RetryAfter = "none"
 
 
-class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What nobody knows of the real API, and a server clock that may be wrong.
-
-    `last_modified_date` finds new, edited and paid documents unless told otherwise; it is read as local time
-    of `time_zone`. `clock_skew_seconds` shifts /utils/time, the Date header and the modification times alike.
-    """
-
-    last_modified_omits_new: bool = False
-    last_modified_ignores_payments: bool = False
-    documents_without_modification_time: frozenset[int] = frozenset()
-    clock_skew_seconds: float = 0.0
-    time_zone: str = "Europe/Budapest"
-
-    def modified_at(self, record: Record) -> float | None:
-        """Say when this server believes a document was modified, in its own seconds since the epoch."""
-        if record.facts.id in self.documents_without_modification_time:
-            return None
-        times = [record.edited_at]
-        if not self.last_modified_omits_new:
-            times.append(record.created_at)
-        if not self.last_modified_ignores_payments:
-            times.append(record.payment_changed_at)
-        return max((at + self.clock_skew_seconds for at in times if at is not None), default=None)
-
-
 @dataclass
 class AfterPage:
-    """A mutation to run each time page `page` of `company` (None: any) was put together, `times` times."""
+    """A mutation to run each time page `page` was put together, `times` times.
+
+    `company` and `listing` narrow it down as those of a `Fault` do.
+    """
 
     page: int
     mutation: Callable[[], object]
     company: str | None = None
     times: int = 1
+    listing: Listing | None = None
+
+    def matches(self, asked: Asked) -> bool:
+        """Whether the mutation waits for this request."""
+        return (
+            self.page == asked.page
+            and self.company in (None, asked.company)
+            and (self.listing is None or self.listing in asked.listings)
+        )
 
 
 class Faults:
@@ -122,11 +126,17 @@ class Faults:
         return fault
 
     def after_page(
-        self, page: int, mutation: Callable[[], object], *, company: str | None = None, times: int = 1
+        self,
+        page: int,
+        mutation: Callable[[], object],
+        *,
+        company: str | None = None,
+        times: int = 1,
+        listing: Listing | None = None,
     ) -> None:
         """Run `mutation` between page `page` and whatever is asked next: the page does not show it yet."""
         with self._lock:
-            self._after_page.append(AfterPage(page, mutation, company, times))
+            self._after_page.append(AfterPage(page, mutation, company, times, listing))
 
     def clear(self) -> None:
         """Turn every knob back."""
@@ -141,11 +151,11 @@ class Faults:
         with self._lock:
             return list(self._faults)
 
-    def strike(self, path: str, page: int, company: str | None) -> list[Fault]:
+    def strike(self, asked: Asked) -> list[Fault]:
         """Take the faults meant for this request and count them down."""
         with self._lock:
             struck: list[Fault] = []
-            for fault in [fault for fault in self._faults if fault.matches(path, page, company)]:
+            for fault in [fault for fault in self._faults if fault.matches(asked)]:
                 if fault.skip:
                     fault.skip -= 1
                     continue
@@ -158,10 +168,10 @@ class Faults:
                         self._faults.remove(fault)
             return struck
 
-    def mutations_after(self, page: int, company: str) -> list[Callable[[], object]]:
+    def mutations_after(self, asked: Asked) -> list[Callable[[], object]]:
         """Take the mutations due after this page and count them down."""
         with self._lock:
-            due = [one for one in self._after_page if one.page == page and one.company in (None, company)]
+            due = [one for one in self._after_page if one.matches(asked)]
             for one in due:
                 one.times -= 1
             self._after_page = [one for one in self._after_page if one.times > 0]

@@ -1,7 +1,7 @@
 """Writes one document at a time for one company: numbers, partner, lines, states.
 
 The same seed and the same calls give the same documents. Which documents a company has, and when, is decided
-in `history`; a change to a document that exists is in `world`.
+in `history`; a change to a document that exists is in `company`.
 """
 
 from collections import Counter
@@ -73,6 +73,22 @@ class Generator:
         document["related_documents"] = [{"id": original["id"], "invoice_number": original["invoice_number"]}]
         return document
 
+    def issued(self, draft: Document, day: date, *, as_new: bool = False) -> Document:
+        """Write the invoice that a draft becomes on `day`, with the same lines; `as_new` gives it another id."""
+        blocks = self._blocks("invoice")
+        block_id = draft.get("block_id")
+        block_id = block_id if block_id in blocks else blocks[0]
+        return draft | {
+            "id": self._new_id() if as_new else draft["id"],
+            "invoice_number": self._number("invoice", day, block_id),
+            "type": "invoice",
+            "block_id": block_id,
+            "payment_status": "outstanding",
+            "invoice_date": day.isoformat(),
+            "settings": (draft.get("settings") or {}) | {"selected_type": "invoice"},
+            "online_szamla_status": "finished",
+        }
+
     def _rate(self, currency: str) -> Any:
         if currency == "HUF":
             return self.choose((1, Decimal("1.0")))
@@ -104,8 +120,15 @@ class Generator:
         prefix = words.BLOCKS[block_id - _FIRST_BLOCK_ID].prefix
         return f"{prefix}{day.year}-{self._numbered[block_id, day.year]:06}"
 
+    def _new_id(self) -> int:
+        self._next_id += self.draw(1, 5)
+        return self._next_id
+
+    def _blocks(self, type_: str) -> list[int]:
+        return [_FIRST_BLOCK_ID + at for at, block in enumerate(words.BLOCKS) if type_ in block.types]
+
     def _block(self, type_: str) -> int:
-        fitting = [_FIRST_BLOCK_ID + at for at, block in enumerate(words.BLOCKS) if type_ in block.types]
+        fitting = self._blocks(type_)
         return fitting[-1] if self.chance(0.3) else fitting[0]
 
     def _payment(self, type_: str, day: date, due: date, today: date) -> tuple[str, date | None]:
@@ -139,13 +162,13 @@ class Generator:
         gross: Decimal | None = None,
         block_id: int | None = None,
     ) -> Document:
-        self._next_id += self.draw(1, 5)
+        document_id = self._new_id()
         block_id = block_id or self._block(type_)
         gross = amounts.gross_total(self._rng, items, currency) if gross is None else gross
         due = day + timedelta(days=self.choose((0, 8, 8, 15, 30)))
         status, paid = self._payment(type_, day, due, today)
         document: Document = {
-            "id": self._next_id,
+            "id": document_id,
             "invoice_number": self._number(type_, day, block_id),
             "type": type_,
             "correction_type": None,
@@ -175,7 +198,7 @@ class Generator:
                 "without_financial_fulfillment": False,
                 "online_payment": "",
                 "round": "one" if currency == "HUF" else "none",
-                "order_number": f"R-{self._next_id % 9973}",
+                "order_number": f"R-{document_id % 9973}",
                 "place_id": None,
                 "instant_payment": False,
                 "selected_type": type_,

@@ -21,8 +21,8 @@ class CurrencyTotals(msgspec.Struct):
 class Ledger(msgspec.Struct):
     """What a company holds now. In JSON the sums are strings.
 
-    `documents` is what the API reports as `total`. `uncounted` of them were added as broken on purpose; they
-    are in none of the other figures.
+    `documents` is what the API reports as `total`, unless a quirk hides some. `uncounted` of them were added as
+    broken on purpose; they are in none of the other figures.
     """
 
     documents: int

@@ -1,7 +1,6 @@
 """The query string of `GET /documents`: what is valid, and which documents it selects.
 
-Not here: paging and the order of the answer (`api`), and how the sandbox guesses at modification times
-(`Quirks` in `faults`).
+Not here: paging (`api`), and what the sandbox assumes where the documentation is silent (`quirks`).
 """
 
 import re
@@ -9,11 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from billingo_assets.sandbox.faults import Quirks
-from billingo_assets.sandbox.record import Record
+from billingo_assets.sandbox.quirks import Quirks
+from billingo_assets.sandbox.record import Facts, Record
+
+Listing = Literal["all", "modified", "paid", "number"]
+"""A listing by its filters: without any, or with last_modified_date, paid_start_date or start_number."""
 
 MAX_PER_PAGE = 100
 DEFAULT_PER_PAGE = 25
@@ -26,6 +28,16 @@ _DATES = (
 _ENUMS = {  # payment_method is not among them: its list has grown with every release of the API
     "type": ("invoice", "receipt"),
     "payment_status": ("expired", "none", "outstanding", "paid", "partially_paid"),
+}
+_NUMBERS = ("start_number", "start_year", "end_number", "end_year")
+_FILTERS = frozenset(
+    {"partner_id", "block_id", "payment_method", "last_modified_date", "query", *_ENUMS, *_NUMBERS}
+    | {bound for low, high, _ in _DATES for bound in (low, high)}
+)
+_TELLING: dict[str, Listing] = {
+    "last_modified_date": "modified",
+    "paid_start_date": "paid",
+    "start_number": "number",
 }
 
 
@@ -53,27 +65,47 @@ class Query:
         """Whether there is no filter at all."""
         return not (self.equal or self.between or self.modified_since or self.text)
 
+    @property
+    def is_by_number(self) -> bool:
+        """Whether it selects by document number."""
+        return any(attribute == "year_and_number" for attribute, _, _ in self.between)
+
     def select(self, records: list[Record], quirks: Quirks) -> list[Record]:
-        """Filter records, keeping their order."""
+        """Filter records given oldest first; the answer is in the order of `quirks`, what it shows first last."""
         since = self.modified_since
         threshold = since.replace(tzinfo=ZoneInfo(quirks.time_zone)).timestamp() if since else None
-        return [record for record in records if self._matches(record, quirks, threshold)]
+        equal, hidden = self.equal, quirks.hidden_from_listing
+        if self.is_by_number:
+            hidden = frozenset()
+            if quirks.numbers_ignore_block:
+                equal = tuple(row for row in equal if row[0] != "block_id")
+        selected = [
+            record
+            for record in records
+            if record.facts.id not in hidden
+            and self._matches(record.facts, equal)
+            and (threshold is None or quirks.modified_since(record, threshold))
+        ]
+        if quirks.order == "invoice_date":
+            selected.sort(key=lambda record: record.facts.invoice_date)
+        return selected
 
-    def _matches(self, record: Record, quirks: Quirks, threshold: float | None) -> bool:
-        facts = record.facts
-        for attribute, wanted in self.equal:
+    def _matches(self, facts: Facts, equal: tuple[tuple[str, Any], ...]) -> bool:
+        for attribute, wanted in equal:
             if getattr(facts, attribute) != wanted:
                 return False
         for attribute, low, high in self.between:
             value = getattr(facts, attribute)
             if not value or (low and value < low) or (high and value > high):
                 return False
-        if self.text and self.text not in facts.searched:
-            return False
-        if threshold is None:
-            return True
-        modified_at = quirks.modified_at(record)
-        return modified_at is not None and modified_at >= threshold
+        return self.text in facts.searched
+
+
+def listings_of(parameters: Mapping[str, str]) -> frozenset[Listing]:
+    """Say which listings a query string asks for, valid or not: several with several filters, or none of them."""
+    if _FILTERS.isdisjoint(parameters):
+        return frozenset({"all"})
+    return frozenset(listing for name, listing in _TELLING.items() if name in parameters)
 
 
 def parse_query(parameters: Mapping[str, str]) -> Query:

@@ -118,6 +118,7 @@ BLOCKS = (
 )
 DRAFTS = frozenset({"draft", "draft_offer", "draft_order_form", "draft_waybill", "d_cert_of_completion"})
 FOLLOW_UPS = frozenset({"cancellation", "receipt_cancellation", "modification"})
+MODIFIABLE = frozenset({"invoice", "advance", "modification"})
 RECEIVABLES = frozenset({"invoice", "advance", "modification", "receipt"})
 ONLINE_SZAMLA = frozenset({"invoice", "advance", "modification", "cancellation"})
 DOCUMENT_TYPES = frozenset(type_ for block in BLOCKS for type_ in block.types)

@@ -9,6 +9,7 @@ import pytest
 from billingo_assets.sandbox import Company, CompanySpec, SandboxServer, World
 
 NOW = 1_783_000_000.0  # 2 July 2026, 15:46:40 in Budapest
+SINCE = "2026-07-02 15:46:40"  # the same as local time
 COMPANIES = (CompanySpec("alma", "Alma Kft.", 160), CompanySpec("korte", "Körte Bt.", 45))
 
 
@@ -74,3 +75,17 @@ def every_document(client: httpx.Client, **parameters: Any) -> list[dict[str, An
         if page >= answer["last_page"]:
             return found
         page += 1
+
+
+def first(company: Company, type_: str, **fields: Any) -> int:
+    """Find the newest document of a type."""
+    return next(
+        int(document["id"])
+        for document in company.documents()
+        if document["type"] == type_ and all(document.get(key) == value for key, value in fields.items())
+    )
+
+
+def modified(client: httpx.Client, since: str = SINCE) -> list[int]:
+    """Read which documents were modified since the clock's start, or another time."""
+    return [document["id"] for document in every_document(client, last_modified_date=since)]

@@ -2,7 +2,7 @@ import httpx
 import pytest
 
 from billingo_assets.sandbox import Company, SandboxServer
-from billingo_assets.sandbox.world import Access
+from billingo_assets.sandbox.company import Access
 
 PATHS = ("/documents", "/organization", "/utils/time")
 

@@ -1,9 +1,14 @@
-from typing import Any
+import re
+from typing import Any, get_args
 
 import httpx
+import msgspec
 import pytest
 
-from billingo_assets.sandbox import Company, SandboxServer
+from billingo_assets.sandbox import Company, Quirks, SandboxServer
+from billingo_assets.sandbox.commands import MutationKind
+from billingo_assets.sandbox.faults import FaultKind
+from billingo_assets.sandbox.query import Listing
 
 
 def post(server: SandboxServer, path: str, body: Any) -> httpx.Response:
@@ -20,7 +25,7 @@ def test_the_front_page_tells_a_person_how_to_begin(server: SandboxServer, alma:
 def test_every_path_the_front_page_names_exists(server: SandboxServer) -> None:
     text = httpx.get(server.base_url).text
     named = [line.split()[:2] for line in text.splitlines() if line.split()[1:2] and "/sandbox/" in line.split()[1]]
-    assert len(named) == 8
+    assert len(named) == 9
     for method, path in named:
         assert httpx.request(method, server.base_url + path, content=b"{").status_code in (200, 204, 400)
 
@@ -52,11 +57,46 @@ def test_mutations_can_be_posted(server: SandboxServer, alma: Company) -> None:
     assert alma.ledger().uncounted == 1
 
 
+def test_the_life_of_a_document_can_be_posted(server: SandboxServer, alma: Company) -> None:
+    def told(mutation: str, document_id: int, **fields: Any) -> dict[str, Any]:
+        body = {"company": "alma", "mutation": mutation, "document_id": document_id, **fields}
+        document: dict[str, Any] = post(server, "mutate", body).json()["document"]
+        assert document["id"] in alma.payloads()
+        return document
+
+    draft, other = (alma.create(type="draft")["id"] for _ in range(2))
+    invoice = told("issue", draft)
+    assert (invoice["id"], invoice["type"]) == (draft, "invoice")
+    assert told("issue", other, as_new=True)["id"] not in (draft, other)
+    assert told("pay", draft, on="2026-07-01")["paid_date"] == "2026-07-01"
+    assert told("set_payment", draft, status="outstanding")["payment_status"] == "outstanding"
+    assert told("set_payment", draft, status="partially_paid", on="2026-07-02")["paid_date"] == "2026-07-02"
+    assert told("modify", draft)["related_documents"][0]["id"] == draft
+
+
+def test_the_payloads_can_be_read_as_they_are_served(server: SandboxServer, alma: Company) -> None:
+    answer = httpx.get(f"{server.base_url}/sandbox/payloads?company=alma")
+    assert answer.json().keys() == {str(id_) for id_ in alma.payloads()}
+    for id_, body in alma.payloads().items():
+        assert b'"%d":%s' % (id_, body) in answer.content
+    unknown = httpx.get(f"{server.base_url}/sandbox/payloads")
+    assert (unknown.status_code, "alma, korte" in unknown.text) == (400, True)
+
+
+def test_the_front_page_names_everything_that_can_be_asked_for(server: SandboxServer) -> None:
+    _, _, guide = httpx.get(server.base_url).text.partition("mutations:")
+    kinds = (*get_args(MutationKind), *get_args(FaultKind), *get_args(Listing))
+    for name in (*kinds, *Quirks.__struct_fields__):
+        assert re.search(rf"\b{name}\b", guide), name
+
+
 @pytest.mark.parametrize(
     "body",
     [
         {"company": "szilva", "mutation": "create"},
         {"company": "alma", "mutation": "delete", "document_id": 1},
+        {"company": "alma", "mutation": "issue", "document_id": 1},
+        {"company": "alma", "mutation": "set_payment", "status": "late"},
         {"company": "alma", "mutation": "burn"},
         {"company": "alma", "mutation": "create", "typo": 1},
     ],
@@ -84,6 +124,23 @@ def test_knobs_can_be_turned_one_by_one_and_back(server: SandboxServer, client: 
     assert server.faults.quirks.clock_skew_seconds == 0
 
 
+def test_every_quirk_can_be_posted(server: SandboxServer) -> None:
+    told = Quirks(
+        last_modified_omits_new=True,
+        last_modified_ignores_payments=True,
+        modified_strictly_after=True,
+        documents_without_modification_time=frozenset({1}),
+        hidden_from_listing=frozenset({2, 3}),
+        numbers_ignore_block=True,
+        order="invoice_date",
+        sends_date=False,
+        clock_skew_seconds=1.5,
+        time_zone="UTC",
+    )
+    assert post(server, "faults", {"quirks": msgspec.to_builtins(told)}).status_code == 200
+    assert server.faults.quirks == told
+
+
 def test_a_misspelt_knob_is_refused(server: SandboxServer) -> None:
     assert post(server, "faults", {"fault": {"kind": "explode"}}).status_code == 400
     assert post(server, "faults", {"latency": 3}).status_code == 400
@@ -93,6 +150,18 @@ def test_a_mutation_after_a_page_can_be_posted(server: SandboxServer, client: ht
     post(server, "faults", {"after_page": {"page": 1, "mutation": {"company": "alma", "mutation": "create"}}})
     assert client.get("/documents?page=1").json()["total"] == 160
     assert client.get("/documents?page=2").json()["total"] == 161
+
+
+def test_the_listing_to_wait_for_can_be_posted(server: SandboxServer, client: httpx.Client, alma: Company) -> None:
+    mutation = {"company": "alma", "mutation": "create"}
+    post(server, "faults", {"after_page": {"page": 1, "listing": "paid", "mutation": mutation}})
+    post(server, "faults", {"fault": {"kind": "stall", "seconds": 0.01, "listing": "modified"}})
+    assert client.get("/documents").json()["total"] == 160
+    client.get("/documents?paid_start_date=2026-01-01")
+    assert alma.ledger().documents == 161
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.get("/documents?last_modified_date=2026-01-01 00:00:00")
+    assert post(server, "faults", {"fault": {"kind": "drop", "listing": "unpaid"}}).status_code == 400
 
 
 def test_the_request_log_can_be_read_without_keys(server: SandboxServer, client: httpx.Client) -> None:

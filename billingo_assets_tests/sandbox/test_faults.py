@@ -1,6 +1,7 @@
 import threading
 import time
 from email.utils import parsedate_to_datetime
+from itertools import product
 from typing import Any
 
 import httpx
@@ -8,7 +9,44 @@ import pytest
 
 from billingo_assets.sandbox import Company, Fault, RateLimit, SandboxServer
 from billingo_assets.sandbox.faults import FaultKind, RetryAfter
-from billingo_assets_tests.sandbox.conftest import every_document
+
+SLOW_SECONDS = 0.2
+PER_PAGE = 60  # of the 160 documents: three pages
+OF_THE_LISTING: tuple[FaultKind, ...] = ("empty_page", "repeated_page", "last_page", "total")
+RETRY_AFTER: tuple[RetryAfter, ...] = ("none", "seconds", "http-date", "zero", "nonsense", 7)
+EVERY_FAULT: tuple[dict[str, Any], ...] = (
+    *({"kind": "status", "status": status} for status in (401, 403, 404, 422, 500, 502, 503, 504)),
+    *({"kind": "status", "status": 429, "retry_after": mode} for mode in RETRY_AFTER),
+    {"kind": "drop"},
+    {"kind": "stall", "seconds": 0.01},
+    {"kind": "truncate"},
+    {"kind": "not_json"},
+    {"kind": "error_in_200"},
+    {"kind": "slow_body", "seconds": SLOW_SECONDS},
+    {"kind": "redirect"},
+    {"kind": "empty_page"},
+    {"kind": "repeated_page"},
+    {"kind": "last_page", "value": 1},
+    {"kind": "last_page", "value": 30},
+    {"kind": "total", "value": 3},
+    {"kind": "total", "value": 300},
+)
+
+
+@pytest.fixture
+def sound_pages(client: httpx.Client) -> list[bytes]:
+    return [client.get("/documents", params={"per_page": PER_PAGE, "page": page}).content for page in (1, 2, 3)]
+
+
+def goes_wrong(client: httpx.Client, page: int, sound_pages: list[bytes]) -> bool:
+    """Read a page and say whether it fails, is another than it should be, or takes its time."""
+    started = time.monotonic()
+    try:
+        answer = client.get("/documents", params={"per_page": PER_PAGE, "page": page})
+    except httpx.HTTPError:
+        return True
+    is_sound = (answer.status_code, answer.content) == (200, sound_pages[page - 1])
+    return not is_sound or time.monotonic() - started >= SLOW_SECONDS
 
 
 def statuses(client: httpx.Client, count: int, path: str = "/documents") -> list[int]:
@@ -34,7 +72,8 @@ def test_a_422_fault_has_the_shape_of_a_validation_error(client: httpx.Client, s
 def test_a_gateway_answers_html(client: httpx.Client, server: SandboxServer) -> None:
     server.faults.add(Fault(kind="status", status=502))
     server.faults.add(Fault(kind="status", status=503, html=True))
-    for status in (502, 503):
+    server.faults.add(Fault(kind="status", status=504))
+    for status in (502, 503, 504):
         answer = client.get("/documents")
         assert (answer.status_code, answer.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
 
@@ -83,6 +122,22 @@ def test_a_dropped_connection_gives_no_answer_and_the_next_request_does(
     assert [request.status for request in server.requests] == [0, 200]
 
 
+def test_a_stalled_answer_outlasts_the_patience_of_the_client(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.add(Fault(kind="stall", seconds=60))
+    with pytest.raises(httpx.ReadTimeout):
+        client.get("/documents", timeout=0.1)
+    assert client.get("/documents").status_code == 200
+    assert [request.status for request in server.requests] == [0, 200]
+
+
+def test_a_stalled_connection_is_closed_after_its_seconds(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.add(Fault(kind="stall", seconds=0.2))
+    started = time.monotonic()
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+        client.get("/documents")
+    assert 0.2 <= time.monotonic() - started < 3
+
+
 def test_a_truncated_body_is_shorter_than_announced(client: httpx.Client, server: SandboxServer) -> None:
     server.faults.add(Fault(kind="truncate"))
     with pytest.raises(httpx.RemoteProtocolError, match="complete message body"):
@@ -108,6 +163,13 @@ def test_a_slow_body_takes_its_time_and_is_whole(client: httpx.Client, server: S
     server.faults.add(Fault(kind="slow_body", seconds=0.2))
     started = time.monotonic()
     assert client.get("/documents").content == expected
+    assert time.monotonic() - started >= 0.2
+
+
+def test_a_short_body_is_as_slow_as_a_long_one(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.add(Fault(kind="slow_body", seconds=0.2))
+    started = time.monotonic()
+    assert client.get("/organization").status_code == 200
     assert time.monotonic() - started >= 0.2
 
 
@@ -172,6 +234,19 @@ def test_retry_after_comes_as_told(
     assert client.get("/documents").headers.get("Retry-After") == header
 
 
+@pytest.mark.parametrize(
+    ("mode", "header"),
+    [("none", None), ("zero", "0"), ("nonsense", "soon, but not too soon"), (7, "7"), ("seconds", "3")],
+)
+def test_a_single_429_says_when_to_come_again_as_told(
+    client: httpx.Client, server: SandboxServer, mode: RetryAfter, header: str | None
+) -> None:
+    server.faults.add(Fault(kind="status", status=429, retry_after=mode, seconds=3))
+    answer = client.get("/documents")
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (429, header)
+    assert client.get("/documents").status_code == 200
+
+
 def test_retry_after_can_be_a_date_by_the_clock_of_the_server(client: httpx.Client, server: SandboxServer) -> None:
     server.faults.rate_limit = RateLimit(requests=0, retry_after="http-date")
     answer = client.get("/documents")
@@ -179,41 +254,65 @@ def test_retry_after_can_be_a_date_by_the_clock_of_the_server(client: httpx.Clie
     assert (until - now).total_seconds() == 60
 
 
-def test_a_single_429_can_be_asked_for(client: httpx.Client, server: SandboxServer) -> None:
-    server.faults.add(Fault(kind="status", status=429, retry_after="seconds", seconds=3))
+def test_a_single_429_can_name_a_date(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.add(Fault(kind="status", status=429, retry_after="http-date", seconds=3))
     answer = client.get("/documents")
-    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "3")
+    until, now = (parsedate_to_datetime(answer.headers[name]) for name in ("Retry-After", "Date"))
+    assert (until - now).total_seconds() == 3
 
 
-def test_a_document_created_between_two_pages_shifts_the_rest_back(
-    client: httpx.Client, server: SandboxServer, alma: Company
+@pytest.mark.parametrize("kind", ["drop", "stall", "redirect"])
+@pytest.mark.parametrize("damage", ["truncate", "slow_body"])
+def test_what_has_no_body_cannot_be_damaged(
+    client: httpx.Client, server: SandboxServer, kind: FaultKind, damage: FaultKind
 ) -> None:
-    server.faults.after_page(1, alma.create)
-    first, second = (client.get(f"/documents?page={page}").json() for page in (1, 2))
-    assert second["data"][0] == first["data"][-1]
-    assert (first["total"], second["total"]) == (160, 161)
+    for one in (damage, kind):
+        server.faults.add(Fault(kind=one, seconds=0.01))
+    try:
+        assert client.get("/documents").status_code == 302
+    except httpx.RemoteProtocolError:
+        assert kind != "redirect" or damage == "truncate"
+    assert client.get("/documents").status_code == 200
 
 
-def test_a_draft_deleted_between_two_pages_shifts_the_rest_forward(
-    client: httpx.Client, server: SandboxServer, alma: Company
+@pytest.mark.parametrize("fault", EVERY_FAULT, ids=lambda fault: "-".join(map(str, fault.values())))
+def test_every_fault_can_strike_the_first_a_middle_or_the_last_page_once_or_for_ever(
+    client: httpx.Client, server: SandboxServer, sound_pages: list[bytes], fault: dict[str, Any]
 ) -> None:
-    draft = alma.create(type="draft")["id"]
-    everything = [document["id"] for document in every_document(client)]
-    server.faults.after_page(1, lambda: alma.delete(draft), company="alma")
-    seen = [document["id"] for document in every_document(client, per_page=50)]
-    assert [id_ for id_ in everything if id_ not in seen] == [everything[50]]
+    pages = (2, 3) if fault["kind"] == "repeated_page" else (1, 2, 3)  # no page is before the first
+    for page, (times, struck) in product(pages, ((1, 1), (None, 2))):
+        server.faults.add(Fault(page=page, times=times, **fault))
+        wrong = [number for number in (1, 2, 3) * 2 if goes_wrong(client, number, sound_pages)]
+        assert wrong == [page] * struck
+        server.faults.clear()
 
 
-def test_a_mutation_between_pages_waits_for_its_company_and_runs_once(
-    client: httpx.Client, server: SandboxServer, alma: Company
+@pytest.mark.parametrize(
+    "fault", [fault for fault in EVERY_FAULT if fault["kind"] not in OF_THE_LISTING], ids=lambda fault: fault["kind"]
+)
+def test_a_fault_of_another_path_spares_the_listing(
+    client: httpx.Client, server: SandboxServer, sound_pages: list[bytes], fault: dict[str, Any]
 ) -> None:
-    server.faults.after_page(1, alma.create, company="korte")
+    server.faults.add(Fault(path="/v3/organization", times=None, **fault))
+    assert not goes_wrong(client, 1, sound_pages)
+    sound = server.world.company("alma").tax_code
+    started = time.monotonic()
+    try:
+        answer = client.get("/organization")
+    except httpx.HTTPError:
+        return
+    assert answer.status_code != 200 or sound not in answer.text or time.monotonic() - started >= SLOW_SECONDS
+
+
+@pytest.mark.parametrize("kind", OF_THE_LISTING)
+def test_what_only_a_listing_can_show_waits_for_one(
+    client: httpx.Client, server: SandboxServer, kind: FaultKind
+) -> None:
+    server.faults.add(Fault(kind=kind))
+    client.get("/organization")
+    assert len(server.faults.armed()) == 1
     client.get("/documents")
-    assert alma.ledger().documents == 160
-    other = {"X-API-KEY": server.world.company("korte").api_key}
-    for _ in range(2):
-        httpx.get(f"{server.url}/documents", headers=other)
-    assert alma.ledger().documents == 161
+    assert server.faults.armed() == []
 
 
 def test_documents_can_change_while_they_are_served(client: httpx.Client, alma: Company) -> None:

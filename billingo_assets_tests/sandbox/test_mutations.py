@@ -6,28 +6,12 @@ import pytest
 
 from billingo_assets.sandbox import (
     Company,
-    Quirks,
     RefusedMutationError,
-    SandboxServer,
     UnknownCompanyError,
     UnknownDocumentError,
     World,
 )
-from billingo_assets_tests.sandbox.conftest import Clock, every_document
-
-SINCE = "2026-07-02 15:46:40"  # the clock of the tests, as local time
-
-
-def first(company: Company, type_: str, **fields: Any) -> int:
-    return next(
-        int(document["id"])
-        for document in company.documents()
-        if document["type"] == type_ and all(document.get(key) == value for key, value in fields.items())
-    )
-
-
-def modified(client: httpx.Client, since: str = SINCE) -> list[int]:
-    return [document["id"] for document in every_document(client, last_modified_date=since)]
+from billingo_assets_tests.sandbox.conftest import Clock, every_document, first, modified
 
 
 def test_a_created_invoice_is_the_newest_and_takes_the_next_number(client: httpx.Client, alma: Company) -> None:
@@ -191,35 +175,3 @@ def test_a_reset_forgets_the_mutations(world: World, alma: Company) -> None:
     alma.create()
     world.reset()
     assert world.company("alma").documents() == generated
-
-
-def test_last_modified_can_omit_new_documents(client: httpx.Client, server: SandboxServer, alma: Company) -> None:
-    server.faults.quirks = Quirks(last_modified_omits_new=True)
-    made = alma.create(paid_date=None)["id"]
-    assert modified(client) == []
-    alma.change(made, comment="új")
-    assert modified(client) == [made]
-
-
-def test_last_modified_can_ignore_payments(client: httpx.Client, server: SandboxServer, alma: Company) -> None:
-    server.faults.quirks = Quirks(last_modified_ignores_payments=True)
-    id_ = first(alma, "invoice", payment_status="outstanding")
-    alma.pay(id_)
-    assert modified(client) == []
-
-
-def test_a_document_can_have_no_modification_time(client: httpx.Client, server: SandboxServer, alma: Company) -> None:
-    id_ = first(alma, "invoice")
-    server.faults.quirks = Quirks(documents_without_modification_time=frozenset({id_}))
-    alma.change(id_, comment="új")
-    assert modified(client) == []
-    assert client.get(f"/documents/{id_}").json()["comment"] == "új"
-
-
-def test_a_skewed_clock_shows_everywhere(client: httpx.Client, server: SandboxServer, alma: Company) -> None:
-    server.faults.quirks = Quirks(clock_skew_seconds=-90)
-    alma.change(first(alma, "invoice"), comment="új")
-    assert client.get("/utils/time").json()["formatted"] == "2026-07-02 15:45:10"
-    assert client.get("/documents").headers["Date"] == "Thu, 02 Jul 2026 13:45:10 GMT"
-    assert modified(client) == []
-    assert len(modified(client, "2026-07-02 15:45:10")) == 1

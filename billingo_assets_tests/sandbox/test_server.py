@@ -65,6 +65,19 @@ def test_a_server_stops_soon_while_an_answer_is_under_way(world: World) -> None:
         assert time.monotonic() - started < 5
 
 
+def test_a_server_stops_soon_while_it_is_silent(world: World) -> None:
+    with SandboxServer(world) as server:
+        server.faults.add(Fault(kind="stall", seconds=60))
+        waiting = socket.create_connection(("127.0.0.1", httpx.URL(server.url).port or 0))
+        waiting.sendall(b"GET /v3/documents HTTP/1.1\r\nHost: sandbox\r\n\r\n")
+        deadline = time.monotonic() + 5
+        while not server.requests:
+            assert time.monotonic() < deadline
+        started = time.monotonic()
+    assert time.monotonic() - started < 5
+    waiting.close()
+
+
 def test_connections_are_kept_alive(client: httpx.Client) -> None:
     sockets = set()
     for _ in range(3):

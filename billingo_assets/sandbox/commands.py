@@ -1,0 +1,95 @@
+"""What a person or a script may tell the sandbox, in JSON: mutations, and knobs to turn.
+
+Each only translates to the Python interface of `company` and `faults`. The endpoints are in `control`.
+"""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+from billingo_assets.sandbox.company import Payment
+from billingo_assets.sandbox.faults import Fault, RateLimit
+from billingo_assets.sandbox.query import Listing
+from billingo_assets.sandbox.quirks import Quirks
+from billingo_assets.sandbox.world import World
+
+MutationKind = Literal[
+    "create", "change", "delete", "issue", "modify", "cancel", "pay", "set_payment", "add_raw"
+]  # fmt: skip
+
+
+class Mutation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A mutation of a company in JSON; the fields a kind does not use are ignored."""
+
+    company: str
+    mutation: MutationKind
+    document_id: int = 0
+    type: str = "invoice"
+    fields: dict[str, Any] = {}
+    even_if_issued: bool = False
+    as_new: bool = False
+    status: Payment = "paid"
+    on: date | None = None
+    document: dict[str, Any] | None = None
+    text: str = ""
+    counted: bool = False
+
+    def apply(self, world: World) -> dict[str, Any] | None:
+        """Carry it out; the document it made or changed is returned. Raises SandboxError."""
+        company = world.company(self.company)
+        match self.mutation:
+            case "create":
+                return company.create(**{"type": self.type} | self.fields)
+            case "change":
+                return company.change(self.document_id, mutate=lambda document: document.update(self.fields))
+            case "delete":
+                company.delete(self.document_id, even_if_issued=self.even_if_issued)
+            case "issue":
+                return company.issue(self.document_id, as_new=self.as_new)
+            case "modify":
+                return company.modify(self.document_id)
+            case "cancel":
+                return company.cancel(self.document_id)
+            case "pay":
+                return company.pay(self.document_id, on=self.on)
+            case "set_payment":
+                return company.set_payment(self.document_id, self.status, self.on)
+            case "add_raw":
+                company.add_raw(self.document or self.text.encode(), counted=self.counted)
+        return None
+
+
+class MutationAfterPage(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A mutation that waits until a page was put together."""
+
+    page: int
+    mutation: Mutation
+    company: str | None = None
+    times: int = 1
+    listing: Listing | None = None
+
+
+class Knobs(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The knobs to turn; what is not named stays as it is."""
+
+    fault: Fault | msgspec.UnsetType = msgspec.UNSET
+    latency_seconds: float | msgspec.UnsetType = msgspec.UNSET
+    rate_limit: RateLimit | msgspec.UnsetType | None = msgspec.UNSET
+    quirks: Quirks | msgspec.UnsetType = msgspec.UNSET
+    after_page: MutationAfterPage | msgspec.UnsetType = msgspec.UNSET
+
+
+_MUTATION = msgspec.json.Decoder(Mutation, float_hook=Decimal)
+_KNOBS = msgspec.json.Decoder(Knobs, float_hook=Decimal)
+
+
+def read_mutation(body: bytes) -> Mutation:
+    """Decode a mutation. Raises msgspec.DecodeError."""
+    return _MUTATION.decode(body)
+
+
+def read_knobs(body: bytes) -> Knobs:
+    """Decode the knobs to turn. Raises msgspec.DecodeError."""
+    return _KNOBS.decode(body)

@@ -1,0 +1,57 @@
+"""What nobody knows of the real API: the sandbox behaves in every way that is possible, one at a time.
+
+Which documents a query selects is in `query`; what plainly goes wrong is in `faults`.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from billingo_assets.sandbox.record import Record
+
+ListingOrder = Literal["created", "invoice_date"]
+
+
+class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What nobody knows of the real API, and a server clock that may be wrong.
+
+    `last_modified_date` finds new, edited and paid documents unless told otherwise, from its very second on or
+    `modified_strictly_after` it; it is read as local time of `time_zone`. `clock_skew_seconds` shifts
+    /utils/time, the `Date` header (if the server `sends_date`) and the modification times alike.
+
+    `hidden_from_listing` are ids of documents that only a number filter and GET /documents/{id} find; no other
+    listing shows or counts them. `numbers_ignore_block` makes a number filter ignore `block_id`. Listings come
+    in `order`: the newest "created" first, or the newest "invoice_date" first and then the newest created.
+    """
+
+    last_modified_omits_new: bool = False
+    last_modified_ignores_payments: bool = False
+    modified_strictly_after: bool = False
+    documents_without_modification_time: frozenset[int] = frozenset()
+    hidden_from_listing: frozenset[int] = frozenset()
+    numbers_ignore_block: bool = False
+    order: ListingOrder = "created"
+    sends_date: bool = True
+    clock_skew_seconds: float = 0.0
+    time_zone: str = "Europe/Budapest"
+
+    @property
+    def listing_is_plain(self) -> bool:
+        """Whether a listing without filters shows every document, the newest created first."""
+        return self.order == "created" and not self.hidden_from_listing
+
+    def modified_at(self, record: Record) -> float | None:
+        """Say when this server believes a document was modified, in its own seconds since the epoch."""
+        if record.facts.id in self.documents_without_modification_time:
+            return None
+        times = [record.edited_at]
+        if not self.last_modified_omits_new:
+            times.append(record.created_at)
+        if not self.last_modified_ignores_payments:
+            times.append(record.payment_changed_at)
+        return max((at + self.clock_skew_seconds for at in times if at is not None), default=None)
+
+    def modified_since(self, record: Record, threshold: float) -> bool:
+        """Whether a document was modified since `threshold`, which is included or not."""
+        at = self.modified_at(record)
+        return at is not None and (at > threshold if self.modified_strictly_after else at >= threshold)
