@@ -33,6 +33,7 @@ def test_without_any_variable_the_defaults_hold(monkeypatch: pytest.MonkeyPatch)
         "encryption_keys": None,
         "sandbox_url": None,
         "timezone": "Europe/Budapest",
+        "lookback_days": 7,
         "requests_per_minute": 300,
         "concurrent_requests": 4,
         "request_attempts": 6,

@@ -32,8 +32,16 @@ MOST_DIGITS = 100
 """Of a sum of amounts, each within ±10^30 with 30 decimals: nothing is rounded on the way."""
 
 _Row = list[Value]
-_Field = list[tuple[str, str, Reader]]
-"""The way to one value: at each step the path so far (for people), the key and how to read what is there."""
+
+
+class _Source(NamedTuple):
+    """An object within a document, the way to it from the root, and the columns that are read from it.
+
+    A field is the place of its column in the row, its key in the object and how to read what is there.
+    """
+
+    path: tuple[str, ...]
+    fields: list[tuple[int, str, Reader]]
 
 
 class Rejection(NamedTuple):
@@ -98,28 +106,25 @@ def _normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
     )
 
 
-def _fields(columns: Iterable[Column], within: str = "") -> list[_Field]:
-    """Compile the columns whose source lies within a prefix into the ways to their values."""
-    fields = []
-    for column in columns:
-        if not column.source.startswith(within):
-            continue
+def _sources(columns: Iterable[Column], within: str = "") -> tuple[int, list[_Source]]:
+    """Group the columns whose source lies within a prefix by the object that holds them; how many there are."""
+    chosen = [column for column in columns if column.source.startswith(within)]
+    fields: dict[tuple[str, ...], list[tuple[int, str, Reader]]] = {}
+    for place, column in enumerate(chosen):
         read = READERS[column.kind]
         if not column.nullable:  # a key, and every key is an integer
             read = required(read, INTEGER)
-        keys = column.source.removeprefix(within).split(".")
-        readers = [*[read_object] * (len(keys) - 1), read]
-        paths = [".".join(keys[: depth + 1]) for depth in range(len(keys))]
-        fields.append(list(zip(paths, keys, readers, strict=True)))
-    return fields
+        *path, key = column.source.removeprefix(within).split(".")
+        fields.setdefault(tuple(path), []).append((place, key, read))
+    return len(chosen), [_Source(path, found) for path, found in fields.items()]
 
 
-_INVOICE_FIELDS = _fields(INVOICE_COLUMNS)
-_INVOICE_FIELDS_DEPRECATED = _fields(
+_INVOICE_FIELDS = _sources(INVOICE_COLUMNS)
+_INVOICE_FIELDS_DEPRECATED = _sources(
     column._replace(source=column.source.replace("document_partner.", "partner.")) for column in INVOICE_COLUMNS
 )
-_ITEM_FIELDS = _fields(ITEM_COLUMNS, within="items[].")
-_RELATED_FIELDS = _fields(RELATED_COLUMNS, within="related_documents[].")
+_ITEM_FIELDS = _sources(ITEM_COLUMNS, within="items[].")
+_RELATED_FIELDS = _sources(RELATED_COLUMNS, within="related_documents[].")
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _LISTED = required(read_object, "an object")
@@ -150,7 +155,7 @@ def _invoice(document: dict[str, Any], document_id: int) -> _Row:
     return row
 
 
-def _rows(document: dict[str, Any], name: str, fields: list[_Field]) -> list[_Row]:
+def _rows(document: dict[str, Any], name: str, fields: tuple[int, list[_Source]]) -> list[_Row]:
     """Read a list of objects of a document, each to a row."""
     rows = []
     path = name
@@ -163,17 +168,22 @@ def _rows(document: dict[str, Any], name: str, fields: list[_Field]) -> list[_Ro
     return rows
 
 
-def _row(source: dict[str, Any], fields: list[_Field], within: str = "") -> _Row:
-    row = []
-    path = ""
+def _row(root: dict[str, Any], columns: tuple[int, list[_Source]], within: str = "") -> _Row:
+    number, sources = columns
+    row: _Row = [None] * number
+    where: tuple[str, ...] = ()
+    key = ""
     try:
-        for field in fields:
-            value: Any = source
-            for path, key, read in field:  # noqa: B007 - names the field in the reason
-                value = read(value.get(key))
-            row.append(value)
+        for path, fields in sources:
+            holder = root
+            for depth, key in enumerate(path):
+                where = path[:depth]
+                holder = read_object(holder.get(key))
+            where = path
+            for place, key, read in fields:
+                row[place] = read(holder.get(key))
     except NotUnderstoodError as error:
-        raise _RejectedError(f"{within}{path} {error}") from None
+        raise _RejectedError(f"{within}{'.'.join((*where, key))} {error}") from None
     return row
 
 

@@ -164,5 +164,8 @@ READERS: dict[Kind, Reader] = {
 
 def _is_storable(number: Decimal) -> bool:
     """Whether an amount is finite and within the bounds; compares exactly, whatever the decimal context."""
+    digits = str(number)
+    if len(digits) <= _AMOUNT_DECIMALS and "E" not in digits and digits[-1].isdigit():
+        return True  # as nearly all are: too short to be out of bounds
     exponent = number.as_tuple().exponent
     return isinstance(exponent, int) and exponent >= -_AMOUNT_DECIMALS and number.copy_abs() <= _AMOUNT_LIMIT

@@ -11,7 +11,6 @@ from billingo_assets.normalize.documents import normalize
 from billingo_assets.warehouse.normalized import (
     bury_deleted,
     pending_documents,
-    prepare,
     release_sound,
     replace_documents,
 )
@@ -32,18 +31,12 @@ def refresh_tables(connection: Connection, company_id: int) -> RefreshReport:
     """Normalize every document whose tables are missing or out of date. `connection` holds the company's lock."""
     documents = items = rejected = 0
     with connection.begin():
-        prepare(connection)
         release_sound(connection, company_id)
         deleted = bury_deleted(connection, company_id)
         for batch in pending_documents(connection, company_id):
             tables = normalize([(document.id, document.payload) for document in batch])
             pending = {document.id: document for document in batch}
-            replace_documents(
-                connection,
-                company_id,
-                hashes={document.id: document.content_hash for document in batch},
-                tables=(tables.invoices, tables.items, tables.related),
-            )
+            replace_documents(connection, company_id, batch, tables=(tables.invoices, tables.items, tables.related))
             quarantined = [
                 RejectedDocument(
                     pending[rejection.document_id].content_hash,

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Column, Connection, Table, text
 
-from billingo_assets.normalize.columns import INVOICE_COLUMNS, NORMALIZER_VERSION
-from billingo_assets.warehouse.tables import SCHEMA, invoice_items, related_documents
+from billingo_assets.normalize.columns import NORMALIZER_VERSION
+from billingo_assets.warehouse.tables import invoice_items, invoices, related_documents
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ BATCH_DOCUMENTS = 1_000
 # A document in quarantine waits for its next version or for new rules; it is not tried again with either unchanged.
 _PENDING = """
 DECLARE pending_documents NO SCROLL CURSOR FOR
-SELECT raw.document_id, raw.content_hash, raw.payload::text
+SELECT raw.document_id, raw.content_hash, raw.payload::text, invoice.id IS NOT NULL
 FROM billingo.raw_invoices AS raw
 LEFT JOIN billingo.invoices AS invoice ON invoice.company_id = raw.company_id AND invoice.id = raw.document_id
 WHERE raw.company_id = {company} AND raw.deleted_at IS NULL
@@ -63,11 +63,12 @@ _RELEASE = text(
 
 
 class PendingDocument(NamedTuple):
-    """A raw document whose tables are missing or out of date."""
+    """A raw document whose tables are missing or (`has_rows`) out of date."""
 
     id: int
     content_hash: bytes
     payload: str
+    has_rows: bool
 
 
 def pending_documents(connection: Connection, company_id: int) -> Iterator[list[PendingDocument]]:
@@ -78,33 +79,30 @@ def pending_documents(connection: Connection, company_id: int) -> Iterator[list[
     connection.exec_driver_sql("CLOSE pending_documents")
 
 
-def prepare(connection: Connection) -> None:
-    """Make the place where rows of `invoices` wait to be merged."""
-    connection.exec_driver_sql(
-        f"CREATE TEMP TABLE IF NOT EXISTS incoming_invoices (LIKE {SCHEMA}.invoices INCLUDING DEFAULTS)"
-        " ON COMMIT DELETE ROWS"
-    )
-
-
 def replace_documents(
     connection: Connection,
     company_id: int,
+    documents: Sequence[PendingDocument],
     *,
-    hashes: dict[int, bytes],
     tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
 ) -> None:
-    """Replace the rows of some documents in all three tables with those of the frames (invoices, items, related)."""
+    """Replace the rows of some documents in all three tables with those of the frames (invoices, items, related).
+
+    A document that is in none of the frames keeps the rows it has.
+    """
     rows, items, related = tables
     if rows.empty:
         return
+    hashes = {document.id: document.content_hash for document in documents}
+    normalized = set(rows["id"])
+    if replaced := [document.id for document in documents if document.has_rows and document.id in normalized]:
+        _delete(connection, company_id, invoices, invoices.c.id, replaced)
+        _delete(connection, company_id, invoice_items, invoice_items.c.invoice_id, replaced)
+        _delete(connection, company_id, related_documents, related_documents.c.invoice_id, replaced)
     rows = rows.assign(content_hash=[hashes[document_id] for document_id in rows["id"]])
-    _copy(connection, "incoming_invoices", company_id, rows, normalizer_version=NORMALIZER_VERSION)
-    connection.execute(_MERGE_INVOICES)
-    connection.exec_driver_sql("TRUNCATE incoming_invoices")
-    _delete(connection, company_id, invoice_items, rows["id"])
-    _delete(connection, company_id, related_documents, rows["id"])
-    _copy(connection, f"{SCHEMA}.invoice_items", company_id, items)
-    _copy(connection, f"{SCHEMA}.related_documents", company_id, related)
+    _copy(connection, invoices, company_id, rows, normalizer_version=NORMALIZER_VERSION)
+    _copy(connection, invoice_items, company_id, items)
+    _copy(connection, related_documents, company_id, related)
 
 
 def bury_deleted(connection: Connection, company_id: int) -> int:
@@ -138,31 +136,19 @@ def count_rows(connection: Connection, company_id: int) -> RowCounts:
     return RowCounts(*connection.execute(query, {"company": company_id}).one())
 
 
-def _merge_invoices() -> str:
-    merged = [*(column.name for column in INVOICE_COLUMNS), "unreconciled_by", "content_hash", "normalizer_version"]
-    columns = ", ".join(["company_id", *merged])
-    changes = ", ".join(f"{name} = excluded.{name}" for name in merged if name != "id")
-    return (
-        f"INSERT INTO {SCHEMA}.invoices ({columns}) SELECT {columns} FROM incoming_invoices"  # noqa: S608 - our own names
-        f" ON CONFLICT (company_id, id) DO UPDATE SET {changes}, normalized_at = now(), deleted_at = NULL"
-    )
+def _delete(
+    connection: Connection, company_id: int, table: Table, key: Column[int], document_ids: Collection[int]
+) -> None:
+    ids = text("ANY(CAST(:ids AS bigint[]))").bindparams(ids=list(document_ids))
+    connection.execute(table.delete().where(table.c.company_id == company_id, key == ids))
 
 
-_MERGE_INVOICES = text(_merge_invoices())
-
-
-def _delete(connection: Connection, company_id: int, table: Table, document_ids: Collection[int]) -> None:
-    statement = table.delete().where(
-        table.c.company_id == company_id, table.c.invoice_id == text("ANY(:ids)").bindparams(ids=list(document_ids))
-    )
-    connection.execute(statement)
-
-
-def _copy(connection: Connection, target: str, company_id: int, frame: pd.DataFrame, **constants: int) -> None:
+def _copy(connection: Connection, table: Table, company_id: int, frame: pd.DataFrame, **constants: int) -> None:
     """COPY a frame's columns, with the company and other constant columns beside them."""
     names = ", ".join(["company_id", *constants, *frame.columns])
-    leading = (company_id, *constants.values())
+    leading = [[value] * len(frame) for value in (company_id, *constants.values())]
     cursor = connection.connection.cursor()
-    with cursor.copy(f"COPY {target} ({names}) FROM STDIN") as copy:
-        for row in zip(*(frame[column].array for column in frame.columns), strict=True):
-            copy.write_row((*leading, *row))
+    with cursor.copy(f"COPY {table.fullname} ({names}) FROM STDIN") as copy:
+        # Lists: pandas would look at each value that it hands out.
+        for row in zip(*leading, *(frame[column].tolist() for column in frame.columns), strict=True):
+            copy.write_row(row)

@@ -41,15 +41,15 @@ def test_the_demo_verifies_itself_and_says_where_to_look_next(demo_home: Path) -
     out = _run("demo", home=demo_home)
     assert "Every count and every sum agrees with the sandbox's books." in out
     assert "make dev" in out
-    assert "282 unchanged" in out
+    assert "100 unchanged" in out
     assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith("PostgreSQL"))
 
 
 def test_the_demos_companies_sync_later_with_the_sandbox_started_for_them(demo_home: Path) -> None:
     outcomes = _synced(demo_home)
     assert {key: (told["status"], told["unchanged"]) for key, told in outcomes.items()} == {
-        "it-cardigan": ("success", 282),
-        "arvizturo": ("success", 147),
+        "it-cardigan": ("success", 100),
+        "arvizturo": ("success", 100),
         "ozon-bt": ("success", 61),
     }
 

@@ -23,6 +23,7 @@ LARGE = "arvizturo"
 CHECKS = {
     "api_total_matches": RAW_INVOICES,
     "no_rejected_documents": RAW_INVOICES,
+    "no_number_gaps": RAW_INVOICES,
     "tax_code_matches": RAW_INVOICES,
     "one_row_per_document": INVOICES,
     "totals_reconcile": INVOICES,

@@ -67,6 +67,11 @@ TAMPERED = {
         " VALUES (:company, 'hash', 7, 'fetch', 'It is broken', '')",
         1,
     ),
+    "no_number_gaps": (
+        "INSERT INTO billingo.number_gaps (company_id, block_id, year, first_number, last_number)"
+        " VALUES (:company, 4100, 2026, 7, 9)",
+        3,
+    ),
     "one_row_per_document": (
         "UPDATE billingo.invoices SET deleted_at = now() WHERE company_id = :company"
         " AND id = (SELECT min(id) FROM billingo.invoices WHERE company_id = :company)",
@@ -129,6 +134,12 @@ def test_a_document_in_quarantine_is_listed_with_its_reason(
 ) -> None:
     tamper("no_rejected_documents", SMALL)
     assert faults(answer(execute("no_rejected_documents", SMALL))) == [{"document": "7", "reason": "It is broken"}]
+
+
+def test_missing_numbers_are_listed_by_block_and_year(execute: Execute, tamper: Callable[[str, str], None]) -> None:
+    tamper("no_number_gaps", SMALL)
+    (gap,) = faults(answer(execute("no_number_gaps", SMALL)))
+    assert gap == {"block": "4100", "year": "2026", "numbers": "7 to 9", "missing": "3"}
 
 
 def test_the_pass_of_one_company_does_not_hide_the_failure_of_another(
