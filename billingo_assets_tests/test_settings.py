@@ -316,3 +316,26 @@ def test_a_misspelt_name_in_the_dotenv_file_gets_a_suggestion(checkout: Path) ->
 def test_a_dotenv_file_that_is_not_text_is_told_by_its_name(checkout: Path) -> None:
     (checkout / ".env").write_bytes("BILLINGO_HOME=/home/őr".encode("latin2"))
     assert told_in(checkout, "settings").startswith(f"{checkout / '.env'} cannot be read as UTF-8 text")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"BILLINGO_DATABASE_URL postgresql://user:{SECRET}@host/db",
+        f"BILLINGO_DATABASE_URL: postgresql://user:{SECRET}@host/db",
+        f"BILLINGO_DATABASE_URL:postgresql://user:{SECRET}@host/db?sslmode=require",
+        f'BILLINGO_DATABASE_URL="postgresql://user:{SECRET}@host/db',
+        "BILLINGO_DATABASE_URL",
+        "export BILLINGO_DATABASE_URL",
+    ],
+)
+def test_a_line_of_the_dotenv_file_that_sets_nothing_is_told_by_its_number(checkout: Path, line: str) -> None:
+    (checkout / ".env").write_text(f"# mine\nBILLINGO_TIMEZONE=UTC\n\n{line}\nOTHER_PROGRAM=1\n")
+    told = told_in(checkout, "settings")
+    assert told.startswith(f"{checkout / '.env'}, line 4, cannot be understood")
+    assert SECRET not in told
+
+
+def test_a_bare_name_of_another_program_in_the_dotenv_file_is_no_concern(checkout: Path) -> None:
+    (checkout / ".env").write_text("export OTHER_PROGRAM\nBILLINGO_TIMEZONE='UTC' # here\n")
+    assert told_in(checkout, "settings.timezone") == "UTC"
