@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo, available_timezones
 from dotenv.parser import Binding, parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from billingo_assets.errors import ConfigurationError
 
@@ -85,10 +87,22 @@ def _is_loopback(host: str) -> bool:
 
 
 def _checked_database_url(secret: SecretStr) -> SecretStr:
-    example = "postgresql://user@host:5432/database"
-    if _split(secret.get_secret_value(), like=example).scheme not in ("postgresql", "postgres"):
+    url, example = secret.get_secret_value(), "postgresql://user@host:5432/database"
+    # What follows the first @ is taken for the host, and a host is no secret.
+    if url.count("@") > 1:
+        raise ValueError("must not contain a second @: within a user name or a password, write it as %40")
+    if _split(url, like=example).scheme not in ("postgresql", "postgres") or not _has_port_that_exists(url):
         raise ValueError(f"must be a postgresql:// URL, such as {example}")
     return secret
+
+
+def _has_port_that_exists(url: str) -> bool:
+    """As the database's engine reads the URL: to it, a password may contain a slash."""
+    try:
+        port = make_url(url).port
+    except (ArgumentError, ValueError):
+        return False
+    return port is None or 0 < port < 65536
 
 
 def _checked_timezone(name: str) -> str:
@@ -181,8 +195,8 @@ def _names_in(env_file: Path) -> set[str]:
     for binding in bindings:
         if binding.error or _sets_nothing(binding):
             raise ConfigurationError(
-                f"{env_file}, line {_line_number(binding)}, cannot be understood: a line is NAME=value, and a quote that"
-                " opens also closes."
+                f"{env_file}, line {_line_number(binding)}, cannot be understood: a line is NAME=value, and a"
+                " quote that opens also closes."
             )
     return {binding.key for binding in bindings if binding.key is not None}
 
