@@ -15,7 +15,13 @@ from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import URL, text
 
 from billingo_assets.settings import load_settings
-from billingo_assets.warehouse.database import UPGRADE_LOCK, connecting, database_url, engine_for
+from billingo_assets.warehouse.database import (
+    UPGRADE_LOCK,
+    connecting,
+    database_errors_in_words,
+    database_url,
+    engine_for,
+)
 
 SCHEMA = "dagster"
 
@@ -33,7 +39,8 @@ class WarehouseStorage(DagsterPostgresStorage):
             if connection.scalar(_FIND_SCHEMA) is None:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
                 connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-        super().__init__(postgres_url=_dagster_url(url), inst_data=inst_data)
+        with database_errors_in_words(url):
+            super().__init__(postgres_url=_dagster_url(url), inst_data=inst_data)
 
     @classmethod
     def config_type(cls) -> dict[str, dg.Field]:

@@ -11,10 +11,11 @@ import dagster as dg
 import pytest
 from sqlalchemy import URL, Engine, inspect, text
 
-from billingo_assets.errors import ConfigurationError
+from billingo_assets.errors import ConfigurationError, DatabaseError
 from billingo_assets.instance import add_partitions, open_instance, prepare_dagster_home, remove_partition
 from billingo_assets.partitions import COMPANIES
 from billingo_assets.settings import Settings, load_settings, project_root
+from billingo_assets.warehouse.database import connecting, engine_for
 
 
 def test_the_home_has_the_dagster_yaml_of_the_project() -> None:
@@ -99,6 +100,27 @@ def test_a_role_that_may_create_nothing_opens_an_instance_that_is_there(
     load_settings.cache_clear()
     with open_instance(load_settings()) as opened:
         assert opened.get_runs_count() == 0
+
+
+def test_a_role_that_may_not_make_dagsters_tables_is_told_which_right_it_takes(
+    empty_database: URL, admin: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLINGO_DATABASE_URL", empty_database.render_as_string(hide_password=False))
+    load_settings.cache_clear()
+    with connecting(engine_for(empty_database, load_settings())) as connection, connection.begin():
+        connection.execute(text("CREATE SCHEMA dagster"))
+        connection.execute(text("CREATE ROLE weak"))
+        connection.execute(text("GRANT USAGE ON SCHEMA dagster TO weak"))
+    url = empty_database.update_query_dict({"options": "-c role=weak"})
+    monkeypatch.setenv("BILLINGO_DATABASE_URL", url.render_as_string(hide_password=False))
+    load_settings.cache_clear()
+    try:
+        with pytest.raises(DatabaseError, match=r"permission denied for schema dagster.* rights on what is in"):
+            open_instance(load_settings())
+    finally:
+        with connecting(engine_for(empty_database, load_settings())) as connection, connection.begin():
+            connection.execute(text("DROP OWNED BY weak"))
+            connection.execute(text("DROP ROLE weak"))
 
 
 def _open(_: int) -> int:
