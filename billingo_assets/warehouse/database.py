@@ -124,18 +124,15 @@ def upgrade_database(settings: Settings) -> tuple[str | None, str]:
 
 @contextmanager
 def connecting(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection; a failure to get one, or to keep it, becomes a DatabaseError that tells it in words."""
-    with database_errors_in_words(engine.url), engine.connect() as connection:
-        yield connection
+    """Yield a connection; a failure to get one, or to keep it, becomes a DatabaseError that tells it in words.
 
-
-@contextmanager
-def database_errors_in_words(url: URL) -> Iterator[None]:
-    """Turn an error of the database, whichever driver raised it, into a DatabaseError that tells it in words."""
+    So does whatever a database refuses within the block, through this connection or, as Dagster's, another driver.
+    """
     try:
-        yield
+        with engine.connect() as connection:
+            yield connection
     except (DBAPIError, psycopg.Error) as error:  # of COPY, psycopg's own: SQLAlchemy does not see it
-        raise _in_words(url, error) from error
+        raise _in_words(engine.url, error) from error
 
 
 def current_revision(connection: Connection) -> str | None:
