@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -63,9 +65,45 @@ def test_two_processes_can_make_the_home_at_once(tmp_path: Path) -> None:
 
 
 def test_a_home_of_your_own_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own").mkdir()
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "own"))
     assert prepare_dagster_home(load_settings()) == tmp_path / "own"
     assert not load_settings().dagster_home.exists()
+
+
+@pytest.mark.parametrize("home", ["/nonexistent", "relative", "/dev/null"])
+def test_a_home_of_your_own_that_is_none_is_told_in_words(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "relative").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", home)
+    with pytest.raises(ConfigurationError, match=f"DAGSTER_HOME is {home}, which is not the absolute path of a folder"):
+        open_instance(load_settings())
+
+
+@pytest.mark.parametrize(
+    "config", ["a: [1\nb: 2", "- a", "no_such_entry: 1", "storage: {custom: {module: nowhere, class: Nothing}}"]
+)
+def test_a_dagster_yaml_of_your_own_that_dagster_cannot_use_is_told_in_words(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dagster.yaml").write_text(config)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with pytest.raises(ConfigurationError, match=f"Dagster cannot use {tmp_path / 'dagster.yaml'}: "):
+        open_instance(load_settings())
+
+
+def test_what_dagster_says_of_its_own_retries_is_not_shown(instance: dg.DagsterInstance) -> None:
+    program = """if True:
+        import logging
+        from billingo_assets.instance import open_instance
+        from billingo_assets.settings import load_settings
+        with open_instance(load_settings()):
+            logging.warning("Retrying failed database creation")
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "Retrying" not in done.stderr
 
 
 def test_dagsters_tables_are_in_a_schema_of_their_own_in_the_same_database(
