@@ -12,7 +12,7 @@ from typing import Any, Self
 import dagster as dg
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
-from sqlalchemy import URL, text
+from sqlalchemy import URL, Engine, text
 
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.database import UPGRADE_LOCK, connecting, database_url, engine_for
@@ -20,6 +20,8 @@ from billingo_assets.warehouse.database import UPGRADE_LOCK, connecting, databas
 SCHEMA = "dagster"
 
 _FIND_SCHEMA = text(f"SELECT to_regnamespace('{SCHEMA}')")
+_FIND_TABLES = text(f"SELECT to_regclass('{SCHEMA}.jobs')")
+"""Finds the last table that Dagster makes."""
 
 
 class WarehouseStorage(DagsterPostgresStorage):
@@ -28,12 +30,13 @@ class WarehouseStorage(DagsterPostgresStorage):
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         settings = load_settings()
         url = database_url(settings)
-        with connecting(engine_for(url, settings)) as connection, connection.begin():
-            # Asked first: to create a schema takes a right that the role need not have once it is there.
-            if connection.scalar(_FIND_SCHEMA) is None:
+        engine = engine_for(url, settings)
+        with connecting(engine) as connection, connection.begin():
+            if connection.scalar(_FIND_TABLES) is None:
+                # Held until they are made: two first commands at once would each make some.
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
-                connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-        super().__init__(postgres_url=_dagster_url(url), inst_data=inst_data)
+                _make_schema(engine)
+            super().__init__(postgres_url=_dagster_url(url), inst_data=inst_data)
 
     @classmethod
     def config_type(cls) -> dict[str, dg.Field]:
@@ -44,6 +47,13 @@ class WarehouseStorage(DagsterPostgresStorage):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
         """Called by Dagster when it reads `dagster.yaml`."""
         return cls(inst_data=inst_data)
+
+
+def _make_schema(engine: Engine) -> None:
+    with connecting(engine) as connection, connection.begin():
+        # Asked first: to create a schema takes a right that the role need not have once it is there.
+        if connection.scalar(_FIND_SCHEMA) is None:
+            connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
 
 
 def _dagster_url(url: URL) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from textwrap import shorten
 
 import dagster as dg
 
-from billingo_assets.errors import ConfigurationError
+from billingo_assets.errors import BillingoAssetsError, ConfigurationError
 from billingo_assets.partitions import COMPANIES
 from billingo_assets.settings import Settings, project_root
 
@@ -16,10 +18,22 @@ STATEMENT_TIMEOUT_MS = 60_000
 POOL_RECYCLE_SECONDS = 3_600
 POOL_OVERFLOW = 20
 
+UNSET_HOME = "Without DAGSTER_HOME, a folder in BILLINGO_HOME is used."
+SAID_LENGTH = 300
+
+_NO_LOG = logging.NullHandler()
+"""For the root logger: what dagster-postgres tells it at each of its own retries is not for people."""
+
 
 def prepare_dagster_home(settings: Settings) -> Path:
-    """Return the folder for DAGSTER_HOME, with the project's `dagster.yaml` in it. One that is set already is kept."""
+    """Return the folder for DAGSTER_HOME, with the project's `dagster.yaml` in it. One that is set already is kept.
+
+    Raises:
+        ConfigurationError: the folder cannot be made, or the one that is set is none.
+    """
     if own := os.environ.get("DAGSTER_HOME"):
+        if not Path(own).is_absolute() or not Path(own).is_dir():
+            raise ConfigurationError(f"DAGSTER_HOME is {own}, which is not the absolute path of a folder. {UNSET_HOME}")
         return Path(own)
     config = project_root() / "dagster.yaml"
     if not config.is_file():
@@ -45,8 +59,20 @@ def _link(link: Path, target: Path) -> None:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """Open the instance that the UI shows."""
-    instance = dg.DagsterInstance.from_config(str(prepare_dagster_home(settings)))
+    """Open the instance that the UI shows.
+
+    Raises:
+        ConfigurationError: Dagster's home or its `dagster.yaml` cannot be used.
+    """
+    logging.getLogger().addHandler(_NO_LOG)
+    home = prepare_dagster_home(settings)
+    try:
+        instance = dg.DagsterInstance.from_config(str(home))
+    except BillingoAssetsError:
+        raise
+    except Exception as error:  # of many types: no YAML, an entry unknown to Dagster, a class that is not there
+        said = shorten(str(error), SAID_LENGTH, placeholder=" …")
+        raise ConfigurationError(f"Dagster cannot use {home / 'dagster.yaml'}: {said}\n{UNSET_HOME}") from error
     pool_connections(instance)
     return instance
 

@@ -14,6 +14,7 @@ from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY
 from dagster._core.execution.api import execute_run
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.utils import make_new_run_id
+from sqlalchemy.exc import DBAPIError
 
 from billingo_assets.assets.describing import RAW_INVOICES
 from billingo_assets.companies.registry import Company
@@ -102,7 +103,7 @@ def sync(
     try:
         result = _execute(company, run_id, job, instance, run_config)
     except Exception as error:  # Dagster itself failed: its database is gone, say. The next company may fare better.
-        fault = Fault(_missing_database() or f"The run broke off: {_first_line(error)}")
+        fault = Fault(_missing_database() or _why_it_broke_off(error))
         pool_connections(instance)  # those it has may have died with the server
         _report_failed(instance, run_id, fault.error)
         return _outcome(company, "failed", run_id, started, errors=[fault])
@@ -176,9 +177,11 @@ def _report_failed(instance: dg.DagsterInstance, run_id: str, message: str) -> N
             instance.report_run_failed(run, message)
 
 
-def _first_line(error: Exception) -> str:
-    """What a driver or server said, without the statement and its values that follow."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def _why_it_broke_off(error: Exception) -> str:
+    """In words, or in the first line of another's: the statement and its values follow there."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return "The connection to the database was lost during the run. What was stored is kept; sync again."
+    return f"The run broke off: {next(iter(str(error).strip().splitlines()), type(error).__name__)}"
 
 
 def _stops(check: dg.AssetCheckEvaluation) -> bool:

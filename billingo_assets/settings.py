@@ -15,9 +15,11 @@ from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from billingo_assets.errors import ConfigurationError
 
@@ -85,10 +87,22 @@ def _is_loopback(host: str) -> bool:
 
 
 def _checked_database_url(secret: SecretStr) -> SecretStr:
-    example = "postgresql://user@host:5432/database"
-    if _split(secret.get_secret_value(), like=example).scheme not in ("postgresql", "postgres"):
+    url, example = secret.get_secret_value(), "postgresql://user@host:5432/database"
+    # What follows the first @ is taken for the host, and a host is no secret.
+    if url.count("@") > 1:
+        raise ValueError("must not contain a second @: within a user name or a password, write it as %40")
+    if _split(url, like=example).scheme not in ("postgresql", "postgres") or not _has_port_that_exists(url):
         raise ValueError(f"must be a postgresql:// URL, such as {example}")
     return secret
+
+
+def _has_port_that_exists(url: str) -> bool:
+    """As the database's engine reads the URL: to it, a password may contain a slash."""
+    try:
+        port = make_url(url).port
+    except (ArgumentError, ValueError):
+        return False
+    return port is None or 0 < port < 65536
 
 
 def _checked_timezone(name: str) -> str:
@@ -162,7 +176,7 @@ def load_settings() -> Settings:
     """Read the environment and `.env` once a process.
 
     Raises:
-        ConfigurationError: a variable is misspelt or its value is not acceptable.
+        ConfigurationError: a variable is misspelt, its value is not acceptable, or a line of `.env` sets nothing.
     """
     env_file = project_root() / ".env"
     _refuse_unknown_names({*os.environ, *_names_in(env_file)})
@@ -173,10 +187,32 @@ def load_settings() -> Settings:
 
 
 def _names_in(env_file: Path) -> set[str]:
+    if not env_file.is_file():
+        return set()
     try:
-        return set(dotenv_values(env_file)) if env_file.is_file() else set()
+        with env_file.open(encoding="utf-8") as lines:
+            bindings = list(parse_stream(lines))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{env_file} cannot be read as UTF-8 text ({error}).") from None
+    for binding in bindings:
+        if binding.error or _sets_nothing(binding):
+            raise ConfigurationError(
+                f"{env_file}, line {_line_number(binding)}, cannot be understood: a line is NAME=value, and a"
+                " quote that opens also closes."
+            )
+    return {binding.key for binding in bindings if binding.key is not None}
+
+
+def _sets_nothing(binding: Binding) -> bool:
+    """Whether it is meant for us, but has no value, or one that is part of the name: `BILLINGO_HOME:/data`."""
+    name = binding.key or ""
+    return name.upper().startswith(PREFIX) and (binding.value is None or not name.isidentifier())
+
+
+def _line_number(binding: Binding) -> int:
+    """The parser counts the empty lines before a line as part of it."""
+    text = binding.original.string
+    return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _refuse_unknown_names(names: set[str]) -> None:

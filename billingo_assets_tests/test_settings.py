@@ -85,6 +85,9 @@ def test_a_variable_may_be_written_in_small_letters(monkeypatch: pytest.MonkeyPa
         ("SANDBOX_URL", "https://127.0.0.1.example.hu/v3"),
         ("DATABASE_URL", "mysql://localhost/billingo"),
         ("DATABASE_URL", "/var/lib/billingo.db"),
+        ("DATABASE_URL", "postgresql://host:port/billingo"),
+        ("DATABASE_URL", "postgresql://host:0/billingo"),
+        ("DATABASE_URL", "postgresql://host:65536/billingo"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
@@ -102,6 +105,7 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
         ("LOCK_WAIT_SECONDS", "0"),
         ("DATABASE_URL", "postgresql:///billingo?host=/run/postgresql"),
         ("DATABASE_URL", "postgres://user:word@host:5432/billingo"),
+        ("DATABASE_URL", "postgresql://user:w/rd@host:65535/billingo"),
         ("TIMEZONE", "UTC"),
         ("SANDBOX_URL", "http://127.0.0.1:8765/v3"),
     ],
@@ -150,6 +154,9 @@ def test_a_variable_of_another_program_is_no_concern(monkeypatch: pytest.MonkeyP
         ("BILLINGO_DATABASE_URL", f"mysql://user:{SECRET}@host/db"),
         ("BILLINGO_DATABASE_URL", f"postgresql://user:{SECRET}@[host/db"),
         ("BILLINGO_DATABASE_URL", f"postgresql://user:{SECRET}℀@host/db"),
+        ("BILLINGO_DATABASE_URL", f"postgresql://user:{SECRET}@host:port/db"),
+        ("BILLINGO_DATABASE_URL", f"postgresql://user:first@{SECRET}@host/db"),
+        ("BILLINGO_DATABASE_URL", f"postgresql://user:first@second/{SECRET}@host/db"),
         ("BILLINGO_API_URL", f"https://user:{SECRET}@host/v3"),
         ("BILLINGO_API_URL", f"https://user:{SECRET}℀@host/v3"),
         ("BILLINGO_API_URL", f"https://host/v3?key={SECRET}"),
@@ -159,6 +166,10 @@ def test_a_variable_of_another_program_is_no_concern(monkeypatch: pytest.MonkeyP
 )
 def test_a_value_is_not_repeated_in_the_refusal(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     assert SECRET not in refusal(monkeypatch, **{name: value})
+
+
+def test_an_at_sign_within_a_password_is_told_how_to_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "write it as %40" in refusal(monkeypatch, BILLINGO_DATABASE_URL="postgresql://user:p@ss@host/db")
 
 
 def test_a_secret_does_not_show_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,3 +328,26 @@ def test_a_misspelt_name_in_the_dotenv_file_gets_a_suggestion(checkout: Path) ->
 def test_a_dotenv_file_that_is_not_text_is_told_by_its_name(checkout: Path) -> None:
     (checkout / ".env").write_bytes("BILLINGO_HOME=/home/őr".encode("latin2"))
     assert told_in(checkout, "settings").startswith(f"{checkout / '.env'} cannot be read as UTF-8 text")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"BILLINGO_DATABASE_URL postgresql://user:{SECRET}@host/db",
+        f"BILLINGO_DATABASE_URL: postgresql://user:{SECRET}@host/db",
+        f"BILLINGO_DATABASE_URL:postgresql://user:{SECRET}@host/db?sslmode=require",
+        f'BILLINGO_DATABASE_URL="postgresql://user:{SECRET}@host/db',
+        "BILLINGO_DATABASE_URL",
+        "export BILLINGO_DATABASE_URL",
+    ],
+)
+def test_a_line_of_the_dotenv_file_that_sets_nothing_is_told_by_its_number(checkout: Path, line: str) -> None:
+    (checkout / ".env").write_text(f"# mine\nBILLINGO_TIMEZONE=UTC\n\n{line}\nOTHER_PROGRAM=1\n")
+    told = told_in(checkout, "settings")
+    assert told.startswith(f"{checkout / '.env'}, line 4, cannot be understood")
+    assert SECRET not in told
+
+
+def test_a_bare_name_of_another_program_in_the_dotenv_file_is_no_concern(checkout: Path) -> None:
+    (checkout / ".env").write_text("export OTHER_PROGRAM\nBILLINGO_TIMEZONE='UTC' # here\n")
+    assert told_in(checkout, "settings.timezone") == "UTC"

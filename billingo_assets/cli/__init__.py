@@ -12,6 +12,7 @@ from importlib import import_module
 import click
 
 import billingo_assets
+from billingo_assets.cli.output import give_up_output, is_of_output
 from billingo_assets.errors import BillingoAssetsError
 
 COMMANDS = {
@@ -61,3 +62,8 @@ def main() -> None:
             traceback.print_exc()
         click.echo(f"billingo-assets: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if not is_of_output(error):
+            raise
+        give_up_output(error)
+        sys.exit(1)

@@ -13,7 +13,14 @@ import click
 from sqlalchemy import URL
 
 from billingo_assets.settings import load_settings
-from billingo_assets.warehouse.database import database_url, libpq_url, upgrade_database
+from billingo_assets.warehouse.database import (
+    connecting,
+    database_url,
+    engine_for,
+    libpq_url,
+    require_tables,
+    upgrade_database,
+)
 
 HEADER_LINES = 60
 """How far into a dump its settings may come; what follows is data, and is not looked at."""
@@ -61,6 +68,7 @@ def dump() -> None:
 
     For example: billingo-assets database dump | psql postgresql://user@host/billingo
     """
+    require_tables(load_settings())
     what = ("--schema=billingo", "--schema=dagster", "--no-owner", "--no-privileges")
     process = _start("pg_dump", *what, stdout=subprocess.PIPE)
     if process.stdout is not None:
@@ -77,7 +85,10 @@ def _start(program: str, *arguments: str, stdout: int | None = None) -> subproce
     """Start one of the embedded PostgreSQL's programs on the database; a password goes by the environment, unseen."""
     from billingo_assets.warehouse.embedded.cluster import programs
 
-    url = database_url(load_settings())
+    settings = load_settings()
+    url = database_url(settings)
+    with connecting(engine_for(url, settings)):
+        pass  # it can be reached; if not, that is told in our words, not the program's
     environment = dict(os.environ)
     if url.password is not None:
         environment["PGPASSWORD"] = str(url.password)

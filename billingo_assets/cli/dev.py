@@ -25,7 +25,7 @@ STOP_SECONDS = 30
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="The UI's port.")
 def dev(port: int) -> None:
     """Run Dagster's UI on loopback together with its daemon, until Ctrl-C."""
-    from billingo_assets.instance import add_partitions, open_instance
+    from billingo_assets.instance import add_partitions, open_instance, prepare_dagster_home
 
     settings = load_settings()
     if _is_taken(port):
@@ -40,7 +40,7 @@ def dev(port: int) -> None:
             _run_until_stopped(
                 ["dagster-webserver", "--host", HOST, "--port", str(port)],
                 ["dagster-daemon", "run"],
-                folder=settings.dagster_home,
+                folder=prepare_dagster_home(settings),
             )
         )
 

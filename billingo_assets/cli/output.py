@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -17,11 +18,21 @@ def losing_output() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        _silence(sys.stdout)
-        try:
-            click.echo(f"billingo-assets: The output cannot be written ({error.strerror}); the work goes on.", err=True)
-        except OSError:
-            _silence(sys.stderr)
+        give_up_output(error, "; the work goes on")
+
+
+def is_of_output(error: OSError) -> bool:
+    """Whether it is what a write to a stream ends with; a file that is opened has its name in the error."""
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)
+
+
+def give_up_output(error: OSError, consequence: str = "") -> None:
+    """Say that standard output cannot be written, if that can be said, and print nothing more there."""
+    _silence(sys.stdout)
+    try:
+        click.echo(f"billingo-assets: The output cannot be written ({error.strerror}){consequence}.", err=True)
+    except OSError:
+        _silence(sys.stderr)
 
 
 def _silence(stream: TextIO) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -86,8 +85,6 @@ def sync_companies(
     # Loaded before a run rather than in it: Ctrl-C in the midst of loading pandas would leave half of it.
     from billingo_assets.sync import engine, refresh  # noqa: F401
 
-    # What dagster-postgres says on the root logger at each of its own retries is not for people.
-    logging.getLogger().addHandler(logging.NullHandler())
     progress = SyncProgress(on_terminal=sys.stderr.isatty() and not verbose, quiet=not print_blocks and not verbose)
     job = build_defs(resource_overrides={"progress": progress.log}).resolve_job_def(SYNC_COMPANY)
     outcomes = []

@@ -108,15 +108,15 @@ class Slow(Response):
     """The whole body, evenly over some seconds."""
 
     def __init__(self, whole: Response, seconds: float) -> None:
-        super().__init__(whole.body, whole.status_code, media_type=whole.headers.get("content-type"))
+        super().__init__(whole.body, whole.status_code, media_type=whole.headers["content-type"])
         self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the body in slices."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        step = max(1, math.ceil(len(self.body) / _SLICES))
+        step = math.ceil(len(self.body) / _SLICES)
         # A body shorter than the slices are many has fewer of them, and takes its time all the same.
-        starts = range(0, len(self.body) or 1, step)
+        starts = range(0, len(self.body), step)
         for start in starts:
             await asyncio.sleep(self.seconds / len(starts))
             part = bytes(self.body[start : start + step])

@@ -193,8 +193,8 @@ def _page_url(request: Request, page: int, last_page: int) -> str | None:
 
 
 def _damaged(response: Response, struck: Sequence[Fault]) -> Response:
-    """Break the way an answer is sent, if one is."""
-    if isinstance(response, answers.Silent):
+    """Break the way an answer's body is sent, if it has one."""
+    if not response.body:
         return response
     for fault in struck:
         if fault.kind == "truncate":

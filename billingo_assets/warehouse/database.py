@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from functools import cache
 from urllib.parse import quote, unquote, urlencode
 
-from psycopg.errors import DiskFull, QueryCanceled
+import psycopg
+from psycopg.errors import DiskFull, InsufficientPrivilege, QueryCanceled
+from psycopg.pq import Conninfo
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from billingo_assets.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
 from billingo_assets.settings import Settings
@@ -20,6 +22,13 @@ from billingo_assets.settings import Settings
 OLDEST_SERVER = 15
 REVISIONS = ("0001", "0002")
 """Every migration, oldest first. Kept here as well so that a sync need not load Alembic to compare."""
+
+_IS_OF_SOMETHING_ELSE = text(
+    "SELECT bool_and(relname <> 'alembic_version') FROM pg_class WHERE relnamespace = to_regnamespace('billingo')"
+)
+"""In one statement, since another process may be making the tables: they come all at once."""
+
+_UNAVAILABLE = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 
 APPLICATION_NAME = "billingo-assets"
 
@@ -31,17 +40,18 @@ def database_url(settings: Settings) -> URL:
     """Return the database's `postgresql://` URL; without BILLINGO_DATABASE_URL, start or join the embedded server.
 
     Raises:
-        ConfigurationError: the URL cannot be read.
+        ConfigurationError: the URL has an option that does not exist.
         EmbeddedServerError: the embedded server does not start.
     """
     if settings.database_url is None:
         return make_url(_embedded_url(settings))
-    try:
-        return make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
-    except (ArgumentError, ValueError):
+    url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
+    if unknown := sorted(url.query.keys() - {option.keyword.decode() for option in Conninfo.get_defaults()}):
         raise ConfigurationError(
-            "BILLINGO_DATABASE_URL cannot be read; it looks like postgresql://user:password@host:5432/database."
-        ) from None
+            f"BILLINGO_DATABASE_URL has an option that PostgreSQL does not know: {unknown[0]}. Those that there are:"
+            " https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS"
+        )
+    return url
 
 
 def libpq_url(url: URL) -> str:
@@ -76,9 +86,7 @@ def open_database(settings: Settings) -> Engine:
     url = database_url(settings)
     engine = engine_for(url, settings)
     with connecting(engine) as connection:
-        _require_server_version(connection)
-        _require_utf8(connection)
-        revision = current_revision(connection)
+        revision = _checked_revision(connection)
     if revision == REVISIONS[-1]:
         return engine
     if settings.database_url is None and (revision is None or revision in REVISIONS):
@@ -87,20 +95,26 @@ def open_database(settings: Settings) -> Engine:
     raise DatabaseError(_version_sentence(revision))
 
 
+def require_tables(settings: Settings) -> None:
+    """Change nothing, but raise DatabaseError unless the database has tables of a version that this program knows."""
+    with connecting(engine_for(database_url(settings), settings)) as connection:
+        revision = _checked_revision(connection)
+    if revision not in REVISIONS:
+        raise DatabaseError(_version_sentence(revision))
+
+
 def upgrade_database(settings: Settings) -> tuple[str | None, str]:
     """Apply the migrations that are missing and return the revisions before and after.
 
     Raises:
-        DatabaseError: as `open_database`, or when the role may not create the schema.
+        DatabaseError: as `open_database`, or the role may not create the schema.
     """
     from billingo_assets.warehouse.migrations import upgrade
 
     engine = engine_for(database_url(settings), settings)
     with connecting(engine) as connection, connection.begin():
-        _require_server_version(connection)
-        _require_utf8(connection)
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
-        before = current_revision(connection)
+        before = _checked_revision(connection)
         if before is not None and before not in REVISIONS:
             raise DatabaseError(_version_sentence(before))
         if before != REVISIONS[-1]:
@@ -110,14 +124,15 @@ def upgrade_database(settings: Settings) -> tuple[str | None, str]:
 
 @contextmanager
 def connecting(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection; a failure to get one, or to keep it, becomes a DatabaseError that tells it in words."""
+    """Yield a connection; a failure to get one, or to keep it, becomes a DatabaseError that tells it in words.
+
+    So does whatever a database refuses within the block, through this connection or, as Dagster's, another driver.
+    """
     try:
         with engine.connect() as connection:
             yield connection
-    except OperationalError as error:
-        raise _in_words(engine, error) from error
-    except DBAPIError as error:
-        raise DatabaseError(f"PostgreSQL refused: {_first_line(error)}.") from error
+    except (DBAPIError, psycopg.Error) as error:  # of COPY, psycopg's own: SQLAlchemy does not see it
+        raise _in_words(engine.url, error) from error
 
 
 def current_revision(connection: Connection) -> str | None:
@@ -135,7 +150,7 @@ def engine_for(url: URL, settings: Settings) -> Engine:
 
 @cache
 def _engine(url: URL, statement_timeout_seconds: float) -> Engine:
-    timeout = int(statement_timeout_seconds * 1000)
+    timeout = max(1, round(statement_timeout_seconds * 1000))  # 0 would be none at all
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
@@ -146,6 +161,19 @@ def _engine(url: URL, statement_timeout_seconds: float) -> Engine:
             "options": f"{url.query.get('options', '')} -c statement_timeout={timeout} -c timezone=UTC".strip(),
         },
     )
+
+
+def _checked_revision(connection: Connection) -> str | None:
+    """The migration the database is at. Raises DatabaseError when its server, encoding or schema will not do."""
+    _require_server_version(connection)
+    _require_utf8(connection)
+    revision = current_revision(connection)
+    if revision is None and connection.scalar(_IS_OF_SOMETHING_ELSE):
+        raise DatabaseError(
+            "The schema billingo of this database holds tables of something else. Set BILLINGO_DATABASE_URL to another"
+            " database, or drop that schema if nobody needs it."
+        )
+    return revision
 
 
 def _require_server_version(connection: Connection) -> None:
@@ -180,23 +208,39 @@ def _version_sentence(revision: str | None) -> str:
     )
 
 
-def _in_words(engine: Engine, error: OperationalError) -> DatabaseError:
-    if isinstance(error.orig, QueryCanceled):
+def _in_words(url: URL, error: DBAPIError | psycopg.Error) -> DatabaseError:
+    cause = error.orig or error if isinstance(error, DBAPIError) else error
+    state, said = _sqlstate(cause), _first_line(cause)
+    if state == QueryCanceled.sqlstate:
         return DatabaseError(
-            f"PostgreSQL gave up a statement: {_first_line(error)}."
+            f"PostgreSQL gave up a statement: {said}."
             " If the database is merely slow, raise BILLINGO_STATEMENT_TIMEOUT_SECONDS."
         )
-    if isinstance(error.orig, DiskFull):
+    if state == DiskFull.sqlstate:
         return DatabaseError("The database's disk is full. Free some space and sync again: what was stored is kept.")
-    where = engine.url.host or engine.url.query.get("host") or "the default socket"
-    place = f"{unquote(str(where))}" + (f":{engine.url.port}" if engine.url.port else "")
+    if state == InsufficientPrivilege.sqlstate:
+        return DatabaseError(
+            f"PostgreSQL refused: {said}. Run `billingo-assets database upgrade` as the database's owner, or have the"
+            " owner GRANT CREATE ON DATABASE … TO …; a sync needs all rights on what is in the schemas billingo and"
+            " dagster."
+        )
+    if not isinstance(error, _UNAVAILABLE):
+        return DatabaseError(f"PostgreSQL refused: {said}.")
+    where = url.host or url.query.get("host") or "the default socket"
+    place = f"{unquote(str(where))}" + (f":{url.port}" if url.port else "")
+    name = f" ({url.database})" if url.database else ""
     return DatabaseUnavailableError(
-        f"The database at {place} ({engine.url.database}) cannot be used: {_first_line(error)}."
-        " Check BILLINGO_DATABASE_URL and that the server runs."
+        f"The database at {place}{name} cannot be used: {said}. Check BILLINGO_DATABASE_URL and that the server runs."
     )
 
 
-def _first_line(error: DBAPIError) -> str:
+def _sqlstate(error: BaseException) -> str | None:
+    """PostgreSQL's code for what happened, where psycopg and psycopg2 both have it; None if no server said so."""
+    state: str | None = getattr(getattr(error, "diag", None), "sqlstate", None)
+    return state
+
+
+def _first_line(error: BaseException) -> str:
     """What the server or driver said, without the statement and its values."""
-    lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error.orig).__name__).rstrip(".")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__).rstrip(".")

@@ -24,20 +24,22 @@ def test_upgrade_makes_the_tables_once(command: Command, empty_database: URL, mo
     assert command("company", "list").code == 0
 
 
+@pytest.mark.parametrize("call", ["sync", "database dump"])
 def test_a_database_without_tables_is_told_in_one_sentence(
-    command: Command, empty_database: URL, monkeypatch: pytest.MonkeyPatch
+    command: Command, empty_database: URL, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     monkeypatch.setenv("BILLINGO_DATABASE_URL", empty_database.render_as_string(hide_password=False))
-    answer = command("sync")
+    answer = command(*call.split())
     assert answer.code == 2
     assert "Make them with `billingo-assets database upgrade`" in answer.err
     assert "Traceback" not in answer.err
 
 
-def test_a_database_that_is_ahead_is_told_in_one_sentence(command: Command, engine: Engine) -> None:
+@pytest.mark.parametrize("call", ["sync", "database dump"])
+def test_a_database_that_is_ahead_is_told_in_one_sentence(command: Command, engine: Engine, call: str) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE billingo.alembic_version SET version_num = '9999'"))
-    answer = command("sync")
+    answer = command(*call.split())
     assert answer.code == 2
     assert "version 9999, which is newer than this program knows" in answer.err
 
@@ -50,11 +52,12 @@ def test_a_database_that_is_ahead_is_told_in_one_sentence(command: Command, engi
         ("postgresql://someone:hunter2@127.0.0.1:notaport/books", "BILLINGO_DATABASE_URL"),
     ],
 )
+@pytest.mark.parametrize("call", ["sync", "database dump", "database psql"])
 def test_a_database_that_cannot_be_used_is_told_without_its_password(
-    command: Command, monkeypatch: pytest.MonkeyPatch, url: str, words: str
+    command: Command, monkeypatch: pytest.MonkeyPatch, url: str, words: str, call: str
 ) -> None:
     monkeypatch.setenv("BILLINGO_DATABASE_URL", url)
-    answer = command("sync")
+    answer = command(*call.split())
     assert answer.code == 2
     assert words in answer.err
     assert "hunter2" not in answer.err

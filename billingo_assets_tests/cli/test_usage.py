@@ -5,10 +5,13 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from billingo_assets_tests.cli.conftest import Command
+
+COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,16 @@ def test_a_port_that_is_taken_is_told(command: Command, database: object, words:
     assert answer.code == 2
     assert str(port) in answer.err
     assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("call", ["--help", "company list", "database url", "database dump"])
+def test_output_that_cannot_be_written_is_told(database: object, call: str) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run([COMMAND, *call.split()], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "billingo-assets: The output cannot be written (No space left on device).\n",
+    )
 
 
 def test_verbose_adds_the_traceback(command: Command, database: object) -> None:

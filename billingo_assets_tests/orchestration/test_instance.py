@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -11,10 +13,11 @@ import dagster as dg
 import pytest
 from sqlalchemy import URL, Engine, inspect, text
 
-from billingo_assets.errors import ConfigurationError
+from billingo_assets.errors import ConfigurationError, DatabaseError
 from billingo_assets.instance import add_partitions, open_instance, prepare_dagster_home, remove_partition
 from billingo_assets.partitions import COMPANIES
 from billingo_assets.settings import Settings, load_settings, project_root
+from billingo_assets.warehouse.database import connecting, engine_for
 
 
 def test_the_home_has_the_dagster_yaml_of_the_project() -> None:
@@ -62,9 +65,45 @@ def test_two_processes_can_make_the_home_at_once(tmp_path: Path) -> None:
 
 
 def test_a_home_of_your_own_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own").mkdir()
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "own"))
     assert prepare_dagster_home(load_settings()) == tmp_path / "own"
     assert not load_settings().dagster_home.exists()
+
+
+@pytest.mark.parametrize("home", ["/nonexistent", "relative", "/dev/null"])
+def test_a_home_of_your_own_that_is_none_is_told_in_words(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "relative").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", home)
+    with pytest.raises(ConfigurationError, match=f"DAGSTER_HOME is {home}, which is not the absolute path of a folder"):
+        open_instance(load_settings())
+
+
+@pytest.mark.parametrize(
+    "config", ["a: [1\nb: 2", "- a", "no_such_entry: 1", "storage: {custom: {module: nowhere, class: Nothing}}"]
+)
+def test_a_dagster_yaml_of_your_own_that_dagster_cannot_use_is_told_in_words(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dagster.yaml").write_text(config)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with pytest.raises(ConfigurationError, match=f"Dagster cannot use {tmp_path / 'dagster.yaml'}: "):
+        open_instance(load_settings())
+
+
+def test_what_dagster_says_of_its_own_retries_is_not_shown(instance: dg.DagsterInstance) -> None:
+    program = """if True:
+        import logging
+        from billingo_assets.instance import open_instance
+        from billingo_assets.settings import load_settings
+        with open_instance(load_settings()):
+            logging.warning("Retrying failed database creation")
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "Retrying" not in done.stderr
 
 
 def test_dagsters_tables_are_in_a_schema_of_their_own_in_the_same_database(
@@ -99,6 +138,27 @@ def test_a_role_that_may_create_nothing_opens_an_instance_that_is_there(
     load_settings.cache_clear()
     with open_instance(load_settings()) as opened:
         assert opened.get_runs_count() == 0
+
+
+def test_a_role_that_may_not_make_dagsters_tables_is_told_which_right_it_takes(
+    empty_database: URL, admin: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLINGO_DATABASE_URL", empty_database.render_as_string(hide_password=False))
+    load_settings.cache_clear()
+    with connecting(engine_for(empty_database, load_settings())) as connection, connection.begin():
+        connection.execute(text("CREATE SCHEMA dagster"))
+        connection.execute(text("CREATE ROLE weak"))
+        connection.execute(text("GRANT USAGE ON SCHEMA dagster TO weak"))
+    url = empty_database.update_query_dict({"options": "-c role=weak"})
+    monkeypatch.setenv("BILLINGO_DATABASE_URL", url.render_as_string(hide_password=False))
+    load_settings.cache_clear()
+    try:
+        with pytest.raises(DatabaseError, match=r"permission denied for schema dagster.* rights on what is in"):
+            open_instance(load_settings())
+    finally:
+        with connecting(engine_for(empty_database, load_settings())) as connection, connection.begin():
+            connection.execute(text("DROP OWNED BY weak"))
+            connection.execute(text("DROP ROLE weak"))
 
 
 def _open(_: int) -> int:

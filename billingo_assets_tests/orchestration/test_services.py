@@ -10,9 +10,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from sqlalchemy import URL, Engine
 
 from billingo_assets.companies import registry
 from billingo_assets.sandbox import SandboxServer, World
-from billingo_assets.settings import Settings
+from billingo_assets.settings import Settings, project_root
 from billingo_assets.warehouse.database import open_database
 from billingo_assets.warehouse.normalized import count_rows
 from billingo_assets.warehouse.sums import sums_by_currency
@@ -91,6 +91,7 @@ class Place:
     home: Path
     world: World
     api_url: str
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
@@ -107,6 +108,7 @@ class Place:
             "BILLINGO_HOME": str(self.home),
             "BILLINGO_API_URL": self.api_url,
             "BILLINGO_REQUESTS_PER_MINUTE": "0",
+            **self.variables,
         }
 
     def register_companies(self) -> None:
@@ -247,6 +249,15 @@ def test_ctrl_c_ends_every_process_and_frees_the_port(place: Place) -> None:
         port = services.port
     with socket.create_server(("127.0.0.1", port)):
         pass
+
+
+def test_the_services_start_in_a_dagster_home_of_your_own(place: Place, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "dagster.yaml").symlink_to(project_root() / "dagster.yaml")
+    elsewhere = replace(place, home=tmp_path / "fresh", variables={"DAGSTER_HOME": str(own)})
+    with running_services(elsewhere):
+        assert not elsewhere.settings.dagster_home.exists()
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 from pydantic import SecretStr
@@ -18,6 +19,7 @@ from billingo_assets.warehouse.database import (
     current_revision,
     engine_for,
     open_database,
+    require_tables,
     upgrade_database,
 )
 from billingo_assets_tests.warehouse.conftest import PASSWORD
@@ -128,15 +130,73 @@ def test_a_server_that_does_not_run_is_told_without_the_password(own_server: URL
     assert PASSWORD not in sentence
 
 
-def test_a_url_that_cannot_be_read_is_refused_without_being_repeated() -> None:
-    with pytest.raises(ConfigurationError, match="BILLINGO_DATABASE_URL cannot be read") as refused:
-        open_database(Settings(database_url=SecretStr("postgresql://owner:titok@host:port/database")))
-    assert "titok" not in str(refused.value)
+def test_a_url_without_a_database_is_told_without_one() -> None:
+    sentence = refusal(settings_for(URL.create("postgresql", host="127.0.0.1", port=1)))
+    assert sentence.startswith("The database at 127.0.0.1:1 cannot be used: ")
+
+
+def test_an_option_that_does_not_exist_is_named_before_a_server_is_asked(own_server: URL) -> None:
+    with pytest.raises(ConfigurationError, match=r"BILLINGO_DATABASE_URL has an option .* does not know: foo"):
+        open_database(settings_for(own_server.update_query_dict({"sslmode": "disable", "foo": "1"})))
+
+
+@pytest.fixture
+def weak_role(admin: Engine) -> Iterator[str]:
+    with admin.connect() as connection:
+        connection.execute(text("CREATE ROLE weak"))
+        yield "weak"
+        connection.execute(text("DROP ROLE weak"))
+
+
+def test_a_role_that_may_not_make_tables_is_told_which_right_it_takes(empty_database: URL, weak_role: str) -> None:
+    settings = settings_for(empty_database.update_query_dict({"options": f"-c role={weak_role}"}))
+    with pytest.raises(DatabaseError, match=r"permission denied .* GRANT CREATE ON DATABASE"):
+        upgrade_database(settings)
+
+
+@pytest.mark.parametrize("use", [open_database, upgrade_database, require_tables])
+def test_a_schema_that_is_something_elses_is_told_and_left_alone(
+    empty_database: URL, use: Callable[[Settings], object]
+) -> None:
+    settings = settings_for(empty_database)
+    with engine_for(empty_database, settings).begin() as connection:
+        connection.execute(text("CREATE SCHEMA billingo CREATE TABLE companies (id INTEGER)"))
+    with pytest.raises(DatabaseError, match="holds tables of something else"):
+        use(settings)
+
+
+def test_an_empty_schema_that_is_there_already_gets_the_tables(empty_database: URL) -> None:
+    with engine_for(empty_database, settings_for(empty_database)).begin() as connection:
+        connection.execute(text("CREATE SCHEMA billingo"))
+    assert upgrade_database(settings_for(empty_database)) == (None, database_module.REVISIONS[-1])
 
 
 def test_a_session_that_is_ended_becomes_a_sentence(engine: Engine) -> None:
     with pytest.raises(DatabaseError, match="cannot be used: terminating connection"), connecting(engine) as connection:
         connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("COPY (SELECT pg_terminate_backend(pg_backend_pid())) TO STDOUT", "cannot be used: terminating connection"),
+        ("COPY nowhere FROM STDIN", "PostgreSQL refused: relation"),
+    ],
+)
+def test_what_goes_wrong_in_a_copy_becomes_a_sentence_too(engine: Engine, statement: str, words: str) -> None:
+    with (
+        pytest.raises(DatabaseError, match=words),
+        connecting(engine) as connection,
+        connection.connection.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
+        list(copy)
+
+
+def test_the_shortest_statement_timeout_is_not_none_at_all(database: URL) -> None:
+    settings = Settings(database_url=settings_for(database).database_url, statement_timeout_seconds=0.0001)
+    with pytest.raises(DatabaseError, match="gave up a statement"), connecting(engine_for(database, settings)) as slow:
+        slow.execute(text("SELECT pg_sleep(5)"))
 
 
 def test_every_session_works_in_utc_within_the_statement_timeout(engine: Engine) -> None:
