@@ -18,6 +18,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
 
+from billingo_assets.billingo.pacing import pacer_for
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
 from billingo_assets.instance import add_partitions, open_instance
@@ -40,6 +41,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BILLINGO_HOME", str(tmp_path / "home"))
     load_settings.cache_clear()
+    pacer_for.cache_clear()
     yield
     load_settings.cache_clear()
     # Written by the code under test, so nothing else takes it back.

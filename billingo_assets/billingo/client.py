@@ -5,6 +5,7 @@ What an answer means is decided in `answers`; what is done with documents, elsew
 
 from __future__ import annotations
 
+import hashlib
 import re
 import ssl
 import threading
@@ -31,7 +32,7 @@ from billingo_assets.billingo.errors import (
     UnavailableError,
 )
 from billingo_assets.billingo.models import DocumentsEnvelope, DocumentsPage, Identity, Organization
-from billingo_assets.billingo.pacing import Pacer
+from billingo_assets.billingo.pacing import pacer_for
 from billingo_assets.billingo.salvage import elements, members
 from billingo_assets.settings import checked_api_url
 
@@ -73,7 +74,9 @@ class BillingoClient:
             raise CredentialsError("The API key holds characters that cannot be sent.")
         checked_api_url(api_url)
         self._limits = limits or Limits()
-        self._pacer = Pacer(self._limits.requests_per_minute)
+        # The limit is the key's: a client that is made anew must not forget what its predecessor sent.
+        key_hash = hashlib.sha256(api_key.get_secret_value().encode()).digest()
+        self._pacer = pacer_for(key_hash, self._limits.requests_per_minute)
         self._closed = threading.Event()
         self._calls = 0
         self._calls_lock = threading.Lock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from functools import lru_cache
 
 WINDOW_SECONDS = 60.0
 
@@ -33,3 +34,9 @@ class Pacer:
                     place = max(place, self._passed.popleft() + WINDOW_SECONDS)
                 self._passed.append(place)
         return place - now
+
+
+@lru_cache(maxsize=4_096)
+def pacer_for(key_hash: bytes, requests_per_minute: int) -> Pacer:
+    """The process's one pacer of an API key, which is known here by its hash alone."""
+    return Pacer(requests_per_minute)

@@ -4,8 +4,11 @@ from itertools import accumulate, pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
+from billingo_assets.billingo.client import BillingoClient, Limits
 from billingo_assets.billingo.pacing import WINDOW_SECONDS, Pacer
+from billingo_assets.sandbox import SandboxServer
 
 
 def passes(pacer: Pacer, *moments: float) -> list[float]:
@@ -70,3 +73,14 @@ def test_without_a_moment_told_it_is_now(limit: int) -> None:
     waits = [pacer.reserve() for _ in range(limit + 1)]
     assert waits[:-1] == [0.0] * limit
     assert WINDOW_SECONDS - 5 < waits[-1] <= WINDOW_SECONDS
+
+
+def test_clients_of_one_key_share_its_pacer_and_those_of_another_do_not(sandbox: SandboxServer) -> None:
+    def seconds_until_allowed(key: str) -> float:
+        limits = Limits(requests_per_minute=1)
+        with BillingoClient(api_url=sandbox.url, api_key=SecretStr(key), limits=limits) as client:
+            return client._pacer.reserve()
+
+    assert seconds_until_allowed("one") == 0
+    assert seconds_until_allowed("another") == 0
+    assert seconds_until_allowed("one") > WINDOW_SECONDS - 5
