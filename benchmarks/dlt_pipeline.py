@@ -1,0 +1,69 @@
+"""The same sync with dlt: all documents of a company into PostgreSQL, merged by id.
+
+    python dlt_pipeline.py API_URL API_KEY DATABASE_URL CONCURRENT_REQUESTS WORKING_DIRECTORY
+
+It runs in `.venv-bench` and knows nothing of this project. Prints the seconds it took after its imports.
+
+The settings are those that took it the least time; tried on 10,000 and 100,000 documents were:
+- dlt's `rest_api` source, whose page numbers are read one after another: its extraction takes half as long again as
+  that of the deferred pages here, which dlt's own thread pool fetches. The rest is the same.
+- CSV, loaded with COPY, against SQL inserts: inserts take longer to write and twice as long to load.
+- No compression of the files between the stages: compressed ones cost a quarter more processor time.
+- Normalizing in two processes, with files rotated for that: more processor time, and on two cores no less time.
+- Buffers of 500 to 50,000 rows: 1,000 are as quick as any, and take less than half the memory of the default 5,000.
+- The strategy upsert against delete-insert: no slower.
+- Lists as json columns instead of tables of their own: no measurable difference.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Documents = list[dict[str, Any]]
+
+
+def main() -> None:
+    """Extract, normalize, load."""
+    api_url, api_key, database_url, concurrent, directory = sys.argv[1:]
+    os.environ |= {
+        "DLT_DATA_DIR": directory,
+        "RUNTIME__DLTHUB_TELEMETRY": "false",
+        "EXTRACT__WORKERS": concurrent,
+        "DATA_WRITER__DISABLE_COMPRESSION": "true",
+        "DATA_WRITER__BUFFER_MAX_ITEMS": "1000",
+    }
+    import dlt
+    from dlt.sources.helpers.rest_client import RESTClient
+
+    started = time.monotonic()
+    client = RESTClient(base_url=api_url, headers={"X-API-KEY": api_key})
+
+    def page(number: int) -> dict[str, Any]:
+        content: dict[str, Any] = client.get("/documents", params={"page": number, "per_page": 100}).json()
+        return content
+
+    @dlt.defer
+    def documents_of(number: int) -> Documents:
+        documents: Documents = page(number)["data"]
+        return documents
+
+    @dlt.resource(primary_key="id", write_disposition={"disposition": "merge", "strategy": "upsert"})
+    def documents() -> Iterator[Documents | Callable[[], Documents]]:
+        first = page(1)
+        yield first["data"]
+        for number in range(2, first["last_page"] + 1):
+            yield documents_of(number)
+
+    # It insists on a host and a password; libpq takes the socket that the query names, where neither is asked for.
+    url = database_url.replace("billingo@/", "billingo:unused@localhost/")
+    pipeline = dlt.pipeline("bench", destination=dlt.destinations.postgres(url), dataset_name="bench")
+    pipeline.run(documents, loader_file_format="csv")
+    print(time.monotonic() - started)  # noqa: T201 - it is the answer to whoever started this
+
+
+if __name__ == "__main__":
+    main()
