@@ -35,7 +35,7 @@ from billingo_assets.warehouse.listings import (
     open_listing,
     unlisted,
 )
-from billingo_assets.warehouse.number_gaps import holes_in_listing, replace_gaps
+from billingo_assets.warehouse.number_gaps import NumberGap, holes_in_listing, replace_gaps
 from billingo_assets.warehouse.raw_invoices import count_documents
 from billingo_assets.warehouse.rejections import release_unseen, touch_listed
 from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
@@ -67,10 +67,11 @@ class FullSync:
         for _ in range(MAX_LISTINGS):
             began_here = state is None
             state = state or self._begin(started_at)
-            self._read_pages(state)
+            told = self._read_pages(state)
             # One page is one moment: nothing can have happened in between.
             total = state.total if began_here and state.total <= MAX_PAGE_SIZE else self._catch_up()
-            if self._is_complete(state, total):
+            # Totals that only arrivals explain lie between these two; any other is a reason to read again.
+            if self._is_complete(state, total) and all(state.total <= one <= total for one in told):
                 self._vouch(state.started_at)
                 break
             state = None
@@ -110,7 +111,8 @@ class FullSync:
                 f" `billingo-assets sync {self._work.company.key} --accept-empty`."
             )
 
-    def _read_pages(self, state: ListingState) -> None:
+    def _read_pages(self, state: ListingState) -> set[int]:
+        """Store the pages that are not stored yet, and return the totals that they told."""
         listing = Listing(self._work.client, start=state.next_page, total=state.total)
         for batch in listing.batches():
             with self._connection.begin():
@@ -118,6 +120,7 @@ class FullSync:
                 self._note(batch)
                 advance_listing(self._connection, self._company_id, batch[-1].number + 1)
             self._tell(batch[-1].number, listing.last_page, state.total)
+        return listing.totals
 
     def _note(self, pages: list[DocumentsPage]) -> None:
         """Store pages of the listing and remember what they showed, in one transaction."""
@@ -153,21 +156,19 @@ class FullSync:
 
     def _vouch(self, started_at: datetime) -> None:
         """After a complete listing: mark what is gone, release what is sound again, move the watermark."""
-        found = self._seek_numbers()
+        holes, found = self._seek_numbers()
         with self._connection.begin():
             self.report.deleted = bury_unlisted(self._connection, self._company_id)
             release_unseen(self._connection, self._company_id, self._work.store.broken)
             touch_listed(self._connection, self._company_id)
-            replace_gaps(
-                self._connection, self._company_id, holes_in_listing(self._connection, self._company_id), within=None
-            )
+            replace_gaps(self._connection, self._company_id, holes, within=None)
             drop_listing(self._connection, self._company_id)
             state = SyncState(started_at, self._work.run_id, self.report.api_total, "full", found)
             write_sync_state(self._connection, self._company_id, state)
         self.report.watermark = started_at
 
-    def _seek_numbers(self) -> int:
-        """Ask for documents whose numbers are missing. Returns how many there are that no listing shows."""
+    def _seek_numbers(self) -> tuple[list[NumberGap], int]:
+        """Ask for documents whose numbers are missing. Returns what stays missing, and how many no listing shows."""
         found = 0
         with self._connection.begin():
             holes = holes_in_listing(self._connection, self._company_id)
@@ -177,7 +178,10 @@ class FullSync:
                 found += add_listed(self._connection, shown.ids)
             self.report.items += sum(shown.items.values())
         self.report.processed += found
-        return found
+        if found:
+            with self._connection.begin():
+                holes = holes_in_listing(self._connection, self._company_id)
+        return holes, found
 
 
 def _nothing_has_gone(state: ListingState, listed: Listed, total: int) -> bool:
