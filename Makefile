@@ -1,10 +1,11 @@
 # Every target installs what it needs, on a machine that has Python 3.11 or newer, make and git.
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test lint lock clean
+.PHONY: help install demo dev test lint bench lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+BENCH_INSTALLED := .venv-bench/.installed
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -37,9 +38,21 @@ lint: $(INSTALLED) ## format, style, security, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-lock: $(INSTALLED) ## resolve requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --group dev \
-	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+bench: $(INSTALLED) $(BENCH_INSTALLED) ## measure against dlt and a bare script; QUICK=1: only see that it works
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+# What is measured against has an environment of its own, so that its dependencies do not decide ours.
+$(BENCH_INSTALLED): benchmarks/requirements.lock
+	@$(PYTHON) -m venv --clear .venv-bench
+	@.venv-bench/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r $<
+	@touch $(BENCH_INSTALLED)
+
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+  --custom-compile-command "make lock"
+
+lock: $(INSTALLED) ## resolve the locks anew from pyproject.toml and benchmarks/requirements.in
+	$(BIN)/$(COMPILE) --group dev --output-file requirements.lock pyproject.toml
+	$(BIN)/$(COMPILE) --output-file benchmarks/requirements.lock benchmarks/requirements.in
 
 clean: ## remove the environment and caches; the data in .billingo stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
