@@ -142,4 +142,7 @@ def _labels(sizes: dict[str, int]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
