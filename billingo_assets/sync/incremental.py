@@ -40,10 +40,8 @@ class IncrementalSync:
 
         Without one the watermark is moved to `started_at`, the API's clock before the first question.
         """
-        moment = f"{self._since:%Y-%m-%d %H:%M:%S}"
-        for filters in ({"last_modified_date": moment}, {"paid_start_date": moment[:10]}):
-            if not self._read(filters):
-                return f"what was changed did not hold still while it was read ({next(iter(filters))})"
+        if (reason := self.read_changes()) is not None:
+            return reason
         total = self._read_newest()
         self._seek_numbers()
         with self._work.connection.begin():
@@ -55,6 +53,14 @@ class IncrementalSync:
             write_sync_state(self._work.connection, self._work.company.id, state)
         self.report.api_total = total
         self.report.watermark = started_at
+        return None
+
+    def read_changes(self) -> str | None:
+        """Store what was modified or paid since the watermark. Returns why that may not be all, if it may not."""
+        moment = f"{self._since:%Y-%m-%d %H:%M:%S}"
+        for filters in ({"last_modified_date": moment}, {"paid_start_date": moment[:10]}):
+            if not self._read(filters):
+                return f"what was changed did not hold still while it was read ({next(iter(filters))})"
         return None
 
     def _read(self, filters: dict[str, str]) -> bool:
