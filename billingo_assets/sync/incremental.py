@@ -15,6 +15,7 @@ from billingo_assets.sync.numbers import seek
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.storing import Shown
 from billingo_assets.sync.work import MAX_LISTINGS, Work
+from billingo_assets.warehouse.listings import drop_listing
 from billingo_assets.warehouse.number_gaps import changed_ranges, holes_in_ranges, open_gaps, replace_gaps
 from billingo_assets.warehouse.reconciliation import held_documents
 from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
@@ -49,6 +50,8 @@ class IncrementalSync:
         if held != total + self._unlisted:
             return f"Billingo counts {total + self._unlisted:,} documents, {held:,} were held"
         with self._work.connection.begin():
+            # One that an attempt at a full sync left: what it has shown is older than what is vouched for now.
+            drop_listing(self._work.connection, self._work.company.id)
             state = SyncState(started_at, self._work.run_id, total, "incremental", self._unlisted)
             write_sync_state(self._work.connection, self._work.company.id, state)
         self.report.api_total = total
