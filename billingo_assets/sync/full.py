@@ -11,11 +11,13 @@ missed may be held though they are dead. Two comparisons together do:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.billingo.models import DocumentsPage
 from billingo_assets.errors import EmptyAnswerError
+from billingo_assets.sync.incremental import IncrementalSync
 from billingo_assets.sync.listing import Listing
 from billingo_assets.sync.numbers import seek
 from billingo_assets.sync.report import Progress, SyncReport
@@ -68,10 +70,12 @@ class FullSync:
             began_here = state is None
             state = state or self._begin(started_at)
             told = self._read_pages(state)
+            is_current = began_here or self._read_changes(state.started_at)
             # One page is one moment: nothing can have happened in between.
             total = state.total if began_here and state.total <= MAX_PAGE_SIZE else self._catch_up()
             # Totals that only arrivals explain lie between these two; any other is a reason to read again.
-            if self._is_complete(state, total) and all(state.total <= one <= total for one in told):
+            is_steady = all(state.total <= one <= total for one in told)
+            if self._is_complete(state, total) and is_steady and is_current:
                 self._vouch(state.started_at)
                 break
             state = None
@@ -121,6 +125,13 @@ class FullSync:
                 advance_listing(self._connection, self._company_id, batch[-1].number + 1)
             self._tell(batch[-1].number, listing.last_page, state.total)
         return listing.totals
+
+    def _read_changes(self, since: datetime) -> bool:
+        """Store what was changed on pages that an earlier attempt read. False when that may not be all of it."""
+        work = replace(self._work, on_page=lambda progress: None)
+        work.store = self._work.store
+        changes = IncrementalSync(work, watermark=since, unlisted=0, lookback=timedelta(0))
+        return changes.read_changes() is None
 
     def _note(self, pages: list[DocumentsPage]) -> None:
         """Store pages of the listing and remember what they showed, in one transaction."""

@@ -15,6 +15,7 @@ from billingo_assets.sync.numbers import seek
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.storing import Shown
 from billingo_assets.sync.work import MAX_LISTINGS, Work
+from billingo_assets.warehouse.listings import drop_listing
 from billingo_assets.warehouse.number_gaps import changed_ranges, holes_in_ranges, open_gaps, replace_gaps
 from billingo_assets.warehouse.reconciliation import held_documents
 from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
@@ -40,10 +41,8 @@ class IncrementalSync:
 
         Without one the watermark is moved to `started_at`, the API's clock before the first question.
         """
-        moment = f"{self._since:%Y-%m-%d %H:%M:%S}"
-        for filters in ({"last_modified_date": moment}, {"paid_start_date": moment[:10]}):
-            if not self._read(filters):
-                return f"what was changed did not hold still while it was read ({next(iter(filters))})"
+        if (reason := self.read_changes()) is not None:
+            return reason
         total = self._read_newest()
         self._seek_numbers()
         with self._work.connection.begin():
@@ -51,10 +50,20 @@ class IncrementalSync:
         if held != total + self._unlisted:
             return f"Billingo counts {total + self._unlisted:,} documents, {held:,} were held"
         with self._work.connection.begin():
+            # One that an attempt at a full sync left: what it has shown is older than what is vouched for now.
+            drop_listing(self._work.connection, self._work.company.id)
             state = SyncState(started_at, self._work.run_id, total, "incremental", self._unlisted)
             write_sync_state(self._work.connection, self._work.company.id, state)
         self.report.api_total = total
         self.report.watermark = started_at
+        return None
+
+    def read_changes(self) -> str | None:
+        """Store what was modified or paid since the watermark. Returns why that may not be all, if it may not."""
+        moment = f"{self._since:%Y-%m-%d %H:%M:%S}"
+        for filters in ({"last_modified_date": moment}, {"paid_start_date": moment[:10]}):
+            if not self._read(filters):
+                return f"what was changed did not hold still while it was read ({next(iter(filters))})"
         return None
 
     def _read(self, filters: dict[str, str]) -> bool:
