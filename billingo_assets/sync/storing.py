@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import psycopg
 from psycopg.errors import DataError, ProgramLimitExceeded, StatementTooComplex
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from billingo_assets.billingo.models import DocumentsPage
 from billingo_assets.sync.documents import Unreadable, read_document, why_unstorable
-from billingo_assets.warehouse.raw_invoices import Document, known_documents, upsert_documents
+from billingo_assets.warehouse.raw_invoices import (
+    Document,
+    insert_documents,
+    known_documents,
+    upsert_documents,
+)
 from billingo_assets.warehouse.rejections import RejectedDocument, reject, release_stored
+
+REFUSALS = (DataError, ProgramLimitExceeded, StatementTooComplex)
+"""What PostgreSQL says of content that it cannot hold."""
+Write = Callable[[Connection, int, Sequence[Document]], None]
 
 MAX_STATEMENT_CHARACTERS = 16 * 2**20
 """Payloads sent in one statement, unless one alone is longer."""
@@ -62,8 +72,13 @@ class DocumentStore:
                         unreadable.append(document)
         known = known_documents(self.connection, self.company_id, documents)
         new = {id_ for id_ in documents if id_ not in known or known[id_].is_deleted}
-        changed = [one for one in documents.values() if one.id in new or known[one.id].content_hash != one.content_hash]
-        refused = list(self._upsert(changed)) if changed else []
+        never_stored = [one for one in documents.values() if one.id not in known]
+        changed = [
+            one
+            for one in documents.values()
+            if one.id in known and (one.id in new or known[one.id].content_hash != one.content_hash)
+        ]
+        refused = [*self._write(insert_documents, never_stored), *self._write(upsert_documents, changed)]
         for document in refused:
             if document.id is not None:
                 del documents[document.id]
@@ -79,19 +94,20 @@ class DocumentStore:
             anonymous=sum(document.id is None for document in unreadable),
         )
 
-    def _upsert(self, documents: Sequence[Document]) -> Iterator[Unreadable]:
+    def _write(self, write: Write, documents: Sequence[Document]) -> Iterator[Unreadable]:
+        """Write documents, and yield those that PostgreSQL refuses."""
         for chunk in _chunks(documents):
             try:
                 with self.connection.begin_nested():
-                    upsert_documents(self.connection, self.company_id, chunk)
-            except DBAPIError as error:
-                if not isinstance(error.orig, DataError | ProgramLimitExceeded | StatementTooComplex):
+                    write(self.connection, self.company_id, chunk)
+            except (DBAPIError, psycopg.Error) as error:
+                if not isinstance(error.orig if isinstance(error, DBAPIError) else error, REFUSALS):
                     raise
                 # PostgreSQL does not say which one it refuses: halve until each stands alone.
                 middle = len(chunk) // 2
                 if middle:
-                    yield from self._upsert(chunk[:middle])
-                    yield from self._upsert(chunk[middle:])
+                    yield from self._write(write, chunk[:middle])
+                    yield from self._write(write, chunk[middle:])
                 else:
                     yield why_unstorable(chunk[0])
 
@@ -117,4 +133,5 @@ def _chunks(documents: Sequence[Document]) -> Iterator[Sequence[Document]]:
         if characters > MAX_STATEMENT_CHARACTERS and position > start:
             yield documents[start:position]
             start, characters = position, len(document.text)
-    yield documents[start:]
+    if documents:
+        yield documents[start:]

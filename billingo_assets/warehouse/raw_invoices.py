@@ -18,6 +18,12 @@ _KNOWN = text(
     """
 )
 
+_COPY = """
+COPY billingo.raw_invoices
+    (company_id, document_id, content_hash, item_count, block_id, number_year, number, payload)
+FROM STDIN
+"""
+
 # The payloads travel as one JSON array: PostgreSQL parses them once, and keeps every numeral as it was sent.
 # Content that differs by its spelling alone (1 and 1.0, the order of fields) is equal as jsonb, and is not written.
 _UPSERT = text(
@@ -89,6 +95,29 @@ def known_documents(connection: Connection, company_id: int, document_ids: Colle
     """What is held of these documents, by id; those that were never stored are left out."""
     rows = connection.execute(_KNOWN, {"company": company_id, "ids": list(document_ids)})
     return {document_id: Known(content_hash, is_deleted) for document_id, content_hash, is_deleted in rows}
+
+
+def insert_documents(connection: Connection, company_id: int, documents: Sequence[Document]) -> None:
+    """Store documents that were never stored, each id once. COPY takes half the time of an upsert.
+
+    Raises:
+        psycopg.Error: not wrapped by SQLAlchemy.
+    """
+    cursor = connection.connection.cursor()
+    with cursor.copy(_COPY) as copy:
+        for document in documents:
+            copy.write_row(
+                (
+                    company_id,
+                    document.id,
+                    document.content_hash,
+                    document.items,
+                    document.block_id,
+                    document.number_year,
+                    document.number,
+                    document.text,
+                )
+            )
 
 
 def upsert_documents(connection: Connection, company_id: int, documents: Sequence[Document]) -> None:
