@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
@@ -59,7 +59,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     listing: Listing | None = None
     skip: int = 0
     times: int | None = 1
-    status: int = 500
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 500
     html: bool = False
     retry_after: RetryAfter = "none"
     seconds: float = 1.0

@@ -4,6 +4,7 @@ Which documents a query selects is in `query`; what plainly goes wrong is in `fa
 """
 
 from typing import Literal
+from zoneinfo import available_timezones
 
 import msgspec
 
@@ -34,6 +35,11 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     sends_date: bool = True
     clock_skew_seconds: float = 0.0
     time_zone: str = "Europe/Budapest"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a time zone that does not exist."""
+        if self.time_zone not in available_timezones():
+            raise ValueError(f"{self.time_zone} is no time zone; take one such as Europe/Budapest")
 
     @property
     def listing_is_plain(self) -> bool:

@@ -146,6 +146,12 @@ def test_a_misspelt_knob_is_refused(server: SandboxServer) -> None:
     assert post(server, "faults", {"latency": 3}).status_code == 400
 
 
+def test_a_value_that_no_server_can_have_is_refused(server: SandboxServer) -> None:
+    assert post(server, "faults", {"fault": {"kind": "status", "status": 99}}).status_code == 400
+    unknown = post(server, "faults", {"quirks": {"time_zone": "Mars"}})
+    assert (unknown.status_code, "Mars is no time zone" in unknown.text) == (400, True)
+
+
 def test_a_mutation_after_a_page_can_be_posted(server: SandboxServer, client: httpx.Client) -> None:
     post(server, "faults", {"after_page": {"page": 1, "mutation": {"company": "alma", "mutation": "create"}}})
     assert client.get("/documents?page=1").json()["total"] == 160
