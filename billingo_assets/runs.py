@@ -92,7 +92,8 @@ def sync(
     """
     started = time.monotonic()
     if missing := _missing_database():
-        # Dagster would try for twenty seconds to record that.
+        # Dagster would try for twenty seconds to record that. The connections it has may have died with the server.
+        pool_connections(instance)
         return _outcome(company, "failed", "", started, errors=[Fault(missing)])
     run_id = make_new_run_id()
     options = {name: True for name, wanted in (("full", full), ("accept_empty", accept_empty)) if wanted}
@@ -104,7 +105,7 @@ def sync(
         result = _execute(company, run_id, job, instance, run_config)
     except Exception as error:  # Dagster itself failed: its database is gone, say. The next company may fare better.
         fault = Fault(_missing_database() or _why_it_broke_off(error))
-        pool_connections(instance)  # those it has may have died with the server
+        pool_connections(instance)
         _report_failed(instance, run_id, fault.error)
         return _outcome(company, "failed", run_id, started, errors=[fault])
     _pass_on_interrupt(result)
