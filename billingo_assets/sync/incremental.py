@@ -17,8 +17,9 @@ from billingo_assets.sync.storing import Shown
 from billingo_assets.sync.work import MAX_LISTINGS, Work
 from billingo_assets.warehouse.listings import drop_listing
 from billingo_assets.warehouse.number_gaps import changed_ranges, holes_in_ranges, open_gaps, replace_gaps
+from billingo_assets.warehouse.raw_invoices import written_since
 from billingo_assets.warehouse.reconciliation import held_documents
-from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
+from billingo_assets.warehouse.sync_state import SyncState, last_synced_at, write_sync_state
 
 TIME_ZONE_MARGIN = timedelta(hours=14)
 """`last_modified_date` is told without a time zone: so much earlier, it is early enough in each."""
@@ -41,10 +42,16 @@ class IncrementalSync:
 
         Without one the watermark is moved to `started_at`, the API's clock before the first question.
         """
+        with self._work.connection.begin():
+            since = last_synced_at(self._work.connection, self._work.company.id) or self._work.began_at
+            # What attempts that failed since then have stored is as new: the documents beside it may be unread.
+            self._new |= written_since(self._work.connection, self._work.company.id, since)
         if (reason := self.read_changes()) is not None:
             return reason
         total = self._read_newest()
-        self._seek_numbers()
+        if total is None:
+            return "the newest documents did not hold still while they were read"
+        self._seek_numbers(since)
         with self._work.connection.begin():
             held = held_documents(self._work.connection, self._work.company.id)
         if held != total + self._unlisted:
@@ -82,24 +89,32 @@ class IncrementalSync:
                 return True
         return False
 
-    def _read_newest(self) -> int:
-        """Store the newest documents, page by page until one shows nothing new. Returns the total of the first."""
-        total = 0
+    def _read_newest(self) -> int | None:
+        """Store the newest documents, page by page until one shows nothing new. Returns the total of the first.
+
+        None where the pages show fewer documents than their totals promise: some may be new.
+        """
+        total = anonymous = 0
+        ids: set[int] = set()
         for number in range(1, MAX_PAGES):
             page = self._work.client.documents(page=number)
             total = total if number > 1 else page.total
             shown = self._work.store_pages([page])
             self._count(shown)
             self._tell(number, number)
+            ids |= shown.ids
+            anonymous += shown.anonymous
+            if len(ids) + anonymous < min(page.total, number * MAX_PAGE_SIZE):
+                return None
             if len(page.documents) < MAX_PAGE_SIZE or not shown.ids & self._new:
                 break
         return total
 
-    def _seek_numbers(self) -> None:
-        """Look for holes in the ranges that were touched, and ask for the documents of those that are new."""
+    def _seek_numbers(self, since: datetime) -> None:
+        """Look for holes in the ranges that were touched since then, and ask for what is missing in new ones."""
         connection, company_id = self._work.connection, self._work.company.id
         with connection.begin():
-            ranges = changed_ranges(connection, company_id, self._work.began_at)
+            ranges = changed_ranges(connection, company_id, since)
             if not ranges:
                 return
             asked = set(open_gaps(connection, company_id))

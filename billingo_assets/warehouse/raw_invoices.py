@@ -149,6 +149,12 @@ def count_changes(connection: Connection, company_id: int, since: datetime) -> C
     return Changes(*connection.execute(query, {"company": company_id, "since": since}).one())
 
 
+def written_since(connection: Connection, company_id: int, since: datetime) -> set[int]:
+    """The documents that were created, changed or revived since then."""
+    query = text("SELECT document_id FROM billingo.raw_invoices WHERE company_id = :company AND changed_at >= :since")
+    return set(connection.scalars(query, {"company": company_id, "since": since}))
+
+
 def count_documents(connection: Connection, company_id: int) -> int:
     """How many documents of a company are stored and not deleted."""
     query = text("SELECT count(*) FROM billingo.raw_invoices WHERE company_id = :company AND deleted_at IS NULL")
