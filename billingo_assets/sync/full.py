@@ -136,7 +136,12 @@ class FullSync:
     def _note(self, pages: list[DocumentsPage]) -> None:
         """Store pages of the listing and remember what they showed, in one transaction."""
         shown = self._work.store.store(pages, alike_are_one=False)
-        note_page(self._connection, self._company_id, shown.ids, shown.broken)
+        broken = shown.broken
+        if shown.anonymous and (shown.repeats or unlisted(self._connection, self._company_id, shown.ids) != shown.ids):
+            # Those without an id may be shown again as well where others are. They count as none, so that a page
+            # that is sent twice does not make up for the one that is missing.
+            broken = ()
+        note_page(self._connection, self._company_id, shown.ids, broken)
         self._shown += len(shown.ids) + shown.anonymous
 
     def _tell(self, page: int, last_page: int, total: int) -> None:

@@ -81,8 +81,9 @@ class IncrementalSync:
             anonymous = 0
             for batch in listing.batches():
                 shown = self._work.store_pages(batch)
+                # Those without an id may be shown again as well where others are: they count as none.
+                anonymous += 0 if shown.repeats or shown.ids & ids else shown.anonymous
                 ids |= shown.ids
-                anonymous += shown.anonymous
                 self._count(shown)
                 self._tell(batch[-1].number, listing.last_page)
             if len(ids) + anonymous == listing.total and listing.totals == {listing.total}:

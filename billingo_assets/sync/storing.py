@@ -34,7 +34,7 @@ class Shown:
     """What some pages showed. `items`: line items by id, of what is sound; `new`: ids that were not live before.
 
     `ids` are the distinct ids shown, `broken` the hashes of what cannot be stored and was not shown before.
-    `anonymous` counts what was shown without a usable id.
+    `anonymous` counts what was shown without a usable id. `repeats`: some id was shown more than once.
     """
 
     ids: frozenset[int]
@@ -42,6 +42,7 @@ class Shown:
     new: frozenset[int]
     broken: tuple[bytes, ...]
     anonymous: int
+    repeats: bool
 
 
 @dataclass(slots=True)
@@ -85,13 +86,16 @@ class DocumentStore:
         release_stored(self.connection, self.company_id, documents)
         unreadable += refused
         broken = self._quarantine(unreadable, alike_are_one)
+        # An unreadable document is there all the same: an older version of it must not be taken for deleted.
+        ids = frozenset({*documents, *(document.id for document in unreadable if document.id is not None)})
+        anonymous = sum(document.id is None for document in unreadable)
         return Shown(
-            # An unreadable document is there all the same: an older version of it must not be taken for deleted.
-            ids=frozenset({*documents, *(document.id for document in unreadable if document.id is not None)}),
+            ids=ids,
             items={document.id: document.items for document in documents.values()},
             new=frozenset(new & documents.keys()),
             broken=broken,
-            anonymous=sum(document.id is None for document in unreadable),
+            anonymous=anonymous,
+            repeats=len(ids) + anonymous < sum(len(page.documents) for page in pages),
         )
 
     def _write(self, write: Write, documents: Sequence[Document]) -> Iterator[Unreadable]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from billingo_assets.sandbox import Fault
 from billingo_assets.sync import refresh
 from billingo_assets.warehouse import normalized
 from billingo_assets.warehouse.rejections import RejectedDocument, reject
@@ -54,6 +55,26 @@ def test_two_documents_that_are_alike_and_have_no_id_are_two(books: Books) -> No
     report = books.sync()
     assert report.skipped == 2
     assert books.held() == report.api_total == 284
+
+
+def test_a_document_without_an_id_that_is_shown_again_does_not_make_up_for_one_that_was_not_shown(books: Books) -> None:
+    # 101 documents on two pages. In place of the second, with one document, the first is sent again.
+    for sent in books.served.documents()[100:]:
+        books.served.delete(sent["id"], even_if_issued=True)
+    books.served.add_raw(b"null")
+    books.sandbox.faults.add(Fault(kind="repeated_page", listing="all", page=2))
+    books.fetch()
+    assert books.live() == {sent["id"] for sent in books.served.documents() if sent}
+
+
+def test_a_document_without_an_id_that_is_shown_again_does_not_make_up_for_a_change(books: Books) -> None:
+    books.sync()
+    for sent in books.served.documents()[:100]:
+        books.served.change(sent["id"], comment="changed")
+    books.served.add_raw(b"null")
+    books.sandbox.faults.add(Fault(kind="repeated_page", listing="modified", page=2))
+    books.sync(full=False)
+    assert books.value("SELECT count(*) FROM billingo.raw_invoices WHERE payload ->> 'comment' = 'changed'") == 100
 
 
 def test_what_is_held_equals_the_total_of_the_api_with_the_quarantine(books: Books) -> None:
