@@ -91,25 +91,27 @@ class IncrementalSync:
         return False
 
     def _read_newest(self) -> int | None:
-        """Store the newest documents, page by page until one shows nothing new. Returns the total of the first.
+        """Store the newest documents, page by page until one shows nothing new, and return the total they all told.
 
-        None where the pages show fewer documents than their totals promise: some may be new.
+        None when no reading of them was whole: a count proves nothing where as many were missed as have died.
         """
-        total = anonymous = 0
-        ids: set[int] = set()
-        for number in range(1, MAX_PAGES):
-            page = self._work.client.documents(page=number)
-            total = total if number > 1 else page.total
-            shown = self._work.store_pages([page])
-            self._count(shown)
-            self._tell(number, number)
-            ids |= shown.ids
-            anonymous += shown.anonymous
-            if len(ids) + anonymous < min(page.total, number * MAX_PAGE_SIZE):
-                return None
-            if len(page.documents) < MAX_PAGE_SIZE or not shown.ids & self._new:
-                break
-        return total
+        for _ in range(MAX_LISTINGS):
+            ids: set[int] = set()
+            totals: set[int] = set()
+            pages = anonymous = 0
+            for pages in range(1, MAX_PAGES):
+                page = self._work.client.documents(page=pages)
+                shown = self._work.store_pages([page])
+                ids |= shown.ids
+                anonymous += shown.anonymous
+                totals.add(page.total)
+                self._count(shown)
+                self._tell(pages, pages)
+                if len(page.documents) < MAX_PAGE_SIZE or not shown.ids & self._new:
+                    break
+            if len(totals) == 1 and len(ids) + anonymous == min(*totals, pages * MAX_PAGE_SIZE):
+                return totals.pop()
+        return None
 
     def _seek_numbers(self, since: datetime) -> None:
         """Look for holes in the ranges that were touched since then, and ask for what is missing in new ones."""
