@@ -54,7 +54,7 @@ class FullSync:
         self._connection = work.connection
         self._company_id = work.company.id
         self._accept_empty = accept_empty
-        self._shown = 0
+        self._shown = self._last_page = 0
         self.report = SyncReport("full", reason)
         """What was done so far, whole once `run` has ended."""
 
@@ -95,7 +95,7 @@ class FullSync:
         page = self._work.client.documents(page=1)
         self.report.api_total = page.total
         self._work.store.broken.clear()
-        self._shown = 0
+        self._shown, self._last_page = 0, page.last_page
         with self._connection.begin():
             if not page.total and not page.documents and not self._accept_empty:
                 self._refuse_emptiness()
@@ -115,7 +115,7 @@ class FullSync:
 
     def _read_pages(self, state: ListingState) -> set[int]:
         """Store the pages that are not stored yet, and return the totals that they told."""
-        listing = Listing(self._work.client, start=state.next_page, total=state.total)
+        listing = Listing(self._work.client, start=state.next_page, total=state.total, last_page=self._last_page)
         for batch in listing.batches():
             with self._connection.begin():
                 self._work.commit_without_waiting()
@@ -153,6 +153,7 @@ class FullSync:
         where the page shows fewer documents than it tells of: what arrived is not known then.
         """
         page = self._work.client.documents(page=1)
+        self._last_page = page.last_page
         with self._connection.begin():
             self._work.commit_without_waiting()
             shown = self._work.store.store([page])

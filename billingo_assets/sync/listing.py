@@ -21,19 +21,25 @@ BATCH_PAGES = 10
 class Listing:
     """One reading of the documents that `filters` select, from page `start` on.
 
-    `total` is what its first page told, or, where that was read before, what the caller knows. `totals` are all that
-    were told; `last_page` is the last one known to exist. Memory: two batches of pages.
+    `total` and `last_page` are what its first page told, or, where that was read before, what the caller knows; both
+    count, since one of them may lie. `totals` are all that were told. Memory: two batches of pages.
     """
 
     def __init__(
-        self, client: BillingoClient, filters: Mapping[str, str] | None = None, *, start: int = 1, total: int = 0
+        self,
+        client: BillingoClient,
+        filters: Mapping[str, str] | None = None,
+        *,
+        start: int = 1,
+        total: int = 0,
+        last_page: int = 0,
     ) -> None:
         self._client = client
         self._filters = filters
         self._next = start
         self.total = total
         self.totals: set[int] = set()
-        self.last_page = max(start, _pages(total))
+        self.last_page = min(max(last_page, _pages(total)), MAX_PAGES)
 
     def batches(self) -> Iterator[list[DocumentsPage]]:
         """Yield the pages in order, one or more at a time, until the last or an empty one."""
