@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from billingo_assets.billingo.errors import MalformedAnswerError
 from billingo_assets.sandbox import Fault
 from billingo_assets_tests.sync.asked import questions
 from billingo_assets_tests.sync.books import Books
@@ -112,3 +113,13 @@ def test_a_page_of_what_was_modified_that_lies_is_read_again(
     report = three_pages.sync(full=False)
     assert (report.mode, report.updated) == ("incremental", 282)
     require_truth(three_pages)
+
+
+@pytest.mark.parametrize("total", [-1, 2**31, 2**63, 10**30], ids=["negative", "31 bits", "63 bits", "30 digits"])
+def test_a_total_that_no_company_can_have_is_a_malformed_answer(one_page: Books, total: int) -> None:
+    one_page.sandbox.faults.add(Fault(kind="total", value=total, times=None))
+    with pytest.raises(MalformedAnswerError):
+        one_page.fetch()
+    one_page.sandbox.faults.clear()
+    one_page.sync()
+    require_truth(one_page)
