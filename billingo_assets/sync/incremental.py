@@ -16,6 +16,7 @@ from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.storing import Shown
 from billingo_assets.sync.work import MAX_LISTINGS, Work
 from billingo_assets.warehouse.number_gaps import changed_ranges, holes_in_ranges, open_gaps, replace_gaps
+from billingo_assets.warehouse.raw_invoices import any_new
 from billingo_assets.warehouse.reconciliation import held_documents
 from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
 
@@ -45,6 +46,8 @@ class IncrementalSync:
             if not self._read(filters):
                 return f"what was changed did not hold still while it was read ({next(iter(filters))})"
         total = self._read_newest()
+        if total is None:
+            return "the newest documents did not hold still while they were read"
         self._seek_numbers()
         with self._work.connection.begin():
             held = held_documents(self._work.connection, self._work.company.id)
@@ -73,18 +76,34 @@ class IncrementalSync:
                 return True
         return False
 
-    def _read_newest(self) -> int:
-        """Store the newest documents, page by page until one shows nothing new. Returns the total of the first."""
-        total = 0
-        for number in range(1, MAX_PAGES):
-            page = self._work.client.documents(page=number)
-            total = total if number > 1 else page.total
-            shown = self._work.store_pages([page])
-            self._count(shown)
-            self._tell(number, number)
-            if len(page.documents) < MAX_PAGE_SIZE or not shown.ids & self._new:
-                break
-        return total
+    def _read_newest(self) -> int | None:
+        """Store the newest documents, page by page until one shows nothing new. Returns their total.
+
+        None when no reading of them was whole: a count proves nothing where as many were missed as have died.
+        """
+        for _ in range(MAX_LISTINGS):
+            ids: set[int] = set()
+            totals: set[int] = set()
+            shown_at_all = anonymous = 0
+            for number in range(1, MAX_PAGES):
+                page = self._work.client.documents(page=number)
+                shown = self._work.store_pages([page])
+                ids |= shown.ids
+                anonymous += shown.anonymous
+                totals.add(page.total)
+                shown_at_all = number * MAX_PAGE_SIZE
+                self._count(shown)
+                self._tell(number, number)
+                if len(page.documents) < MAX_PAGE_SIZE or not self._shows_new(shown):
+                    break
+            if len(totals) == 1 and len(ids) + anonymous == min(*totals, shown_at_all):
+                return totals.pop()
+        return None
+
+    def _shows_new(self, shown: Shown) -> bool:
+        """Whether any of these documents came after the last whole sync; one that failed since may have stored it."""
+        with self._work.connection.begin():
+            return bool(shown.ids & self._new) or any_new(self._work.connection, self._work.company.id, shown.ids)
 
     def _seek_numbers(self) -> None:
         """Look for holes in the ranges that were touched, and ask for the documents of those that are new."""

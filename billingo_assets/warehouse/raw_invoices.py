@@ -120,6 +120,19 @@ def count_changes(connection: Connection, company_id: int, since: datetime) -> C
     return Changes(*connection.execute(query, {"company": company_id, "since": since}).one())
 
 
+def any_new(connection: Connection, company_id: int, document_ids: Collection[int]) -> bool:
+    """Whether any of these documents was first stored after the last whole sync had ended."""
+    query = text(
+        """
+        SELECT EXISTS (
+            SELECT FROM billingo.raw_invoices JOIN billingo.sync_state USING (company_id)
+            WHERE company_id = :company AND document_id = ANY(CAST(:ids AS bigint[])) AND first_synced_at > synced_at)
+        """
+    )
+    found: bool = connection.execute(query, {"company": company_id, "ids": list(document_ids)}).scalar_one()
+    return found
+
+
 def count_documents(connection: Connection, company_id: int) -> int:
     """How many documents of a company are stored and not deleted."""
     query = text("SELECT count(*) FROM billingo.raw_invoices WHERE company_id = :company AND deleted_at IS NULL")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from billingo_assets.billingo.errors import MalformedAnswerError
-from billingo_assets.sandbox import Fault
+from billingo_assets.sandbox import Fault, Quirks
 from billingo_assets_tests.sync.asked import questions
 from billingo_assets_tests.sync.books import Books
 from billingo_assets_tests.sync.truth import require_truth
@@ -101,6 +101,22 @@ def test_a_last_page_far_too_high_is_not_followed_to_its_end(synced: Books) -> N
     assert len(questions(synced.sandbox)) < 25
 
 
+@pytest.mark.parametrize("times", [1, None], ids=["once", "for ever"])
+@pytest.mark.parametrize("listing", ["modified", "paid", "all"])
+@pytest.mark.parametrize("fault", [EMPTY, TOO_FEW, TOO_MANY, NONE_AT_ALL], ids=["empty", "low", "high", "0"])
+def test_a_first_page_that_lies_to_an_incremental_sync_loses_nothing_that_it_vouches_for(
+    synced: Books, listing: Any, fault: dict[str, Any], times: int | None
+) -> None:
+    before = synced.state()
+    lie(synced, fault, 1, times=times, listing=listing)
+    report = synced.sync(full=False)
+    if report.watermark is None:
+        assert (report.deleted, synced.state()) == (0, before)
+        synced.sandbox.faults.clear()
+        synced.sync(full=False)
+    require_truth(synced)
+
+
 @pytest.mark.parametrize("fault", [EMPTY, REPEATED], ids=["empty", "repeated"])
 @pytest.mark.parametrize("page", [2, 3])
 def test_a_page_of_what_was_modified_that_lies_is_read_again(
@@ -112,6 +128,20 @@ def test_a_page_of_what_was_modified_that_lies_is_read_again(
     lie(three_pages, fault, page, times=1, listing="modified")
     report = three_pages.sync(full=False)
     assert (report.mode, report.updated) == ("incremental", 282)
+    require_truth(three_pages)
+
+
+@pytest.mark.parametrize("fault", [EMPTY, TOO_FEW], ids=["empty", "total too low"])
+def test_newest_documents_that_are_not_shown_are_not_made_up_for_by_dead_ones(
+    three_pages: Books, fault: dict[str, Any]
+) -> None:
+    # As many were deleted as are not shown: what is held agrees with the total, and is wrong.
+    three_pages.sync()
+    three_pages.sandbox.faults.quirks = Quirks(last_modified_omits_new=True)
+    three_pages.served.delete(three_pages.of_type("draft")[-1])
+    three_pages.served.create()
+    lie(three_pages, fault, 1, times=1)
+    three_pages.sync(full=False)
     require_truth(three_pages)
 
 

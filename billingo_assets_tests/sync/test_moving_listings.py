@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from billingo_assets.billingo.errors import UnavailableError
-from billingo_assets.sandbox import Fault
+from billingo_assets.sandbox import Fault, Quirks
 from billingo_assets_tests.sync.asked import questions
 from billingo_assets_tests.sync.books import Books
 from billingo_assets_tests.sync.truth import require_truth
@@ -151,3 +151,30 @@ def test_a_listing_that_broke_off_is_gone_on_with_where_it_was(three_pages: Book
     # The first page tells whether the others can still be trusted.
     assert questions(three_pages.sandbox)[:3] == ["organization", "all 1", "all 3"]
     assert "all 2" not in questions(three_pages.sandbox)
+
+
+def test_documents_of_which_a_broken_off_sync_stored_a_page_are_followed_to_their_end(three_pages: Books) -> None:
+    # What it had stored is not new to the next one; those behind it are, and as many others have died.
+    three_pages.sync()
+    three_pages.sandbox.faults.quirks = quirks = Quirks(last_modified_omits_new=True)
+    for _ in range(101):
+        three_pages.served.create()
+    break_off_on_page(three_pages, 2, full=False)
+    three_pages.sandbox.faults.quirks = quirks
+    three_pages.served.delete(three_pages.of_type("draft")[-1])
+    three_pages.sync(full=False)
+    require_truth(three_pages)
+
+
+def test_newest_documents_that_move_while_they_are_read_are_read_again(three_pages: Books) -> None:
+    # A draft goes from their first page: the one that slips onto it would be missed, in place of one that died before.
+    three_pages.sync()
+    three_pages.sandbox.faults.quirks = Quirks(last_modified_omits_new=True)
+    for _ in range(101):
+        three_pages.served.create(type="draft")
+    three_pages.served.delete(three_pages.of_type("draft")[-1])
+    moving = Moving(three_pages)
+    newest = three_pages.of_type("draft")[0]
+    three_pages.sandbox.faults.after_page(1, lambda: three_pages.served.delete(newest), listing="all")
+    three_pages.sync(full=False)
+    assert three_pages.live() == moving.served()
