@@ -129,10 +129,11 @@ class FullSync:
         self.report.processed = self._shown
         self._work.on_page(Progress(page, max(page, last_page), self._shown, total))
 
-    def _catch_up(self) -> int:
+    def _catch_up(self) -> int | None:
         """Store what has arrived since the listing began, and return the total that came with it.
 
-        More than a page of arrivals are not followed: their total then fits nothing, and all is read again.
+        More than a page of arrivals are not followed: their total then fits nothing, and all is read again. None
+        where the page shows fewer documents than it tells of: what arrived is not known then.
         """
         page = self._work.client.documents(page=1)
         with self._connection.begin():
@@ -140,15 +141,15 @@ class FullSync:
             shown = self._work.store.store([page])
             arrived = unlisted(self._connection, self._company_id, shown.ids)
             note_page(self._connection, self._company_id, arrived, shown.broken, arrived=True)
-        return page.total
+        return page.total if len(page.documents) >= min(page.total, MAX_PAGE_SIZE) else None
 
-    def _is_complete(self, state: ListingState, total: int) -> bool:
+    def _is_complete(self, state: ListingState, total: int | None) -> bool:
         with self._connection.begin():
             listed = collect_listed(self._connection, self._company_id)
             self.report.items = count_listed_items(self._connection, self._company_id)
         self.report.skipped = listed.broken
         self.report.processed = listed.shown + listed.arrived
-        self.report.api_total = total
+        self.report.api_total = state.total if total is None else total
         return listed.shown == state.total and _nothing_has_gone(state, listed, total)
 
     def _vouch(self, started_at: datetime) -> None:
@@ -180,6 +181,6 @@ class FullSync:
         return found
 
 
-def _nothing_has_gone(state: ListingState, listed: Listed, total: int) -> bool:
+def _nothing_has_gone(state: ListingState, listed: Listed, total: int | None) -> bool:
     """Whether the total is that of the first page and what arrived since; more than a page of it is not told apart."""
     return total == state.total + listed.arrived and listed.arrived < MAX_PAGE_SIZE

@@ -127,6 +127,17 @@ def test_three_events_after_the_same_page_are_one_moment_or_another(
     require_truth(moving.books)
 
 
+def test_what_arrived_and_died_since_is_noticed_although_the_page_that_would_tell_is_empty(three_pages: Books) -> None:
+    moving = Moving(three_pages)
+    for event in ("delete", "insert"):
+        moving.after_page(3, event)
+    three_pages.sandbox.faults.add(Fault(kind="empty_page", page=1, skip=1))
+    assert three_pages.sync(concurrent_requests=1).watermark is not None
+    moving.require_what_was_served_at_some_moment()
+    three_pages.sync(full=False)
+    require_truth(three_pages)
+
+
 def break_off_on_page(books: Books, page: int, **options: Any) -> None:
     books.sandbox.faults.add(Fault(kind="status", listing="all", page=page, times=None))
     with pytest.raises(UnavailableError):
