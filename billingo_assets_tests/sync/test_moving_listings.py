@@ -156,6 +156,16 @@ CHANGES: dict[str, Callable[[Books], object]] = {
 }
 
 
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_changes_before_a_listing_that_broke_off_is_gone_on_with_is_not_missed(
+    three_pages: Books, change: Callable[[Books], object]
+) -> None:
+    break_off_on_page(three_pages, 3)
+    change(three_pages)
+    assert three_pages.sync().watermark is not None
+    require_truth(three_pages)
+
+
 def test_a_listing_that_broke_off_is_gone_on_with_where_it_was(three_pages: Books) -> None:
     break_off_on_page(three_pages, 3)
     three_pages.sync()
