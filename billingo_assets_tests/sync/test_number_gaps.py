@@ -193,6 +193,21 @@ def test_a_new_hole_is_found_by_an_incremental_sync(one_page: Books) -> None:
     assert gaps(one_page) == [NumberGap(999, 2026, 4, 4)]
 
 
+def test_a_document_found_by_its_number_is_not_crowded_out_by_older_gaps(one_page: Books) -> None:
+    # More gaps than are asked for in one sync, and all of them before the one that is no gap.
+    for at in range(MAX_GAPS_SOUGHT + 1):
+        one_page.served.add_raw(numbered(1 + at, 2 * at + 1, block_id=1), counted=True)
+    one_page.sync()
+    for at in (1, 2, 3):
+        one_page.served.add_raw(numbered(100 + at, at), counted=True)
+    hide(one_page, 102)
+    one_page.sync(full=False)
+    assert 102 in one_page.live()
+    one_page.sync(full=True)
+    assert versions(one_page) == 0
+    require_truth(one_page)
+
+
 def test_no_more_gaps_are_asked_for_than_one_sync_may(one_page: Books) -> None:
     for at in range(MAX_GAPS_SOUGHT + 5):
         one_page.served.add_raw(numbered(1 + at, 2 * at + 1), counted=True)
