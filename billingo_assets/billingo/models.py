@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
@@ -14,11 +15,15 @@ class Organization(msgspec.Struct, frozen=True):
     tax_code: str | None = None
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""A number of documents that a company can have, and that the database can note."""
+
+
 class DocumentsEnvelope(msgspec.Struct, frozen=True):
     """The envelope of `GET /documents`; `data` is left undecoded."""
 
     data: list[msgspec.Raw]
-    total: int
+    total: Count
     last_page: int
 
 

@@ -42,23 +42,39 @@ _CHANGED = text(
     """
 )
 
-_HOLES = """
-SELECT block_id, number_year, previous + 1, number - 1
-FROM (
-    SELECT block_id, number_year, number,
-           lag(number) OVER (PARTITION BY block_id, number_year ORDER BY number) AS previous
-    FROM billingo.raw_invoices AS raw
-    WHERE company_id = :company AND deleted_at IS NULL AND block_id IS NOT NULL AND number IS NOT NULL AND {scope}
-) AS numbered
-WHERE number > previous + 1 ORDER BY block_id, number_year, number
-"""
-
 _IN_RANGES = text(
-    _HOLES.format(
-        scope="(block_id, number_year) IN (SELECT * FROM unnest(CAST(:blocks AS bigint[]), CAST(:years AS int[])))"
-    )
+    """
+    SELECT block_id, number_year, previous + 1, number - 1
+    FROM (
+        SELECT block_id, number_year, number,
+               lag(number) OVER (PARTITION BY block_id, number_year ORDER BY number) AS previous
+        FROM billingo.raw_invoices
+        WHERE company_id = :company AND deleted_at IS NULL AND number IS NOT NULL
+          AND (block_id, number_year) IN (SELECT * FROM unnest(CAST(:blocks AS bigint[]), CAST(:years AS int[])))
+    ) AS numbered
+    WHERE number > previous + 1 ORDER BY block_id, number_year, number
+    """
 )
-_IN_LISTING = text(_HOLES.format(scope="document_id IN (SELECT document_id FROM listed_documents)"))
+
+# Between two listed documents that follow each other, all that are held are unlisted: the row before tells.
+_IN_LISTING = text(
+    """
+    SELECT block_id, number_year, previous + 1, number - 1
+    FROM (
+        SELECT block_id, number_year, number, is_listed, lag(NOT is_listed) OVER lower AS holds_unlisted,
+               max(number) FILTER (WHERE is_listed) OVER lower AS previous
+        FROM (
+            SELECT block_id, number_year, number,
+                   document_id IN (SELECT document_id FROM listed_documents) AS is_listed
+            FROM billingo.raw_invoices
+            WHERE company_id = :company AND deleted_at IS NULL AND block_id IS NOT NULL AND number IS NOT NULL
+        ) AS held
+        WINDOW lower AS (PARTITION BY block_id, number_year ORDER BY number
+                         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    ) AS numbered
+    WHERE is_listed AND number > previous + 1 ORDER BY holds_unlisted DESC, block_id, number_year, number
+    """
+)
 
 _KEEP = text(
     """
@@ -96,7 +112,7 @@ def holes_in_ranges(connection: Connection, company_id: int, ranges: Collection[
 
 
 def holes_in_listing(connection: Connection, company_id: int) -> list[NumberGap]:
-    """The holes among the documents of `listed_documents`."""
+    """The holes among the documents of `listed_documents`; first those that a document which we hold would fill."""
     return [NumberGap(*row) for row in connection.execute(_IN_LISTING, {"company": company_id})]
 
 

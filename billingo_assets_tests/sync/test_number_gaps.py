@@ -1,0 +1,240 @@
+"""Holes in the numbers of invoices: listed, asked for before they are reported, closed when they are no more."""
+
+from __future__ import annotations
+
+import pytest
+
+from billingo_assets.billingo.client import MAX_PAGE_SIZE
+from billingo_assets.sandbox import Quirks
+from billingo_assets.sync.numbers import MAX_GAPS_SOUGHT
+from billingo_assets.warehouse.number_gaps import NumberGap, open_gaps
+from billingo_assets_tests.normalize.documents import document
+from billingo_assets_tests.sync.asked import NOTHING_CHANGED, questions, told
+from billingo_assets_tests.sync.books import Books
+from billingo_assets_tests.sync.conftest import OpenBooks
+from billingo_assets_tests.sync.numbered import numbered_between_others, numbers
+from billingo_assets_tests.sync.truth import require_truth
+
+
+def gaps(books: Books) -> list[NumberGap]:
+    with books.engine.begin() as connection:
+        return open_gaps(connection, books.company.id)
+
+
+def gap_of(books: Books, document_id: int) -> NumberGap:
+    """The gap that there is without a document."""
+    facts = books.served.record(document_id).facts
+    assert facts.block_id is not None
+    assert facts.year_and_number is not None
+    year, number = facts.year_and_number
+    return NumberGap(facts.block_id, year, number, number)
+
+
+def remove(books: Books, document_id: int) -> NumberGap:
+    gap = gap_of(books, document_id)
+    books.served.delete(document_id, even_if_issued=True)
+    return gap
+
+
+def hide(books: Books, *document_ids: int) -> None:
+    books.sandbox.faults.quirks = Quirks(hidden_from_listing=frozenset(document_ids))
+
+
+def numbered(document_id: int, number: int, *, block_id: int = 999) -> dict[str, object]:
+    return document(document_id, invoice_number=f"X-2026-{number:06}", block_id=block_id, related_documents=[])
+
+
+def versions(books: Books) -> int:
+    count: int = books.value("SELECT count(*) FROM billingo.raw_invoice_versions WHERE company_id = :company")
+    return count
+
+
+def test_numbers_without_holes_are_no_gap(one_page: Books) -> None:
+    one_page.sync()
+    assert gaps(one_page) == []
+    assert told(one_page.sandbox, "start_number") == []
+
+
+def test_holes_are_listed_by_block_and_year(three_pages: Books) -> None:
+    expected = [remove(three_pages, id_) for id_ in numbered_between_others(three_pages)[:40:10]]
+    three_pages.sync()
+    assert gaps(three_pages) == sorted(expected)
+    require_truth(three_pages)
+
+
+def test_numbers_that_are_missing_in_a_row_are_one_gap(one_page: Books) -> None:
+    for id_, number in enumerate((3, 4, 11), 1):
+        one_page.served.add_raw(numbered(id_, number), counted=True)
+    one_page.sync()
+    assert gaps(one_page) == [NumberGap(999, 2026, 5, 10)]
+
+
+def test_the_same_numbers_in_another_block_or_year_fill_no_hole(one_page: Books) -> None:
+    sent = [numbered(1, 3), numbered(2, 5), numbered(3, 4, block_id=998), numbered(4, 4)]
+    sent[3]["invoice_number"] = "X-2025-000004"
+    for one in sent:
+        one_page.served.add_raw(one, counted=True)
+    one_page.sync()
+    assert gaps(one_page) == [NumberGap(999, 2026, 4, 4)]
+
+
+def test_a_number_that_is_missing_is_asked_for_by_block_and_year_before_it_is_reported(one_page: Books) -> None:
+    gap = remove(one_page, numbered_between_others(one_page)[0])
+    one_page.sync()
+    asked = [told(one_page.sandbox, name) for name in ("block_id", "start_year", "start_number", "end_number")]
+    assert asked == [[str(part)] for part in (gap.block_id, gap.year, gap.first, gap.last)]
+    assert gaps(one_page) == [gap]
+
+
+def test_a_document_found_by_its_number_is_stored_and_counts_as_unlisted(three_pages: Books) -> None:
+    hide(three_pages, *numbered_between_others(three_pages)[:2])
+    report = three_pages.sync()
+    state = three_pages.state()
+    assert state is not None
+    assert (state.unlisted, state.api_total, report.processed, report.deleted) == (2, 280, 282, 0)
+    assert gaps(three_pages) == []
+    require_truth(three_pages)
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
+def test_a_document_found_by_its_number_is_kept_as_it_is_by_later_syncs(three_pages: Books, full: bool) -> None:
+    hide(three_pages, numbered_between_others(three_pages)[0])
+    three_pages.sync()
+    for _ in range(2):
+        report = three_pages.sync(full=full)
+        assert (report.mode, report.created, report.updated, report.deleted) == (
+            "full" if full else "incremental",
+            0,
+            0,
+            0,
+        )
+    assert versions(three_pages) == 0
+    require_truth(three_pages)
+
+
+def test_a_document_that_is_hidden_from_the_day_it_came_is_found_once_a_later_number_shows_the_hole(
+    three_pages: Books,
+) -> None:
+    three_pages.sync()
+    for id_ in (1, 2, 3):
+        three_pages.served.add_raw(numbered(id_, id_), counted=True)
+    hide(three_pages, 2)
+    three_pages.sync(full=False)
+    three_pages.sandbox.requests.clear()
+    assert three_pages.sync(full=False).mode == "incremental"
+    assert questions(three_pages.sandbox) == NOTHING_CHANGED
+    require_truth(three_pages)
+
+
+def test_a_document_found_by_its_number_that_is_listed_from_now_on_is_counted_once(three_pages: Books) -> None:
+    hide(three_pages, numbered_between_others(three_pages)[0])
+    three_pages.sync()
+    hide(three_pages)
+    three_pages.sync(full=False)
+    state = three_pages.state()
+    assert state is not None
+    assert (state.unlisted, state.api_total) == (0, 282)
+    assert versions(three_pages) == 0
+    require_truth(three_pages)
+
+
+def test_a_document_found_by_its_number_that_is_gone_leaves_a_gap_after_the_next_full_sync(three_pages: Books) -> None:
+    hidden = numbered_between_others(three_pages)[0]
+    hide(three_pages, hidden)
+    three_pages.sync()
+    gap = remove(three_pages, hidden)
+    assert three_pages.sync().deleted == 1
+    assert gaps(three_pages) == [gap]
+    require_truth(three_pages)
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
+def test_a_gap_that_closes_leaves_the_table(one_page: Books, full: bool) -> None:
+    missing = numbered_between_others(one_page)[0]
+    body = one_page.served.document(missing)
+    remove(one_page, missing)
+    one_page.sync()
+    one_page.served.add_raw(body, counted=True)
+    one_page.sync(full=full)
+    assert gaps(one_page) == []
+
+
+def test_a_gap_that_stays_keeps_the_moment_it_was_found_at(one_page: Books) -> None:
+    first, second = numbered_between_others(one_page)[:2]
+    query = "SELECT first_number, found_at FROM billingo.number_gaps WHERE company_id = :company ORDER BY found_at"
+    stays = remove(one_page, first)
+    one_page.sync()
+    found = one_page.rows(query)
+    remove(one_page, second)
+    one_page.sync()
+    one_page.served.create()
+    one_page.sync(full=False)
+    assert found == one_page.rows(query)[:1]
+    assert found[0].first_number == stays.first
+    assert len(gaps(one_page)) == 2
+
+
+def test_a_gap_that_is_known_is_not_asked_for_by_every_incremental_sync(one_page: Books) -> None:
+    for id_, number in ((1, 3), (2, 5)):
+        one_page.served.add_raw(numbered(id_, number), counted=True)
+    one_page.sync()
+    one_page.served.add_raw(numbered(3, 6), counted=True)
+    one_page.sandbox.requests.clear()
+    one_page.sync(full=False)
+    assert questions(one_page.sandbox) == NOTHING_CHANGED
+    assert gaps(one_page) == [NumberGap(999, 2026, 4, 4)]
+
+
+def test_a_new_hole_is_found_by_an_incremental_sync(one_page: Books) -> None:
+    one_page.sync()
+    for id_, number in ((1, 3), (2, 5)):
+        one_page.served.add_raw(numbered(id_, number), counted=True)
+    assert one_page.sync(full=False).mode == "incremental"
+    assert gaps(one_page) == [NumberGap(999, 2026, 4, 4)]
+
+
+def test_a_document_found_by_its_number_is_not_crowded_out_by_older_gaps(one_page: Books) -> None:
+    # More gaps than are asked for in one sync, and all of them before the one that is no gap.
+    for at in range(MAX_GAPS_SOUGHT + 1):
+        one_page.served.add_raw(numbered(1 + at, 2 * at + 1, block_id=1), counted=True)
+    one_page.sync()
+    for at in (1, 2, 3):
+        one_page.served.add_raw(numbered(100 + at, at), counted=True)
+    hide(one_page, 102)
+    one_page.sync(full=False)
+    assert 102 in one_page.live()
+    one_page.sync(full=True)
+    assert versions(one_page) == 0
+    require_truth(one_page)
+
+
+def test_no_more_gaps_are_asked_for_than_one_sync_may(one_page: Books) -> None:
+    for at in range(MAX_GAPS_SOUGHT + 5):
+        one_page.served.add_raw(numbered(1 + at, 2 * at + 1), counted=True)
+    one_page.sync()
+    assert len(told(one_page.sandbox, "start_number")) == MAX_GAPS_SOUGHT
+    assert len(gaps(one_page)) == MAX_GAPS_SOUGHT + 4
+
+
+def test_an_api_that_does_not_heed_the_block_is_not_read_through_for_one_number(three_pages: Books) -> None:
+    three_pages.sandbox.faults.quirks = Quirks(numbers_ignore_block=True)
+    (block, year), ids = max(numbers(three_pages).items(), key=lambda row: len(row[1]))
+    missing = list(ids)[1:-1]
+    for number in missing:
+        three_pages.served.delete(ids[number], even_if_issued=True)
+    # In the other block as many numbers are there as are missing here: every page of them is as good as the first.
+    for at in range(2 * MAX_PAGE_SIZE):
+        three_pages.served.add_raw(numbered(1 + at, missing[0], block_id=10_000 + at), counted=True)
+    three_pages.sync()
+    number_pages = [one for one in questions(three_pages.sandbox) if one.startswith("number")]
+    assert len(number_pages) <= -(-len(missing) // MAX_PAGE_SIZE)
+    assert [(gap.block_id, gap.year) for gap in gaps(three_pages)] == [(block, year)]
+    require_truth(three_pages)
+
+
+def test_the_gaps_of_one_company_are_no_others(open_books: OpenBooks, one_page: Books) -> None:
+    other = open_books("arvizturo")
+    gap = remove(one_page, numbered_between_others(one_page)[0])
+    one_page.sync()
+    other.sync()
+    assert (gaps(one_page), gaps(other)) == ([gap], [])
