@@ -78,8 +78,6 @@ class CompanySync:
                 full = FullSync(work, reason=reason, accept_empty=self.options.accept_empty)
                 report = full.report
                 full.run(started_at)
-                if full.resumed:
-                    self._read_changes_since(work, report, started_at)
         except (BillingoError, EmptyAnswerError) as error:
             self._finish(report, began_at, started)
             error.counts = report.counts()
@@ -87,17 +85,6 @@ class CompanySync:
         report.tax_code = identity.tax_code
         self._finish(report, began_at, started)
         return report
-
-    def _read_changes_since(self, work: Work, report: SyncReport, started_at: datetime) -> None:
-        """Bring up to now what an earlier attempt had read hours ago: who syncs in the morning expects the night."""
-        with self.connection.begin():
-            state = read_sync_state(self.connection, self.company.id)
-        if state is not None and state.watermark is not None:
-            changes = IncrementalSync(
-                work, watermark=state.watermark, unlisted=state.unlisted, lookback=self.options.lookback
-            )
-            if changes.run(started_at) is None:
-                report.watermark, report.api_total = started_at, changes.report.api_total
 
     def _finish(self, report: SyncReport, began_at: datetime, started: float) -> None:
         """Complete the report with what was written since the sync began, be it all there is or not."""

@@ -57,8 +57,6 @@ class FullSync:
         self._shown = self._last_page = 0
         self.report = SyncReport("full", reason)
         """What was done so far, whole once `run` has ended."""
-        self.resumed = False
-        """Whether the first pages of the complete listing were read by an earlier attempt, and are as old as that."""
 
     def run(self, started_at: datetime) -> None:
         """Sync. `started_at` is the API's clock before the first question.
@@ -77,7 +75,6 @@ class FullSync:
             total = state.total if began_here and state.total <= MAX_PAGE_SIZE else self._catch_up()
             if self._is_complete(state, total, told) and is_current:
                 self._vouch(state.started_at)
-                self.resumed = not began_here
                 break
             state = None
 

@@ -32,12 +32,12 @@ DECEIVING = [
     pytest.param(TOO_MANY, 1, id="total too high"),
     pytest.param(NONE_AT_ALL, 1, id="total 0"),
     pytest.param(A_MILLION, 1, id="total of a million"),
-]
-HARMLESS = [
     pytest.param(TOO_FEW, 2, id="total too low in the middle"),
     pytest.param(NONE_AT_ALL, 3, id="total 0 at the end"),
     pytest.param(A_MILLION, 2, id="total of a million in the middle"),
     pytest.param(TOO_MANY, 3, id="total too high at the end"),
+]
+HARMLESS = [
     pytest.param(LAST_TOO_LOW, None, id="last page too low"),
     pytest.param(LAST_TOO_HIGH, None, id="last page too high"),
 ]
