@@ -1,6 +1,6 @@
 # Every target installs what it needs, on a machine that has Python 3.11 or newer, make and git.
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test lint bench lock clean
+.PHONY: help install demo dev test soak lint bench lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -32,6 +32,9 @@ dev: $(INSTALLED) ## the Dagster UI and its daemon on the same data
 
 test: $(INSTALLED) ## all tests
 	$(BIN)/python -m pytest
+
+soak: $(INSTALLED) ## the fault suite at full size: ten times the random histories, and more of all else
+	$(BIN)/python -m pytest --soak billingo_assets_tests/sync
 
 lint: $(INSTALLED) ## format, style, security, types
 	$(BIN)/ruff format --check .
