@@ -1,4 +1,4 @@
-"""The project's own files: what is installed is pinned, and nothing in it names a place to fetch it from."""
+"""The project's own files: what is installed is pinned, and what the documents name is there."""
 
 from __future__ import annotations
 
@@ -36,3 +36,21 @@ def test_every_direct_dependency_says_why_it_is_there() -> None:
     text = (ROOT / "pyproject.toml").read_text()
     for requirement in (*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"]):
         assert re.search(re.escape(f'"{requirement}",') + r"\s+# \w+", text), requirement
+
+
+def test_every_promise_names_tests_that_are_there() -> None:
+    promises = [line for line in (ROOT / "docs" / "guarantees.md").read_text().splitlines() if line.startswith("| ")]
+    rows = [row.rsplit("|", 2)[1] for row in promises if "held by" not in row]
+    tests = "\n".join(file.read_text() for file in (ROOT / "billingo_assets_tests").rglob("test_*.py"))
+    written = set(re.findall(r"^def (test_\w+)", tests, re.MULTILINE))
+    assert len(rows) > 10
+    for row in rows:
+        named = set(re.findall(r"`(test_\w+)`", row))
+        assert named, row
+        assert named <= written
+
+
+def test_the_lock_of_the_benchmark_is_pinned_and_names_no_place_either() -> None:
+    lock = (ROOT / "benchmarks" / "requirements.lock").read_text()
+    assert lock.count("--hash=sha256:") > lock.count("==") > 20
+    assert not re.search(r"https?://|--(extra-)?index-url|--find-links", lock)
