@@ -98,6 +98,41 @@ def test_three_syncs_tell_created_then_unchanged_then_exactly_what_changed(
     assert [third[name] for name in counts] == [281, 0, 5, 276, 1, 0]
 
 
+def test_a_second_sync_is_incremental_and_one_that_is_asked_to_be_full_is_not(
+    command: Command, companies: dict[str, Company]
+) -> None:
+    assert [_synced(command, "it-cardigan")["it-cardigan"]["mode"] for _ in range(2)] == ["full", "incremental"]
+    out = command("sync", "it-cardigan", "--full").out
+    assert "282 documents processed, 585 items (full sync: as asked for)" in out
+
+
+def test_a_sync_that_has_to_become_full_says_why(command: Command, companies: dict[str, Company], world: World) -> None:
+    command("sync", "ozon-bt")
+    world.company("ozon-bt").delete(_drafts(world, "ozon-bt")[0])
+    out = command("sync", "ozon-bt").out
+    assert "(full sync: Billingo counts 60 documents, 61 were held)" in out
+    assert "1 deleted" in out
+
+
+def test_an_api_that_shows_nothing_is_believed_only_when_asked_for(
+    command: Command, companies: dict[str, Company], world: World
+) -> None:
+    command("sync", "ozon-bt")
+    for document in world.company("ozon-bt").documents():
+        world.company("ozon-bt").delete(document["id"], even_if_issued=True)
+    [fault] = _synced(command, "ozon-bt", code=1)["ozon-bt"]["errors"]
+    assert "shows no document of ozon-bt at all, where there were 61" in fault["error"]
+    assert "sync ozon-bt --accept-empty" in fault["error"]
+    answer = command("sync", "ozon-bt", "--accept-empty")
+    assert (answer.code, "61 deleted" in answer.out) == (0, True)
+
+
+def test_an_empty_answer_cannot_be_accepted_of_everyone(command: Command, companies: dict[str, Company]) -> None:
+    answer = command("sync", "--accept-empty")
+    assert answer.code == 2
+    assert "Name the companies" in answer.err
+
+
 def test_each_company_is_a_run_that_dagster_knows(command: Command, companies: dict[str, Company]) -> None:
     run_id = _synced(command, "ozon-bt")["ozon-bt"]["run_id"]
     with open_instance(load_settings()) as instance:
