@@ -72,7 +72,8 @@ def summary(items: Iterable[Item], gross: Decimal, currency: str, rate: Decimal)
     vat = sum((row[1] for row in rows.values()), Decimal(0))
 
     def local(amount: Decimal) -> Decimal:
-        return amount if currency == "HUF" else (amount * rate).quantize(_ONE, ROUND_HALF_UP)
+        # An amount that was read back from a document may be an int.
+        return amount if currency == "HUF" else (Decimal(amount) * rate).quantize(_ONE, ROUND_HALF_UP)
 
     return {
         "net_amount": net,

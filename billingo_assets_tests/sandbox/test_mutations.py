@@ -175,3 +175,9 @@ def test_a_reset_forgets_the_mutations(world: World, alma: Company) -> None:
     alma.create()
     world.reset()
     assert world.company("alma").documents() == generated
+
+
+def test_a_document_whose_amounts_are_whole_can_be_cancelled_in_any_currency(world: World) -> None:
+    company = world.companies[0]
+    made = company.create(currency="USD", conversion_rate=380, gross_total=100)
+    assert company.cancel(made["id"])["summary"]["gross_amount_local"] == -38_000

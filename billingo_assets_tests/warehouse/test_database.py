@@ -25,6 +25,8 @@ from billingo_assets.warehouse.database import (
 from billingo_assets_tests.warehouse.conftest import PASSWORD
 from billingo_assets_tests.warehouse.embedded_users import fresh_home
 
+NEWEST = database_module.REVISIONS[-1]
+
 
 def settings_for(url: URL) -> Settings:
     return Settings(database_url=SecretStr(url.render_as_string(hide_password=False)))
@@ -61,7 +63,7 @@ def test_an_empty_database_of_ones_own_is_not_touched_but_explained(empty_databa
 def test_a_database_that_is_behind_is_explained(database: URL, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "REVISIONS", (*database_module.REVISIONS, "9998"))
     assert refusal(settings_for(database)) == (
-        "The database is at version 0001 and this program needs 9998."
+        f"The database is at version {NEWEST} and this program needs 9998."
         " Bring it up to date with `billingo-assets database upgrade`."
     )
 
@@ -69,7 +71,7 @@ def test_a_database_that_is_behind_is_explained(database: URL, monkeypatch: pyte
 def test_a_database_that_is_ahead_is_explained(database: URL, engine: Engine) -> None:
     set_revision(engine, "9999")
     assert refusal(settings_for(database)) == (
-        "The database is at version 9999, which is newer than this program knows (0001)."
+        f"The database is at version 9999, which is newer than this program knows ({NEWEST})."
         " Update billingo-assets on this machine."
     )
 
