@@ -34,6 +34,7 @@ class IncrementalSync:
         self._unlisted = unlisted
         self._items: dict[int, int] = {}
         self._new: set[int] = set()
+        self._anonymous = 0
         self.report = SyncReport("incremental")
         """What was done so far."""
 
@@ -51,6 +52,8 @@ class IncrementalSync:
         total = self._read_newest()
         if total is None:
             return "the newest documents did not hold still while they were read"
+        if self._anonymous:
+            return "there are documents without an id, which cannot be told from those that are held"
         self._seek_numbers(since)
         with self._work.connection.begin():
             held = held_documents(self._work.connection, self._work.company.id)
@@ -133,6 +136,7 @@ class IncrementalSync:
     def _count(self, shown: Shown) -> None:
         self._items |= shown.items
         self._new |= shown.new
+        self._anonymous += shown.anonymous
         self.report.skipped += len(shown.broken)
         self.report.processed = len(self._items) + self.report.skipped
         self.report.items = sum(self._items.values())

@@ -375,7 +375,7 @@ def test_whatever_happens_nothing_is_lost_and_what_is_vouched_for_is_true(stage:
     run_state_machine_as_test(
         partial(AnyHistory, stage),
         settings=settings(
-            max_examples=400 if soak else 40,
+            max_examples=300 if soak else 30,
             stateful_step_count=20,
             deadline=None,
             print_blob=True,

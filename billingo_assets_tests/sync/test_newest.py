@@ -57,3 +57,15 @@ def test_a_gap_beside_what_a_failed_sync_stored_is_sought(books: Books) -> None:
     assert {lower["id"], higher["id"]} <= books.live()
     books.sync(full=False)
     require_truth(books)
+
+
+def test_two_broken_documents_that_are_alike_do_not_hide_a_deleted_one(books: Books) -> None:
+    gone = books.of_type("draft")[-1]
+    books.served.add_raw(b'{"comment": "x"}')
+    books.sync()
+    create_unseen(books, 101)
+    books.served.add_raw(b'{"comment": "x"}')
+    books.served.delete(gone)  # so that the totals agree, were the two taken for one
+    books.sync(full=False)
+    assert gone not in books.live()
+    assert len(books.quarantine()) == 2
