@@ -2,11 +2,12 @@
 
 Documents are created and deleted while pages are read; creations push the rest to later pages, where some are shown
 twice, and deletions pull them to earlier ones, where some are missed. Counts alone do not show it: as many as were
-missed may be held though they are dead. Two comparisons together do:
+missed may be held though they are dead. Two comparisons together do, and a third makes sure:
 
 - The pages show as many distinct documents as the first of them told. What is created later comes before the first
   page and is not among them, so they are exactly the documents that there were at that moment.
 - The total at the end is that of the first page and what arrived since then. So none of them has gone.
+- Every total told in between lies between these two, as it must where documents only arrived.
 """
 
 from __future__ import annotations
