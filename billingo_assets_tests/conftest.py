@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+import hypothesis
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
@@ -40,6 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the tests of many random histories, moments and faults at full size: ten times as many, or more",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the same examples in each run of the tests; new ones are for the soak to find."""
+    hypothesis.settings.register_profile("repeatable", derandomize=True)
+    hypothesis.settings.load_profile("default" if config.getoption("--soak") else "repeatable")
 
 
 @pytest.fixture(scope="session")

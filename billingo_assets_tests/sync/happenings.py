@@ -13,7 +13,7 @@ from billingo_assets.sandbox.query import Listing
 from billingo_assets_tests.sync import people
 from billingo_assets_tests.sync.people import Deed
 
-NTH = st.integers(0, 250)
+NTH = st.integers(0, 300)
 TYPES = st.sampled_from(["invoice", "draft", "receipt", "advance", "proforma", "waybill"])
 DEEDS: st.SearchStrategy[Deed] = st.one_of(
     st.builds(people.Create, TYPES, st.sampled_from([None, "EUR", "USD"])),
@@ -29,6 +29,8 @@ DEEDS: st.SearchStrategy[Deed] = st.one_of(
     st.builds(people.Modify, NTH),
     st.builds(people.TakeOutLine, NTH),
     st.builds(people.Undelete, NTH),
+    st.builds(people.Undelete, NTH),
+    st.builds(people.Pay, NTH, st.just("paid")),
     st.builds(people.AddBroken, st.sampled_from(["NUL", "lone surrogate", "wrong amount", "null", "no id"])),
     st.builds(people.Break, NTH, st.sampled_from(["NUL", "lone surrogate", "wrong amount"])),
     st.builds(people.Mend, NTH, by_deleting=st.booleans()),
@@ -102,6 +104,14 @@ class Meanwhile(NamedTuple):
     deed: Deed
 
 
-MEANWHILE = st.builds(Meanwhile, LISTED, st.integers(1, 3), DEEDS)
+# What moves the documents from page to page, more often than all else.
+MOVES: st.SearchStrategy[Deed] = st.one_of(
+    st.builds(people.Delete, NTH, st.integers(1, 3)),
+    st.builds(people.Create, st.sampled_from(["invoice", "draft"])),
+    st.builds(people.Issue, NTH, as_new=st.just(True)),
+)
+MEANWHILE = st.builds(
+    Meanwhile, st.sampled_from(["all", "all", "all", "modified", "paid"]), st.integers(1, 3), MOVES | DEEDS
+)
 
 Death = Literal["killed", "cut off from the database", "killed before the tables are made"]

@@ -7,7 +7,7 @@ with what a sync of that kind can know (`expectation`). What can happen is in `h
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -26,6 +26,7 @@ from billingo_assets.companies.registry import Company
 from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sandbox import CompanySpec, Quirks, SandboxServer, World
 from billingo_assets.sync.report import Progress, SyncReport
+from billingo_assets_tests.sync import people
 from billingo_assets_tests.sync.books import Books
 from billingo_assets_tests.sync.expectation import Expectation
 from billingo_assets_tests.sync.happenings import DEEDS, LIES, MEANWHILE, NTH, REFUSALS, Death, Meanwhile, Trouble
@@ -40,7 +41,7 @@ from billingo_assets_tests.sync.snapshot import (
 )
 from billingo_assets_tests.sync.truth import require_served, require_truth
 
-SIZES = {"hatvan": 60, "szaz": 100, "szazegy": 101, "ketszaz": 200, "ketszazegy": 201, "ketszazharminc": 230}
+SIZES = {"hatvan": 60, "szaz": 100, "szazegy": 101, "ketszazegy": 201, "ketszazotven": 250, "haromszaz": 300}
 """Documents of the companies to choose from: one to three pages, full ones and nearly empty ones."""
 
 
@@ -93,7 +94,7 @@ class AnyHistory(RuleBasedStateMachine):
             for at in self.known:
                 self._sync(at, full=False)
 
-    @rule(at=AT, deeds=st.lists(DEEDS, min_size=1, max_size=6))
+    @rule(at=AT, deeds=st.lists(DEEDS, min_size=1, max_size=4))
     def people_work(self, at: str, deeds: list[Deed]) -> None:
         known = self.known[at]
         known.account.new_ones_come_first = self.quirks.order == "invoice_date" and known.listing is not None
@@ -189,7 +190,10 @@ class AnyHistory(RuleBasedStateMachine):
         self._sync(at, full=full, connections=connections, troubles=troubles)
 
     @rule(
-        at=AT, full=FULL, meanwhile=st.lists(MEANWHILE, min_size=1, max_size=3), troubles=st.lists(REFUSALS, max_size=1)
+        at=AT,
+        full=st.booleans(),
+        meanwhile=st.lists(MEANWHILE, min_size=1, max_size=3),
+        troubles=st.lists(REFUSALS, max_size=1),
     )
     def sync_while_people_work(self, at: str, full: bool, meanwhile: list[Meanwhile], troubles: list[Trouble]) -> None:
         self._sync(at, full=full, meanwhile=meanwhile, troubles=troubles)
@@ -203,6 +207,12 @@ class AnyHistory(RuleBasedStateMachine):
     )
     def sync_that_dies(self, at: str, full: bool, steps: int, death: Death, meanwhile: list[Meanwhile]) -> None:
         self._sync(at, full=full, steps=steps, death=death, meanwhile=meanwhile)
+
+    @rule(at=AT, nth=NTH, full=FULL)
+    def a_document_that_was_found_deleted_comes_back(self, at: str, nth: int, full: bool) -> None:
+        self.people_work(at, [people.Delete(nth)])
+        self._sync(at, full=full)
+        self.people_work(at, [people.Undelete(nth)])
 
     @rule(at=AT, steps=st.integers(0, 1), deeds=st.lists(DEEDS, max_size=3), connections=st.sampled_from([1, 3]))
     def full_sync_that_is_killed_is_gone_on_with(
@@ -243,11 +253,11 @@ class AnyHistory(RuleBasedStateMachine):
         untouched = other.value(FINGERPRINT)
         served_before = {record.facts.id for record in account.books.served.records}
         self._arm(account, troubles or [], meanwhile or [])
-        on_page = partial(_die, books, death, iter(range(steps))) if death else lambda progress: None
+        observer = Observer(books, self._server_clock, death, steps)
         report: SyncReport | None = None
         failure: Exception | None = None
         try:
-            report = books.fetch(full=full, on_page=on_page, concurrent_requests=connections, rate_limit_seconds=0.001)
+            report = books.fetch(full=full, on_page=observer, concurrent_requests=connections, rate_limit_seconds=0.001)
             if report.watermark is not None and death != "killed before the tables are made":
                 books.refresh()
         except (BillingoError, EmptyAnswerError, KilledError, DBAPIError) as error:
@@ -280,6 +290,10 @@ class AnyHistory(RuleBasedStateMachine):
         if report is None or not vouched:
             assert after.state == before.state
         else:
+            assert report.watermark is not None
+            assert report.watermark.timestamp() <= (observer.first_told or self._server_clock()), (
+                "it vouches for what came after it began"
+            )
             known.gone = [moment for moment in known.gone if moment > start]
             self._vouched(known, report, start, quiet=quiet)
             if quiet and death != "killed before the tables are made":
@@ -289,6 +303,10 @@ class AnyHistory(RuleBasedStateMachine):
         elif after.listing != before.listing:
             known.listing = after.listing, start
         self.stage.clock.tick()
+
+    def _server_clock(self) -> float:
+        """The clock that a sync can know: the API's, and where that does not tell it, the true one."""
+        return self.stage.clock() + self.quirks.clock_skew_seconds if self.quirks.sends_date else self.stage.clock.now()
 
     def _arm(self, account: Account, troubles: list[Trouble], meanwhile: list[Meanwhile]) -> None:
         faults = self.stage.sandbox.faults
@@ -338,16 +356,25 @@ class AnyHistory(RuleBasedStateMachine):
             assert {id_ for id_, stage in quarantine if stage == "normalize"} == account.misunderstood
 
 
-def _die(books: Books, death: Death | None, steps: Iterator[int], progress: Progress) -> None:
-    if next(steps, None) is not None:
-        return
-    if death == "killed":
-        raise KilledError
-    if death == "cut off from the database":
-        books.rows(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+class Observer:
+    """Looks on as pages are stored: `first_told` is the API's clock by then. Ends the sync after `steps` of them."""
+
+    def __init__(self, books: Books, clock: Callable[[], float], death: Death | None, steps: int) -> None:
+        self.books, self.clock, self.death, self.steps = books, clock, death, steps
+        self.first_told = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        self.first_told = self.first_told or self.clock()
+        self.steps -= 1
+        if self.steps >= 0:
+            return
+        if self.death == "killed":
+            raise KilledError
+        if self.death == "cut off from the database":
+            self.books.rows(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 
 @pytest.fixture
