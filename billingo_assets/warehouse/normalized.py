@@ -39,7 +39,7 @@ _BURY = text(
         UPDATE billingo.invoices AS invoice SET deleted_at = raw.deleted_at
         FROM billingo.raw_invoices AS raw
         WHERE invoice.company_id = :company AND raw.company_id = :company AND raw.document_id = invoice.id
-          AND raw.deleted_at IS NOT NULL AND invoice.deleted_at IS NULL
+          AND raw.deleted_at IS NOT NULL AND invoice.deleted_at IS DISTINCT FROM raw.deleted_at
         RETURNING invoice.id
     ), items AS (
         DELETE FROM billingo.invoice_items USING gone WHERE company_id = :company AND invoice_id = gone.id

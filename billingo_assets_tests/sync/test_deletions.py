@@ -75,6 +75,21 @@ def test_a_listing_that_breaks_off_marks_nothing_until_it_was_read_to_its_end(
     require_truth(three_pages)
 
 
+def test_a_document_that_went_twice_between_two_normalizations_bears_the_second_date(one_page: Books) -> None:
+    draft = one_page.served.document(one_page.of_type("draft")[0])
+    one_page.sync()
+    one_page.served.delete(draft["id"])
+    one_page.sync()
+    one_page.served.add_raw(draft)
+    one_page.fetch(full=True)
+    one_page.served.delete(draft["id"])
+    one_page.sync(full=True)
+    invoice = one_page.invoice(draft["id"])
+    assert invoice is not None
+    assert invoice.deleted_at == one_page.stored(draft["id"]).deleted_at
+    require_truth(one_page)
+
+
 @KINDS
 def test_a_document_that_comes_back_is_whole_again(one_page: Books, full: bool) -> None:
     draft = one_page.served.document(one_page.of_type("draft")[0])
