@@ -6,13 +6,14 @@ Each is a thin cover over a room that knows no Dagster. Nothing is opened before
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from billingo_assets.errors import BillingoAssetsError
 from billingo_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -47,6 +48,22 @@ class CompanyWork:
 
 class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
     """The PostgreSQL that holds everything; where it is, the settings say."""
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[WarehouseResource]:
+        """Show that the run lives for as long as it has this resource; Dagster calls it.
+
+        Where the database is missing the run goes on without, to say so itself, in words.
+        """
+        from billingo_assets.warehouse.database import connecting, open_database
+        from billingo_assets.warehouse.locks import showing_run_alive
+
+        with ExitStack() as stack:
+            if context.run is not None:
+                with suppress(BillingoAssetsError):
+                    connection = stack.enter_context(connecting(open_database(load_settings())))
+                    stack.enter_context(showing_run_alive(connection, context.run.run_id))
+            yield self
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:

@@ -24,9 +24,6 @@ from sqlalchemy.exc import ArgumentError
 from billingo_assets.errors import ConfigurationError
 
 PREFIX = "BILLINGO_"
-RESERVED_NAMES = {"BILLINGO_ALERT_URLS"}
-"""Set in some environments already; it has no effect yet."""
-
 LIVE_API_URL = "https://api.billingo.hu/v3"
 
 
@@ -105,6 +102,26 @@ def _has_port_that_exists(url: str) -> bool:
     return port is None or 0 < port < 65536
 
 
+def _checked_cron(line: str) -> str:
+    # Loaded where a line is set only: Dagster takes a second, and knows best what it can keep to.
+    from dagster._utils.schedules import is_valid_cron_string
+
+    if not is_valid_cron_string(line):
+        raise ValueError("must be a cron line of five fields, such as 0 2 * * *")
+    return line
+
+
+def _checked_web_url(url: str) -> str:
+    parts = _split(url, like="https://dagster.example.com")
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
+        raise ValueError("must be an http:// or https:// URL")
+    return url.rstrip("/")
+
+
+def _checked_secret_web_url(secret: SecretStr) -> SecretStr:
+    return SecretStr(_checked_web_url(secret.get_secret_value()))
+
+
 def _checked_timezone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError("must be a time zone such as Europe/Budapest")
@@ -117,6 +134,9 @@ def _located(path: Path) -> Path:
     except RuntimeError:
         raise ValueError("begins with a ~ that names nobody's home directory") from None
 
+
+CronLine = Annotated[str, AfterValidator(_checked_cron)]
+"""When a schedule ticks, in `timezone`."""
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 """A bound on how long something may take: more than none, a day at most."""
@@ -138,7 +158,27 @@ class Settings(BaseSettings):
     sandbox_url: Annotated[str, AfterValidator(checked_loopback_url)] | None = None
     """The API of the demo's companies. Set by the command that serves it, for itself and the processes it starts."""
     timezone: Annotated[str, AfterValidator(_checked_timezone)] = "Europe/Budapest"
-    """The zone in which times are shown."""
+    """The zone in which schedules tick and times are shown."""
+    cron_daily: CronLine = "0 2 * * *"
+    """When companies of the rhythm `daily` are synced."""
+    cron_twice_daily: CronLine = "0 2,14 * * *"
+    """When companies of the rhythm `twice-daily` are synced."""
+    cron_hourly: CronLine = "0 8-20 * * 1-5"
+    """When companies of the rhythm `hourly` are synced."""
+    cron_weekly: CronLine = "0 3 * * 0"
+    """When companies of the rhythm `weekly` are synced."""
+    cron_full: CronLine = "0 4 * * 0"
+    """When every document of every company is read, whatever its rhythm."""
+    cron_maintenance: CronLine = "30 1 * * *"
+    """When run history past `retention_days` is pruned."""
+    retention_days: int = Field(default=90, ge=1, le=36_500)
+    """How long the history of runs is kept; the newest materialization and check of each company always is."""
+    alert_urls: SecretStr | None = None
+    """Where alerts go: Apprise URLs, separated by commas or spaces."""
+    heartbeat_url: Annotated[SecretStr, AfterValidator(_checked_secret_web_url)] | None = None
+    """Called after each tick that found and told everything, so that its silence is noticed."""
+    ui_url: Annotated[str, AfterValidator(_checked_web_url)] = "http://127.0.0.1:3000"
+    """Where people find Dagster's UI: links to runs begin with it."""
     lookback_days: int = Field(default=7, ge=0, le=3_650)
     """How far before the last sync an incremental one looks for changes."""
     requests_per_minute: int = Field(default=300, ge=0)
@@ -217,7 +257,7 @@ def _line_number(binding: Binding) -> int:
 
 def _refuse_unknown_names(names: set[str]) -> None:
     settings = [field.upper() for field in Settings.model_fields]
-    known = {PREFIX + setting for setting in settings} | RESERVED_NAMES
+    known = {PREFIX + setting for setting in settings}
     for name in sorted(names):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             # Without the prefix, which makes any two names look alike.

@@ -1,5 +1,7 @@
 """Checks on `billingo/raw_invoices`: all is there, nothing is broken, the key is the company's."""
 
+from datetime import UTC, datetime
+
 import dagster as dg
 
 from billingo_assets.assets.describing import INVOICES, RAW_INVOICES, failing_in_words
@@ -96,6 +98,25 @@ def no_rejected_documents(context: dg.AssetCheckExecutionContext, warehouse: War
             if rejections
             else "No document is in quarantine."
         ),
+    )
+
+
+@company_check(RAW_INVOICES)
+def synced_recently(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+    """The company was synced within a day, or within its rhythm where that has longer pauses.
+
+    A sensor tells as well when that has ceased to be so: no run would.
+    """
+    from billingo_assets.companies.registry import get_company
+    from billingo_assets.monitoring.freshness import read_freshness
+
+    with failing_in_words(context), warehouse.connect() as connection:
+        freshness = read_freshness(connection, get_company(connection, context.partition_key), datetime.now(UTC))
+    return dg.AssetCheckResult(
+        passed=freshness.holds,
+        severity=freshness.severity,
+        description=freshness.description,
+        metadata=freshness.metadata,
     )
 
 

@@ -16,11 +16,15 @@ from billingo_assets.cli.output import give_up_output, is_of_output
 from billingo_assets.errors import BillingoAssetsError
 
 COMMANDS = {
+    "alert": "billingo_assets.cli.alert:alert",
     "company": "billingo_assets.cli.company:company",
     "database": "billingo_assets.cli.database:database",
     "demo": "billingo_assets.cli.demo:demo",
     "dev": "billingo_assets.cli.dev:dev",
+    "doctor": "billingo_assets.cli.doctor:doctor",
+    "history": "billingo_assets.cli.history:history",
     "sandbox": "billingo_assets.cli.sandbox:sandbox",
+    "status": "billingo_assets.cli.status:status",
     "sync": "billingo_assets.cli.sync:sync",
 }
 

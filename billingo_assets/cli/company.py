@@ -56,7 +56,7 @@ def company() -> None:
     type=click.Choice(SCHEDULES),
     default="daily",
     show_default=True,
-    help="Its rhythm, for the schedules to come.",
+    help="When it is synced by itself.",
 )
 @from_standard_input
 def add(key: str, name: str, company_id: int | None, schedule: Schedule, from_stdin: bool) -> None:
@@ -143,6 +143,16 @@ def enable(key: str) -> None:
 def disable(key: str) -> None:
     """Leave a company out of syncs; its documents and history stay."""
     _set_enabled(key, False)
+
+
+@company.command("set-schedule", short_help="Change when a company is synced.")
+@click.argument("key")
+@click.argument("rhythm", type=click.Choice(SCHEDULES))
+def set_schedule(key: str, rhythm: Schedule) -> None:
+    """Change the rhythm in which the schedules sync a company; it counts from the next tick."""
+    with _registry(load_settings()) as connection, connection.begin():
+        registry.change_company(connection, key, schedule=rhythm)
+    click.echo(f"{key} is synced {'when asked' if rhythm == 'manual' else rhythm}.")
 
 
 @company.command("set-key", short_help="Store a new API key.")

@@ -23,7 +23,8 @@ STOP_SECONDS = 30
 
 @click.command(short_help="Open the UI, with the daemon.")
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="The UI's port.")
-def dev(port: int) -> None:
+@click.option("--read-only", is_flag=True, help="Let nobody start, stop or change anything in the UI.")
+def dev(port: int, read_only: bool) -> None:
     """Run Dagster's UI on loopback together with its daemon, until Ctrl-C."""
     from billingo_assets.instance import add_partitions, open_instance, prepare_dagster_home
 
@@ -38,7 +39,7 @@ def dev(port: int) -> None:
         click.echo(f"Dagster UI: http://{HOST}:{port} (ready in a few seconds; Ctrl-C ends it)")
         sys.exit(
             _run_until_stopped(
-                ["dagster-webserver", "--host", HOST, "--port", str(port)],
+                ["dagster-webserver", "--host", HOST, "--port", str(port), *(["--read-only"] if read_only else [])],
                 ["dagster-daemon", "run"],
                 folder=prepare_dagster_home(settings),
             )

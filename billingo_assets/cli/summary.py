@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from billingo_assets.runs import Outcome
+    from billingo_assets.monitoring.outcomes import Outcome
 
 COLORS = {"success": "green", "partial": "yellow", "failed": "red"}
 SHOWN_ERRORS = 10

@@ -19,7 +19,7 @@ from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.database import connecting, open_database
 
 if TYPE_CHECKING:
-    from billingo_assets.runs import Outcome
+    from billingo_assets.monitoring.outcomes import Outcome
 
 
 @click.command(short_help="Bring companies up to date.")

@@ -171,6 +171,7 @@ def change_company(
     key: str,
     *,
     enabled: bool | None = None,
+    schedule: Schedule | None = None,
     api_key_encrypted: str | None = None,
     tax_code: str | None = None,
 ) -> Company:
@@ -178,6 +179,7 @@ def change_company(
     company = get_company(connection, key)
     given = {
         "enabled": enabled,
+        "schedule": schedule,
         "api_key_encrypted": api_key_encrypted,
         "tax_code": tax_code,
     }
@@ -191,8 +193,9 @@ def remove_company(connection: Connection, key: str) -> Company:
     company = get_company(connection, key)
     if company.is_demo:
         for table in reversed(metadata.sorted_tables):
-            column = companies.c.id if table is companies else table.c.company_id
-            connection.execute(delete(table).where(column == company.id))
+            column = companies.c.id if table is companies else table.c.get("company_id")
+            if column is not None:
+                connection.execute(delete(table).where(column == company.id))
         return company
     connection.execute(
         update(companies)

@@ -1,19 +1,25 @@
-"""One sync per company at a time, whoever starts it: an advisory lock that dies with its database session."""
+"""Advisory locks, which die with their database session.
+
+A company's lets one sync at a time write to it, whoever starts it. A run's shows that its process lives.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from billingo_assets.errors import BillingoAssetsError
 from billingo_assets.warehouse.database import APPLICATION_NAME
 
 LOCK_SPACE = 0x62696C6C
 """First key of the advisory locks; the second is the company's id."""
+
+RUN_LOCK_SPACE = 0x62696C72
+"""First key of the locks of runs; the second is a hash of the run's id."""
 
 _HOLDER = text(
     """
@@ -70,3 +76,27 @@ def _set(connection: Connection, name: str, value: str, *, for_transaction: bool
     connection.execute(
         text("SELECT set_config(:name, :value, :local)"), {"name": name, "value": value, "local": for_transaction}
     )
+
+
+@contextmanager
+def showing_run_alive(connection: Connection, run_id: str) -> Iterator[None]:
+    """Show, for as long as the block and this connection's session last, that a process works on the run."""
+    keys = {"space": RUN_LOCK_SPACE, "run": run_id}
+    with connection.begin():
+        connection.execute(text("SELECT pg_advisory_lock_shared(:space, hashtext(:run))"), keys)
+    try:
+        yield
+    finally:
+        with suppress(DBAPIError):  # the session is gone, and the lock with it
+            connection.rollback()
+            with connection.begin():
+                connection.execute(text("SELECT pg_advisory_unlock_shared(:space, hashtext(:run))"), keys)
+
+
+def run_is_alive(connection: Connection, run_id: str) -> bool:
+    """Whether any process shows the run to be alive."""
+    keys = {"space": RUN_LOCK_SPACE, "run": run_id}
+    with connection.begin():
+        # Taken for the transaction only, if nobody holds it.
+        free = connection.scalar(text("SELECT pg_try_advisory_xact_lock(:space, hashtext(:run))"), keys)
+    return not free

@@ -278,3 +278,57 @@ related_documents = Table(
     _company_id(),
     *_normalized(RELATED_COLUMNS, key=("invoice_id", "related_invoice_id")),
 )
+
+outages = Table(
+    "outages",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("company_id", Integer, ForeignKey(f"{SCHEMA}.companies.id"), comment="NULL: no company's alone"),
+    Column("kind", Text, nullable=False, comment="run_failed, stale, no_api_key or the name of a check that failed"),
+    Column("severity", Text, nullable=False),
+    Column("reason", Text, nullable=False, comment="Companies that are out for one reason are told of together"),
+    Column("summary", Text, nullable=False, comment="What happened and what to do, in words"),
+    Column("run_id", Text, comment="The Dagster run that shows it, if one does"),
+    _moment("since", comment="When it was first seen"),
+    _moment("told_at", nullable=True, comment="When the message about it was written"),
+    Column("told_severity", Text, comment="How severe it was then"),
+    _moment("ended_at", nullable=True, comment="When it was first seen to be over"),
+    _moment("end_told_at", nullable=True, comment="When the message that it is over was written"),
+    CheckConstraint("severity IN ('warning', 'error')", name="severity"),
+    Index(
+        "outages_open_idx",
+        "company_id",
+        "kind",
+        unique=True,
+        postgresql_where=text("ended_at IS NULL"),
+        postgresql_nulls_not_distinct=True,
+    ),
+)
+
+alert_messages = Table(
+    "alert_messages",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _moment("created_at"),
+    Column("severity", Text, nullable=False, comment="warning, error, or recovery"),
+    Column("title", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    CheckConstraint("severity IN ('warning', 'error', 'recovery')", name="severity"),
+)
+
+alert_deliveries = Table(
+    "alert_deliveries",
+    metadata,
+    Column(
+        "message_id",
+        BigInteger,
+        ForeignKey(f"{SCHEMA}.alert_messages.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("channel", Text, primary_key=True, comment="Hash of the channel's URL, which holds secrets"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    _moment("attempted_at", nullable=True),
+    _moment("delivered_at", nullable=True),
+    Index("alert_deliveries_pending_idx", "channel", "message_id", postgresql_where=text("delivered_at IS NULL")),
+)

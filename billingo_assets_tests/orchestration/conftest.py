@@ -14,6 +14,7 @@ from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOI
 from billingo_assets.build import build_defs
 from billingo_assets.companies.registry import Company
 from billingo_assets.jobs import SYNC_COMPANY
+from billingo_assets.monitoring.outcomes import Outcome
 
 SMALL = "ozon-bt"
 """The company with the fewest documents: one page."""
@@ -30,7 +31,7 @@ CHECKS = {
     "item_count_matches_raw": INVOICE_ITEMS,
 }
 
-Sync = Callable[[str], runs.Outcome]
+Sync = Callable[[str], Outcome]
 
 
 @pytest.fixture(scope="session")

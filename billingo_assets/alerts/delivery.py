@@ -1,0 +1,78 @@
+"""The outbox: a message is written down for each channel, and tried until the channel has taken it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from billingo_assets.alerts.channels import Channel, DeliveryError, Message
+
+DELIVERY_SECONDS = 25
+"""How long one call of `deliver` may go on; Dagster gives a sensor 60."""
+
+_WRITE = text(
+    "INSERT INTO billingo.alert_messages (severity, title, body) VALUES (:severity, :title, :body) RETURNING id"
+)
+_ADDRESS = text("INSERT INTO billingo.alert_deliveries (message_id, channel) VALUES (:message, :channel)")
+# Skipped when another process is sending it.
+_PENDING = text(
+    """
+    SELECT message_id, severity, title, body
+    FROM billingo.alert_deliveries JOIN billingo.alert_messages ON id = message_id
+    WHERE channel = :channel AND delivered_at IS NULL ORDER BY message_id LIMIT 1
+    FOR UPDATE OF alert_deliveries SKIP LOCKED
+    """
+)
+_TRIED = text(
+    """
+    UPDATE billingo.alert_deliveries
+    SET attempts = attempts + 1, attempted_at = clock_timestamp(),
+        delivered_at = CASE WHEN :delivered THEN clock_timestamp() END
+    WHERE message_id = :message AND channel = :channel
+    """
+)
+
+
+class Delivered(NamedTuple):
+    """How many messages went out, and what the channels said that took none."""
+
+    messages: int
+    failures: Sequence[str]
+
+
+def write_down(connection: Connection, messages: Sequence[Message], channels: Sequence[Channel]) -> None:
+    """Put messages into the outbox. Belongs in the transaction that remembers what they tell as told."""
+    for message in messages:
+        values = {"severity": message.severity, "title": message.title, "body": message.body}
+        message_id = connection.scalar(_WRITE, values)
+        for channel in channels:
+            connection.execute(_ADDRESS, {"message": message_id, "channel": channel.id})
+
+
+def deliver(connection: Connection, channels: Sequence[Channel]) -> Delivered:
+    """Send what waits, the oldest first. A channel that fails is left alone until the next call.
+
+    A message that was sent when the process died before it was noted is sent again: at least once.
+    """
+    deadline = time.monotonic() + DELIVERY_SECONDS
+    sent, failures = 0, []
+    for channel in channels:
+        while time.monotonic() < deadline:
+            with connection.begin():
+                waiting = connection.execute(_PENDING, {"channel": channel.id}).one_or_none()
+                if waiting is None:
+                    break
+                tried = {"message": waiting.message_id, "channel": channel.id, "delivered": True}
+                try:
+                    channel.send(Message(waiting.severity, waiting.title, waiting.body))
+                except DeliveryError as error:
+                    failures.append(str(error))
+                    tried["delivered"] = False
+                connection.execute(_TRIED, tried)
+            if not tried["delivered"]:
+                break
+            sent += 1
+    return Delivered(sent, failures)

@@ -1,0 +1,179 @@
+"""Remembers what is out, and decides what is to be told of it: each outage once, and once that it is over."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from billingo_assets.alerts.channels import Message
+from billingo_assets.alerts.wording import Affected, describe_outage, describe_recovery
+from billingo_assets.companies.registry import Company
+from billingo_assets.monitoring.health import Problem, Severity
+
+HOLD = timedelta(minutes=10)
+"""How long news waits for the runs that are still going: many companies that fail for one reason are one message."""
+
+_ORDER = {"error": 0, "warning": 1}
+
+_LOCK = text("LOCK TABLE billingo.outages IN SHARE ROW EXCLUSIVE MODE")
+_UNSETTLED = text(
+    """
+    SELECT id, company_id, kind, severity, reason, summary, run_id, since, told_at, told_severity, ended_at
+    FROM billingo.outages WHERE ended_at IS NULL OR end_told_at IS NULL ORDER BY id
+    """
+)
+_OPEN = text(
+    """
+    INSERT INTO billingo.outages (company_id, kind, severity, reason, summary, run_id, since)
+    VALUES (:company_id, :kind, :severity, :reason, :summary, :run_id, :now)
+    """
+)
+_SEE_AGAIN = text(
+    """
+    UPDATE billingo.outages
+    SET severity = :severity, reason = :reason, summary = :summary, run_id = :run_id, ended_at = NULL
+    WHERE id = :id
+    """
+)
+_END = text("UPDATE billingo.outages SET ended_at = :now WHERE id = :id AND ended_at IS NULL")
+_SETTLE = text("UPDATE billingo.outages SET end_told_at = :now WHERE id = ANY(:ids)")
+_TELL = text("UPDATE billingo.outages SET told_at = :now, told_severity = severity WHERE id = ANY(:ids)")
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A problem as it is remembered, from when it was first seen until it is over and that was told."""
+
+    id: int
+    company_id: int | None
+    kind: str
+    severity: Severity
+    reason: str
+    summary: str
+    run_id: str | None
+    since: datetime
+    told_at: datetime | None
+    told_severity: Severity | None
+    ended_at: datetime | None
+
+    @property
+    def problem(self) -> Problem:
+        """What is wrong."""
+        return Problem(self.kind, self.severity, self.reason, self.summary, self.run_id)
+
+    @property
+    def is_news(self) -> bool:
+        """Whether nobody was told of it yet, or of less than it has become."""
+        return self.ended_at is None and self.told_severity not in ("error", self.severity)
+
+
+class Subject(NamedTuple):
+    """Whose problem: a company's, or (None) that of the whole."""
+
+    company: Company | None
+    problems: Sequence[Problem]
+
+
+def lock_outages(connection: Connection) -> None:
+    """Have one process at a time decide, until the transaction ends."""
+    connection.execute(_LOCK)
+
+
+def remember(connection: Connection, subjects: Iterable[Subject], now: datetime) -> None:
+    """Open an outage for each problem that is new, and end those whose problem is gone."""
+    known = {(outage.company_id, outage.kind): outage for outage in read_outages(connection)}
+    for company, problems in subjects:
+        company_id = company.id if company else None
+        for problem in problems:
+            values = {
+                "company_id": company_id,
+                "kind": problem.kind,
+                "severity": problem.severity,
+                "reason": problem.reason,
+                "summary": problem.summary,
+                "run_id": problem.run_id,
+                "now": now,
+            }
+            outage = known.pop((company_id, problem.kind), None)
+            if outage is None:
+                connection.execute(_OPEN, values)
+            elif outage.problem != problem or outage.ended_at is not None:
+                connection.execute(_SEE_AGAIN, {**values, "id": outage.id})
+    for outage in known.values():
+        connection.execute(_END, {"id": outage.id, "now": now})
+
+
+def read_outages(connection: Connection) -> list[Outage]:
+    """Every outage that goes on, or whose end was not told yet, the oldest first."""
+    return [Outage(*row) for row in connection.execute(_UNSETTLED)]
+
+
+def news(
+    connection: Connection, companies: Mapping[int, Company], *, busy: bool, ui_url: str, now: datetime
+) -> list[Message]:
+    """What is to be told now, and remember it as told.
+
+    `companies` are those of which anybody wants to hear: of one that was removed or disabled, nothing is said any
+    more. While `busy`, what is new is held for a while.
+    """
+    outages = read_outages(connection)
+    concerned = [outage for outage in outages if outage.company_id is None or outage.company_id in companies]
+    settled = [outage.id for outage in outages if outage not in concerned and outage.ended_at is not None]
+    settled += [outage.id for outage in concerned if outage.ended_at is not None and outage.told_at is None]
+    messages, told = _news_of_outages(concerned, companies, busy=busy, ui_url=ui_url, now=now)
+    recovered, over = _news_of_recoveries(concerned, companies, busy=busy, now=now)
+    connection.execute(_TELL, {"ids": told, "now": now})
+    connection.execute(_SETTLE, {"ids": settled + over, "now": now})
+    return messages + recovered
+
+
+def _news_of_outages(
+    outages: Sequence[Outage], companies: Mapping[int, Company], *, busy: bool, ui_url: str, now: datetime
+) -> tuple[list[Message], list[int]]:
+    known = {outage.reason for outage in outages if outage.ended_at is None and outage.told_at is not None}
+    by_subject: dict[int | None, list[Outage]] = defaultdict(list)
+    told = []
+    for outage in outages:
+        if not outage.is_news or (busy and now - outage.since < HOLD):
+            continue
+        told.append(outage.id)
+        # Of an API that is down, everybody knows: the companies that meet it later are the same outage.
+        if not (outage.problem.is_shared and outage.reason in known):
+            by_subject[outage.company_id].append(outage)
+    groups: dict[tuple[str, str], list[Affected]] = defaultdict(list)
+    for company_id, own in by_subject.items():
+        own.sort(key=lambda outage: _ORDER[outage.severity])
+        company = companies[company_id] if company_id is not None else None
+        affected = Affected(company, [outage.problem for outage in own])
+        groups[own[0].reason, own[0].severity].append(affected)
+    return [describe_outage(group, ui_url) for group in groups.values()], told
+
+
+def _news_of_recoveries(
+    outages: Collection[Outage], companies: Mapping[int, Company], *, busy: bool, now: datetime
+) -> tuple[list[Message], list[int]]:
+    """Of an error, once no other error is left; of a warning, once nothing is."""
+    going_on: dict[int | None, list[Outage]] = defaultdict(list)
+    for outage in outages:
+        if outage.ended_at is None:
+            going_on[outage.company_id].append(outage)
+    recovered: dict[int | None, list[Outage]] = defaultdict(list)
+    for outage in outages:
+        if outage.ended_at is None or outage.told_at is None or (busy and now - outage.ended_at < HOLD):
+            continue
+        if all(_ORDER[other.severity] > _ORDER[outage.severity] for other in going_on[outage.company_id]):
+            recovered[outage.company_id].append(outage)
+    if not recovered:
+        return [], []
+    subjects = [companies[company_id] if company_id is not None else None for company_id in recovered]
+    remaining = [other.problem for company_id in recovered for other in going_on[company_id]]
+    since = min(outage.since for own in recovered.values() for outage in own)
+    return (
+        [describe_recovery(subjects, remaining, since, now)],
+        [outage.id for own in recovered.values() for outage in own],
+    )

@@ -1,0 +1,80 @@
+"""What the messages say: which company, what happened, what to do, and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from billingo_assets.alerts.channels import Message
+from billingo_assets.companies.registry import Company
+from billingo_assets.monitoring.health import NO_API_KEY, RUN_FAILED, STALE, Problem
+
+MAX_LISTED = 20
+"""Companies that a message names."""
+
+
+class Affected(NamedTuple):
+    """A company (None: no company's alone) and what is wrong, the worst first."""
+
+    company: Company | None
+    problems: Sequence[Problem]
+
+
+def describe_outage(affected: Sequence[Affected], ui_url: str) -> Message:
+    """One message about companies that are out for the same reason."""
+    worst = affected[0].problems[0]
+    title = f"{_subject([one.company for one in affected])}: {_headline(worst)}"
+    blocks = [_block(one, ui_url) for one in affected[:MAX_LISTED]]
+    if len(affected) > MAX_LISTED:
+        blocks.append(f"and {len(affected) - MAX_LISTED:,} more. `billingo-assets status` lists them all.")
+    if worst.is_shared:
+        blocks.append(
+            "Companies that meet the same later are not told of one by one; one message says when it is over."
+        )
+    return Message(worst.severity, title, "\n\n".join(blocks))
+
+
+def describe_recovery(
+    companies: Sequence[Company | None], remaining: Sequence[Problem], since: datetime, now: datetime
+) -> Message:
+    """One message about what works again."""
+    named = [_name(company) for company in companies[:MAX_LISTED]]
+    if len(companies) > MAX_LISTED:
+        named.append(f"and {len(companies) - MAX_LISTED:,} more")
+    verb = "works" if len(companies) == 1 else "work"
+    body = "\n".join(named) + f"\n\nThe trouble lasted {_length(now - since)}."
+    if remaining:
+        body += "\n\nWhat remains:\n" + "\n".join(f"- {problem.summary}" for problem in remaining[:MAX_LISTED])
+    return Message("recovery", f"{_subject(companies)} {verb} again", body)
+
+
+def _block(affected: Affected, ui_url: str) -> str:
+    lines = [_name(affected.company)]
+    for problem in affected.problems:
+        lines.append(f"- {problem.summary}")
+        if problem.run_id:
+            lines.append(f"  {ui_url}/runs/{problem.run_id}")
+    return "\n".join(lines)
+
+
+def _headline(problem: Problem) -> str:
+    fixed = {RUN_FAILED: "the sync failed", STALE: "not synced", NO_API_KEY: "no API key"}
+    if problem.kind.startswith("job:"):
+        return f"the job {problem.kind.removeprefix('job:')} failed"
+    return fixed.get(problem.kind) or f"the check {problem.kind} failed"
+
+
+def _subject(companies: Sequence[Company | None]) -> str:
+    if len(companies) > 1:
+        return f"{len(companies):,} companies"
+    return companies[0].key if companies[0] else "billingo_assets"
+
+
+def _name(company: Company | None) -> str:
+    return f"{company.key} ({company.name})" if company else "billingo_assets itself"
+
+
+def _length(time: timedelta) -> str:
+    minutes = max(1, round(time / timedelta(minutes=1)))
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} hours"

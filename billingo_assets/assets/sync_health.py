@@ -1,0 +1,41 @@
+"""The asset `billingo/sync_health`: how all companies are, as a table and as a plot of the last 30 days."""
+
+import dagster as dg
+
+from billingo_assets.assets.describing import GROUP, INVOICE_ITEMS, INVOICES, OWNERS, RAW_INVOICES, failing_in_words
+from billingo_assets.resources import WarehouseResource
+
+SYNC_HEALTH = dg.AssetKey([GROUP, "sync_health"])
+
+
+@dg.asset(
+    key=SYNC_HEALTH,
+    deps=[RAW_INVOICES, INVOICES, INVOICE_ITEMS],
+    group_name="health",
+    kinds={"postgres"},
+    owners=OWNERS,
+)
+def sync_health(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
+    """How every company is: state, last and next sync, documents, what is wrong; and the last 30 days as a plot.
+
+    A sensor has it made anew whenever the syncs that were going have ended.
+    """
+    from datetime import UTC, datetime
+
+    from billingo_assets.monitoring.overview import describe, read_overview
+    from billingo_assets.monitoring.plotting import plot_days, read_days
+    from billingo_assets.settings import load_settings
+
+    settings, now = load_settings(), datetime.now(UTC)
+    with failing_in_words(context), warehouse.connect() as connection:
+        overview = read_overview(connection, context.instance, settings, now)
+    days = read_days(context.instance, now, settings.zone)
+    colors = [state.color for state in overview]
+    return dg.MaterializeResult(
+        metadata={
+            "companies": dg.MetadataValue.table([dg.TableRecord(row) for row in describe(overview, settings)]),
+            "last_30_days": dg.MetadataValue.md(f"![documents, durations, failures]({plot_days(days)})"),
+            "documents": sum(state.documents for state in overview),
+            **{color: colors.count(color) for color in ("green", "yellow", "red")},
+        }
+    )

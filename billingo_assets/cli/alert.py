@@ -1,0 +1,49 @@
+"""`billingo-assets alert`: try the channels that alerts go to."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from billingo_assets.errors import ConfigurationError
+from billingo_assets.settings import load_settings
+
+
+@click.group(short_help="Try the channels that alerts go to.")
+def alert() -> None:
+    """Alerts go to the channels in BILLINGO_ALERT_URLS, by the sensor `alerts` of the daemon."""
+
+
+@alert.command(short_help="Send a test message to every channel.")
+def test() -> None:
+    """Send a test message to every channel, and call the heartbeat. Exit code: 0 all took it, 1 one did not."""
+    from billingo_assets.alerts.channels import DeliveryError, Message, call_heartbeat, open_channels
+
+    settings = load_settings()
+    channels = open_channels(settings)
+    if not channels and settings.heartbeat_url is None:
+        raise ConfigurationError(
+            "No channel is configured. Set BILLINGO_ALERT_URLS, for example to"
+            " mailtos://user:password@smtp.example.com?to=you@example.com"
+        )
+    message = Message(
+        "recovery", "Test of the alerts", "This is a test. When a company is not synced, a message like this says so."
+    )
+    failures = 0
+    for channel in channels:
+        try:
+            channel.send(message)
+            click.echo(f"sent: {channel.name}")
+        except DeliveryError as error:
+            failures += 1
+            click.echo(f"failed: {error}", err=True)
+    if settings.heartbeat_url is not None:
+        try:
+            call_heartbeat(settings.heartbeat_url)
+            click.echo("called: the heartbeat")
+        except DeliveryError as error:
+            failures += 1
+            click.echo(f"failed: {error}", err=True)
+    if failures:
+        sys.exit(1)

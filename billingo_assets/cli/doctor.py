@@ -1,0 +1,37 @@
+"""`billingo-assets doctor`: what is not as it should be, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+
+from billingo_assets.cli.output import losing_output
+from billingo_assets.settings import load_settings
+
+SHOWN = {"ok": "green", "warning": "yellow", "fault": "red"}
+
+
+@click.command(short_help="Look for what is wrong, and say what to do.")
+@click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
+def doctor(wants_json: bool) -> None:
+    """Look at the database, the encryption key, the API and its clock, each API key, the daemon, and the alerts.
+
+    Exit code: 0 all is well, 1 there are warnings, 2 there are faults.
+    """
+    from billingo_assets.monitoring.diagnosis import diagnose
+
+    findings = []
+    for finding in diagnose(load_settings()):
+        findings.append(finding)
+        if not wants_json:
+            with losing_output():
+                verdict = click.style(f"{finding.verdict:<7}", fg=SHOWN[finding.verdict], bold=True)
+                click.echo(f"{verdict}  {finding.what}: {finding.words}")
+    if wants_json:
+        with losing_output():
+            click.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}, ensure_ascii=False))
+    verdicts = {finding.verdict for finding in findings}
+    sys.exit(2 if "fault" in verdicts else 1 if "warning" in verdicts else 0)

@@ -1,0 +1,87 @@
+"""`billingo-assets history`: the last syncs, from Dagster's own event log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from billingo_assets.cli.output import losing_output
+from billingo_assets.cli.summary import COLORS
+from billingo_assets.companies.registry import get_company, list_companies
+from billingo_assets.settings import Settings, load_settings
+from billingo_assets.warehouse.database import connecting, open_database
+
+if TYPE_CHECKING:
+    from billingo_assets.monitoring.outcomes import PastOutcome
+
+
+@click.command(short_help="Show the last syncs.")
+@click.option("--company", "key", metavar="KEY", help="Those of this company only.")
+@click.option("--days", type=click.IntRange(1, 36_500), help="Those of the last so many days only.")
+@click.option("--failed", is_flag=True, help="Those only that failed or were partial.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many, the newest.")
+@click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
+def history(key: str | None, days: int | None, failed: bool, limit: int, wants_json: bool) -> None:
+    """Show the last syncs, the newest first: what each did, who or what triggered it, and where to look."""
+    from billingo_assets.instance import open_instance
+    from billingo_assets.monitoring.history import past_outcomes
+
+    settings = load_settings()
+    with connecting(open_database(settings)) as connection:
+        companies = {company.key: company for company in list_companies(connection)}
+        if key is not None and key not in companies:
+            get_company(connection, key)  # says which key comes near
+        connection.rollback()
+        since = datetime.now(UTC) - timedelta(days=days) if days else None
+        with open_instance(settings) as instance:
+            found = past_outcomes(instance, companies, company=key, since=since, failed_only=failed)
+            outcomes = list(islice(found, limit))
+    with losing_output():
+        if wants_json:
+            click.echo(json.dumps({"syncs": [_as_json(past, settings) for past in outcomes]}, ensure_ascii=False))
+        else:
+            _print(outcomes, settings)
+
+
+def _as_json(past: PastOutcome, settings: Settings) -> dict[str, Any]:
+    told = asdict(past.outcome)
+    return told | {
+        "errors": [fault.as_json() for fault in past.outcome.errors],
+        "warnings": list(past.outcome.warnings),
+        "started_at": past.started_at.isoformat(),
+        "trigger": past.trigger,
+        "url": _link(past, settings),
+    }
+
+
+def _print(outcomes: Sequence[PastOutcome], settings: Settings) -> None:
+    if not outcomes:
+        click.echo("No sync is on record that is asked for.")
+    for past in outcomes:
+        outcome = past.outcome
+        when = f"{past.started_at.astimezone(settings.zone):%Y-%m-%d %H:%M}"
+        state = click.style(outcome.status, fg=COLORS.get(outcome.status, "blue"), bold=True)
+        click.echo(f"{when}  {outcome.key}: {state}, {outcome.mode}, {outcome.duration_seconds:.1f} s ({past.trigger})")
+        click.echo(
+            f"  {outcome.processed:,} processed: {outcome.created:,} created, {outcome.updated:,} updated,"
+            f" {outcome.unchanged:,} unchanged"
+        )
+        click.echo(
+            f"  {outcome.deleted:,} deleted, {outcome.skipped:,} skipped, {outcome.items:,} items,"
+            f" {outcome.api_calls:,} API calls"
+        )
+        for fault in outcome.errors:
+            click.echo(click.style(f"  error: {fault.error}", fg="red"))
+        for warning in outcome.warnings:
+            click.echo(click.style(f"  warning: {warning}", fg="yellow"))
+        click.echo(f"  {_link(past, settings)}")
+
+
+def _link(past: PastOutcome, settings: Settings) -> str:
+    return f"{settings.ui_url}/runs/{past.outcome.run_id}"

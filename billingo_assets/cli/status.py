@@ -1,0 +1,96 @@
+"""`billingo-assets status`: how every company is, for people and for monitoring."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from billingo_assets.cli.output import losing_output
+from billingo_assets.errors import ConfigurationError
+from billingo_assets.settings import Settings, load_settings
+from billingo_assets.warehouse.database import connecting, open_database
+
+if TYPE_CHECKING:
+    from billingo_assets.monitoring.overview import CompanyState
+
+SHOWN = {"green": "green", "yellow": "yellow", "red": "red", "disabled": "bright_black"}
+
+
+@click.command(short_help="Show how every company is.")
+@click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
+def status(wants_json: bool) -> None:
+    """Show how every company is.
+
+    Green: synced within 24 hours, every check passed. Yellow: 24 to 48 hours ago, or a check warns. Red: longer ago,
+    the last sync or a check failed, or there is no API key. Rhythms with longer pauses are given that time.
+
+    Exit code: 0 all green, 1 one is yellow, 2 one is red.
+    """
+    from billingo_assets.instance import open_instance
+    from billingo_assets.monitoring.overview import read_overview
+
+    settings = load_settings()
+    with connecting(open_database(settings)) as connection, open_instance(settings) as instance:
+        overview = read_overview(connection, instance, settings, datetime.now(UTC))
+    if not overview:
+        raise ConfigurationError("No company yet. Add one: billingo-assets company add KEY --name NAME")
+    with losing_output():
+        if wants_json:
+            click.echo(json.dumps(_as_json(overview), ensure_ascii=False))
+        else:
+            _print(overview, settings)
+    colors = {state.color for state in overview}
+    sys.exit(2 if "red" in colors else 1 if "yellow" in colors else 0)
+
+
+def _as_json(overview: Sequence[CompanyState]) -> dict[str, Any]:
+    colors = Counter[str](state.color for state in overview)
+    return {
+        "companies": [
+            {
+                "key": state.health.company.key,
+                "name": state.health.company.name,
+                "status": state.color,
+                "schedule": state.health.company.schedule,
+                "last_sync": _iso(state.health.synced_at),
+                "next_sync": _iso(state.health.next_sync_at),
+                "is_being_synced": state.health.is_being_synced,
+                "documents": state.documents,
+                "rejections": state.rejections,
+                "problems": [
+                    {"kind": problem.kind, "severity": problem.severity, "summary": problem.summary}
+                    for problem in state.health.problems
+                ],
+            }
+            for state in overview
+        ],
+        "summary": {color: colors[color] for color in SHOWN},
+    }
+
+
+def _print(overview: Sequence[CompanyState], settings: Settings) -> None:
+    from billingo_assets.monitoring.overview import local_time
+
+    width = max(7, *(len(state.health.company.key) for state in overview))
+    click.echo(f"{'company':<{width}}  state     last sync         next sync         documents  rejected")
+    for state in overview:
+        health = state.health
+        color = click.style(f"{state.color:<8}", fg=SHOWN[state.color], bold=True)
+        click.echo(
+            f"{health.company.key:<{width}}  {color}  {local_time(health.synced_at, settings):<16}"
+            f"  {local_time(health.next_sync_at, settings):<16}  {state.documents:>9,}  {state.rejections:>8,}"
+        )
+        for problem in health.problems:
+            click.echo(click.style(f"  {problem.severity}: {problem.summary}", fg=SHOWN[state.color]))
+        if not health.problems and state.words:
+            click.echo(f"  {state.words}")
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

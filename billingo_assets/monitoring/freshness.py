@@ -1,0 +1,75 @@
+"""How fresh a company's documents are, in the form of a check's result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import Connection, select
+
+from billingo_assets.companies.registry import Company, list_companies
+from billingo_assets.monitoring.health import staleness
+from billingo_assets.settings import Settings, load_settings
+from billingo_assets.warehouse.tables import companies, sync_state
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Whether a company was synced when it should have been, and since when it was not."""
+
+    company: Company
+    holds: bool
+    severity: dg.AssetCheckSeverity
+    synced_at: datetime | None
+    description: str
+
+    @property
+    def state(self) -> str:
+        """`fresh`, `warn` or `error`: what a change is seen by."""
+        return "fresh" if self.holds else self.severity.value.lower()
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """When it was last synced, and its rhythm."""
+        told: dict[str, Any] = {"schedule": self.company.schedule}
+        if self.synced_at is not None:
+            told["last_synced"] = dg.MetadataValue.timestamp(self.synced_at)
+        return told
+
+
+def read_freshness(connection: Connection, company: Company, now: datetime) -> Freshness:
+    """How fresh one company is."""
+    registered_at, synced_at = read_moments(connection, company.id)[company.id]
+    return _judge(company, registered_at, synced_at, now, load_settings())
+
+
+def read_all_freshness(connection: Connection, now: datetime) -> list[Freshness]:
+    """How fresh each enabled company is."""
+    moments, settings = read_moments(connection), load_settings()
+    return [
+        _judge(company, *moments[company.id], now, settings)
+        for company in list_companies(connection, enabled_only=True)
+    ]
+
+
+def _judge(
+    company: Company, registered_at: datetime, synced_at: datetime | None, now: datetime, settings: Settings
+) -> Freshness:
+    stale = staleness(company, synced_at or registered_at, now, settings)
+    severity = dg.AssetCheckSeverity.ERROR if stale == "error" else dg.AssetCheckSeverity.WARN
+    last = f"Last synced {synced_at.astimezone(settings.zone):%Y-%m-%d %H:%M}" if synced_at else "Not synced yet"
+    return Freshness(
+        company, stale is None, severity, synced_at, f"{last}." if stale is None else f"{last}, which is too long ago."
+    )
+
+
+def read_moments(connection: Connection, company_id: int | None = None) -> dict[int, tuple[datetime, datetime | None]]:
+    """When each company was registered, and when its last whole sync ended."""
+    query = select(companies.c.id, companies.c.created_at, sync_state.c.synced_at).select_from(
+        companies.outerjoin(sync_state, sync_state.c.company_id == companies.c.id)
+    )
+    if company_id is not None:
+        query = query.where(companies.c.id == company_id)
+    return {row.id: (row.created_at, row.synced_at) for row in connection.execute(query)}

@@ -1,0 +1,165 @@
+"""How a company is, judged from what is known of it: green, yellow or red, and why. Reads nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Literal
+
+from billingo_assets.companies.registry import Company
+from billingo_assets.rhythms import cron_line, next_tick
+from billingo_assets.settings import Settings
+
+Severity = Literal["warning", "error"]
+Color = Literal["green", "yellow", "red", "disabled"]
+
+RUN_FAILED = "run_failed"
+STALE = "stale"
+NO_API_KEY = "no_api_key"
+
+WARNING_AGE = timedelta(hours=24)
+ERROR_AGE = timedelta(hours=48)
+
+GRACE = timedelta(hours=1)
+"""How long after its time a sync may end before it is missed: the companies of one tick follow one another."""
+
+SHARED_ERRORS = frozenset({"UnavailableError", "RateLimitError", "MalformedAnswerError", "DatabaseUnavailableError"})
+"""Failures whose cause is no company's own: the API, the network or the database is down for all."""
+
+ADVICE: Mapping[str, str] = MappingProxyType(
+    {
+        "tax_code_matches": "Store the company's own key: billingo-assets company set-key {key}",
+        "api_total_matches": "Read everything again: billingo-assets sync {key} --full",
+        "no_rejected_documents": "Their ids and reasons are in billingo.rejected_documents. Compare with Billingo.",
+        "no_number_gaps": "Look the numbers up in Billingo; they are listed in billingo.number_gaps.",
+        "one_row_per_document": "Read everything again: billingo-assets sync {key} --full",
+        "totals_reconcile": "Compare the invoices that the check lists with those in Billingo.",
+        "item_count_matches_raw": "Read everything again: billingo-assets sync {key} --full",
+    }
+)
+"""What to do about a check that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a company. Problems of several companies with one `reason` are told together."""
+
+    kind: str
+    severity: Severity
+    reason: str
+    summary: str
+    run_id: str | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether what is wrong is the same for every company: the API or the database, not the company."""
+        return self.reason.removeprefix(f"{RUN_FAILED}:") in SHARED_ERRORS
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCheck:
+    """A check whose last result for the company was a failure."""
+
+    name: str
+    severity: Severity
+    description: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRun:
+    """A run for the company that failed for good, and was not followed by one that went well."""
+
+    run_id: str
+    error: str
+    error_type: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of a company at a moment."""
+
+    company: Company
+    registered_at: datetime
+    synced_at: datetime | None
+    is_being_synced: bool
+    failed_run: FailedRun | None
+    failed_checks: tuple[FailedCheck, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyHealth:
+    """A company's state: its problems, the worst first, when it was synced and when it will be."""
+
+    company: Company
+    color: Color
+    problems: tuple[Problem, ...]
+    synced_at: datetime | None
+    next_sync_at: datetime | None
+    is_being_synced: bool
+
+
+def assess(facts: Facts, now: datetime, settings: Settings) -> CompanyHealth:
+    """Judge a company. A disabled one has no problems: nobody expects anything of it."""
+    company = facts.company
+    if not company.enabled:
+        return CompanyHealth(company, "disabled", (), facts.synced_at, None, facts.is_being_synced)
+    problems = sorted(_problems(facts, now, settings), key=lambda problem: problem.severity)  # "error" < "warning"
+    color: Color = "green"
+    if problems:
+        color = "red" if problems[0].severity == "error" else "yellow"
+    elif facts.synced_at is None:
+        color = "yellow"
+    cron = cron_line(company.schedule, settings)
+    due = next_tick(cron, now, settings) if cron else None
+    return CompanyHealth(company, color, tuple(problems), facts.synced_at, due, facts.is_being_synced)
+
+
+def staleness(company: Company, since: datetime, now: datetime, settings: Settings) -> Severity | None:
+    """How bad it is that a company was last synced (or registered) at `since`.
+
+    A day without a sync is a warning and two are an error, counted for rhythms with longer pauses from when the next
+    sync was due: at the weekend for `hourly`, after a week for `weekly`, never for `manual`.
+    """
+    cron = cron_line(company.schedule, settings)
+    if cron is None or now - since < WARNING_AGE:
+        return None
+    overdue = now - next_tick(cron, since, settings)
+    if now - since >= ERROR_AGE and overdue >= ERROR_AGE - WARNING_AGE:
+        return "error"
+    return "warning" if overdue >= GRACE else None
+
+
+def _problems(facts: Facts, now: datetime, settings: Settings) -> list[Problem]:
+    key, problems = facts.company.key, []
+    if facts.company.api_key_encrypted is None:
+        summary = f"{key} has no API key. Store one: billingo-assets company set-key {key}"
+        problems.append(Problem(NO_API_KEY, "error", NO_API_KEY, summary))
+    if (failed := facts.failed_run) is not None:
+        reason = f"{RUN_FAILED}:{failed.error_type or 'unknown'}"
+        problems.append(Problem(RUN_FAILED, "error", reason, failed.error, failed.run_id))
+    since = facts.synced_at or facts.registered_at
+    severity = staleness(facts.company, since, now, settings)
+    # One that failed is out for a reason that was told; that it has not been synced follows from it.
+    if severity is not None and facts.failed_run is None and not (facts.is_being_synced and severity == "warning"):
+        problems.append(Problem(STALE, severity, STALE, _describe_stale(facts, now, settings)))
+    for check in facts.failed_checks:
+        advice = ADVICE.get(check.name, "Look at the check in Dagster's UI.").format(key=key)
+        summary = f"{check.name}: {check.description} {advice}"
+        problems.append(Problem(check.name, check.severity, check.name, summary, check.run_id))
+    return problems
+
+
+def _describe_stale(facts: Facts, now: datetime, settings: Settings) -> str:
+    what_to_do = "Is the daemon running, or cron? `billingo-assets doctor` looks."
+    if facts.synced_at is None:
+        return f"It was never synced, although it was added {_ago(now - facts.registered_at)} ago. {what_to_do}"
+    at = f"{facts.synced_at.astimezone(settings.zone):%Y-%m-%d %H:%M}"
+    return f"It was last synced {_ago(now - facts.synced_at)} ago ({at}). {what_to_do}"
+
+
+def _ago(age: timedelta) -> str:
+    hours = int(age.total_seconds() // 3600)
+    return f"{hours} hours" if hours < 72 else f"{hours // 24} days"

@@ -1,0 +1,96 @@
+"""What the syncs of the past did, as Dagster remembers them: the sync log that nobody has to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from billingo_assets.companies.registry import Company
+from billingo_assets.monitoring.outcomes import Fault, Outcome, PastOutcome, Status, read_events
+from billingo_assets.monitoring.reading import PARTITION_TAG, UNFINISHED, events_of, is_sync
+from billingo_assets.runs import TRIGGER_TAG
+
+PAGE = 200
+"""Runs that are asked for at a time."""
+
+TRIGGERS = (
+    ("dagster/schedule_name", "schedule"),
+    ("dagster/sensor_name", "sensor"),
+    ("dagster/backfill", "backfill"),
+)
+
+
+def past_outcomes(
+    instance: dg.DagsterInstance,
+    companies: Mapping[str, Company],
+    *,
+    company: str | None = None,
+    since: datetime | None = None,
+    failed_only: bool = False,
+) -> Iterator[PastOutcome]:
+    """The syncs of the past, the newest first; with `failed_only`, those that failed or were partial.
+
+    `companies` maps the keys that are registered; of others, the key is all that is known.
+    """
+    tags = {PARTITION_TAG: company} if company else {}
+    statuses = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS] if failed_only else None
+    cursor = None
+    while True:
+        found = dg.RunsFilter(tags=tags, created_after=since, statuses=statuses)
+        records = instance.get_run_records(found, limit=PAGE, cursor=cursor)
+        for record in records:
+            run = record.dagster_run
+            if is_sync(run) and PARTITION_TAG in run.tags:
+                past = _read(instance, record, companies.get(run.tags[PARTITION_TAG]))
+                if not failed_only or past.outcome.status in ("failed", "partial"):
+                    yield past
+        if len(records) < PAGE:
+            return
+        cursor = records[-1].dagster_run.run_id
+
+
+def trigger_of(run: dg.DagsterRun) -> str:
+    """Who or what asked for a run, and whether it is a second try."""
+    named = next((f"{what} {run.tags[tag]}" for tag, what in TRIGGERS if tag in run.tags), None)
+    trigger = named or ("CLI" if run.tags.get(TRIGGER_TAG) == "cli" and run.parent_run_id is None else "UI")
+    retry = run.tags.get("dagster/retry_number")
+    return f"{trigger}, retry {retry}" if retry else trigger
+
+
+def _read(instance: dg.DagsterInstance, record: dg.RunRecord, company: Company | None) -> PastOutcome:
+    run = record.dagster_run
+    told = read_events(events_of(instance, run.run_id))
+    started = _moment(record.start_time) or record.create_timestamp.replace(tzinfo=UTC)
+    ended = _moment(record.end_time) or (datetime.now(UTC) if run.status in UNFINISHED else started)
+    key = run.tags[PARTITION_TAG]
+    counts = dict(told.counts)
+    if told.rejected is not None:
+        counts["skipped"] = told.rejected
+    outcome = Outcome(
+        key=key,
+        id=company.id if company else 0,
+        name=company.name if company else key,
+        status=_status(run, bool(told.failed_checks)),
+        run_id=run.run_id,
+        duration_seconds=round((ended - started) / timedelta(seconds=1), 3),
+        errors=tuple(Fault(error) for error in told.errors) if run.is_failure else (),
+        warnings=told.warnings,
+        **counts,
+    )
+    return PastOutcome(outcome, started, trigger_of(run))
+
+
+def _status(run: dg.DagsterRun, has_failed_checks: bool) -> Status:
+    if run.status in UNFINISHED:
+        return "running"
+    if run.status is dg.DagsterRunStatus.CANCELED:
+        return "canceled"
+    if run.is_failure:
+        return "failed"
+    return "partial" if has_failed_checks else "success"
+
+
+def _moment(timestamp: float | None) -> datetime | None:
+    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)

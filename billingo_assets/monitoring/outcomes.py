@@ -1,0 +1,147 @@
+"""What came of a run, read from the events that it left in Dagster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import dagster as dg
+
+from billingo_assets.assets.describing import RAW_INVOICES
+
+Status = Literal["success", "partial", "failed", "canceled", "running"]
+
+COUNTS = ("processed", "created", "updated", "unchanged", "deleted", "skipped", "items", "api_calls")
+"""What `raw_invoices` tells in its metadata, and an outcome repeats."""
+
+REJECTIONS = "no_rejected_documents"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What went wrong, of one document or (None) of the whole run."""
+
+    error: str
+    document_id: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Without `document_id` where it concerns no single document."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one run did for one company: `partial` when it went through, but something is to be looked at."""
+
+    key: str
+    id: int
+    name: str
+    status: Status
+    run_id: str
+    duration_seconds: float
+    mode: Literal["full", "incremental"] = "full"
+    reason: str = ""
+    processed: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    skipped: int = 0
+    items: int = 0
+    api_calls: int = 0
+    errors: tuple[Fault, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PastOutcome:
+    """An outcome as history has it: with when the run started, who or what triggered it, where to look."""
+
+    outcome: Outcome
+    started_at: datetime
+    trigger: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the events of a run tell: counts by name, why it failed, the checks that failed.
+
+    `error_type` is the class of the error that a step failed with, `None` without one.
+    """
+
+    counts: Mapping[str, Any]
+    failures: tuple[str, ...]
+    failed_checks: tuple[dg.AssetCheckEvaluation, ...]
+    error_type: str | None
+
+    @property
+    def rejected(self) -> int | None:
+        """Documents that the run found in quarantine; None when it did not get so far, or found none."""
+        for check in self.failed_checks:
+            if check.check_name == REJECTIONS:
+                return _whole(check.metadata.get("found"))
+        return None
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Why a run that failed did: in its steps' own words, or those of the checks that stopped it."""
+        stopped = tuple(f"{check.check_name}: {check.description}" for check in self.failed_checks if _stops(check))
+        return self.failures or stopped or ("The run failed; its log in Dagster says why.",)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The failed checks that stopped nothing; what is in quarantine is told document by document."""
+        return tuple(
+            f"{check.check_name}: {check.description}"
+            for check in self.failed_checks
+            if not _stops(check) and check.check_name != REJECTIONS
+        )
+
+
+def read_events(events: Iterable[dg.DagsterEvent]) -> Told:
+    """Read what a run tells of itself."""
+    counts: dict[str, Any] = {}
+    failures: list[str] = []
+    crashes: list[str] = []
+    failed_checks = []
+    error_type = None
+    for event in events:
+        metadata: Mapping[str, dg.MetadataValue[Any]] = {}
+        if event.is_step_materialization and event.asset_key == RAW_INVOICES:
+            metadata = event.step_materialization_data.materialization.metadata
+        elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            if not event.asset_check_evaluation_data.passed:
+                failed_checks.append(event.asset_check_evaluation_data)
+        elif event.is_step_failure:
+            failure = event.step_failure_data
+            if failure.user_failure_data is not None and failure.user_failure_data.description:
+                metadata = failure.user_failure_data.metadata
+                failures.append(failure.user_failure_data.description)
+                error_type = error_type or (str(metadata["error"].value) if "error" in metadata else None)
+            elif failure.error is not None:
+                crashes.append((failure.error.cause or failure.error).message.strip())
+                error_type = error_type or (failure.error.cause or failure.error).cls_name
+        elif event.is_failure and event.message and not failures and not crashes:
+            crashes.append(event.message.strip())
+        if "mode" in metadata:
+            counts = {"mode": metadata["mode"].value, "reason": metadata["reason"].value}
+            counts |= {name: _whole(metadata[name]) for name in COUNTS}
+    # A check that stops a run makes its step fail as well; the check's words say more.
+    stopped = any(_stops(check) for check in failed_checks)
+    return Told(
+        counts=counts,
+        failures=tuple(failures or ([] if stopped else crashes)),
+        failed_checks=tuple(failed_checks),
+        error_type=error_type,
+    )
+
+
+def _whole(value: dg.MetadataValue[Any] | None) -> int:
+    return value.value or 0 if isinstance(value, dg.IntMetadataValue) else 0
+
+
+def _stops(check: dg.AssetCheckEvaluation) -> bool:
+    """Whether this failure keeps the assets downstream from being made."""
+    return bool(check.blocking) and check.severity == dg.AssetCheckSeverity.ERROR

@@ -1,0 +1,80 @@
+"""All companies side by side: how each is, and how much there is of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import dagster as dg
+from sqlalchemy import Connection, text
+
+from billingo_assets.monitoring.health import Color, CompanyHealth
+from billingo_assets.monitoring.reading import read_health
+from billingo_assets.settings import Settings
+
+_AMOUNTS = text(
+    """
+    SELECT c.id,
+           (SELECT count(*) FROM billingo.raw_invoices WHERE company_id = c.id AND deleted_at IS NULL),
+           (SELECT count(*) FROM billingo.rejected_documents WHERE company_id = c.id)
+    FROM billingo.companies AS c WHERE removed_at IS NULL
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyState:
+    """A company's health, its documents that are not deleted, and those in quarantine."""
+
+    health: CompanyHealth
+    documents: int
+    rejections: int
+
+    @property
+    def color(self) -> Color:
+        """As the health has it."""
+        return self.health.color
+
+    @property
+    def words(self) -> str:
+        """What is wrong, or what is to be expected."""
+        if self.health.problems:
+            return " ".join(problem.summary for problem in self.health.problems)
+        if self.health.is_being_synced:
+            return "Being synced."
+        if self.color == "disabled":
+            return "Disabled."
+        return "" if self.health.synced_at else "Not synced yet."
+
+
+def read_overview(
+    connection: Connection, instance: dg.DagsterInstance, settings: Settings, now: datetime
+) -> list[CompanyState]:
+    """Every registered company, by key."""
+    amounts = {row[0]: (row[1], row[2]) for row in connection.execute(_AMOUNTS)}
+    return [
+        CompanyState(health, *amounts.get(health.company.id, (0, 0)))
+        for health in read_health(connection, instance, settings, now)
+    ]
+
+
+def describe(overview: Sequence[CompanyState], settings: Settings) -> list[dict[str, str | int]]:
+    """A row a company, for a table."""
+    return [
+        {
+            "company": state.health.company.key,
+            "state": state.color,
+            "last sync": local_time(state.health.synced_at, settings),
+            "next sync": local_time(state.health.next_sync_at, settings),
+            "documents": state.documents,
+            "in quarantine": state.rejections,
+            "what is wrong": state.words,
+        }
+        for state in overview
+    ]
+
+
+def local_time(moment: datetime | None, settings: Settings) -> str:
+    """A moment in the settings' time zone, to the minute; "-" where there is none."""
+    return f"{moment.astimezone(settings.zone):%Y-%m-%d %H:%M}" if moment else "-"

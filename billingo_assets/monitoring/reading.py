@@ -1,0 +1,141 @@
+"""Reads what is known of the companies: from the registry and the tables, and from Dagster's runs and checks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import dagster as dg
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from sqlalchemy import Connection
+
+from billingo_assets.assets.describing import RAW_INVOICES
+from billingo_assets.checks.names import CHECKS
+from billingo_assets.companies.registry import list_companies
+from billingo_assets.jobs import SYNC_COMPANY
+from billingo_assets.monitoring.freshness import read_moments
+from billingo_assets.monitoring.health import CompanyHealth, Facts, FailedCheck, FailedRun, Severity, assess
+from billingo_assets.monitoring.outcomes import read_events
+from billingo_assets.settings import Settings
+
+PARTITION_TAG = "dagster/partition"
+WILL_RETRY_TAG = "dagster/will_retry"
+
+UNFINISHED = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+
+RECENT = timedelta(hours=49)
+"""How far back all runs are read at once; of companies without one since, each is asked for."""
+RUNS_OF_ONE = 10
+
+OUTCOME_EVENTS = {
+    dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.RUN_FAILURE,
+}
+
+
+def is_sync(run: dg.DagsterRun) -> bool:
+    """Whether a run reads a company's documents from the API."""
+    return run.job_name == SYNC_COMPANY or RAW_INVOICES in (run.asset_selection or ())
+
+
+def busy_companies(instance: dg.DagsterInstance) -> set[str]:
+    """The keys of the companies that have a run waiting or going."""
+    records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
+    return {record.dagster_run.tags[PARTITION_TAG] for record in records if PARTITION_TAG in record.dagster_run.tags}
+
+
+def last_finished_sync(instance: dg.DagsterInstance) -> dg.RunRecord | None:
+    """The newest run that synced a company and has ended."""
+    ended = [status for status in dg.DagsterRunStatus if status not in UNFINISHED]
+    records = instance.get_run_records(dg.RunsFilter(statuses=ended), limit=RUNS_OF_ONE)
+    return next((record for record in records if is_sync(record.dagster_run)), None)
+
+
+def events_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.DagsterEvent]:
+    """The events of a run that tell what came of it, in order."""
+    for entry in instance.all_logs(run_id, of_type=OUTCOME_EVENTS):
+        if entry.dagster_event is not None:
+            yield entry.dagster_event
+
+
+def read_health(
+    connection: Connection, instance: dg.DagsterInstance, settings: Settings, now: datetime
+) -> list[CompanyHealth]:
+    """How each registered company is, by key."""
+    registered = list_companies(connection)
+    keys = [company.key for company in registered]
+    moments = read_moments(connection)
+    runs = _runs_by_company(instance, keys, now)
+    failed_checks = _failed_checks(instance, set(keys))
+    healths = []
+    for company in registered:
+        registered_at, synced_at = moments[company.id]
+        own = runs[company.key]
+        facts = Facts(
+            company=company,
+            registered_at=registered_at,
+            synced_at=synced_at,
+            is_being_synced=any(run.status in UNFINISHED and is_sync(run) for run in own),
+            failed_run=_failed_run(instance, own),
+            failed_checks=tuple(failed_checks[company.key]),
+        )
+        healths.append(assess(facts, now, settings))
+    return healths
+
+
+def _runs_by_company(
+    instance: dg.DagsterInstance, keys: Sequence[str], now: datetime
+) -> Mapping[str, list[dg.DagsterRun]]:
+    """The newest runs of each company, the newest first, among them the last one that ended, if there is one."""
+    by_key: dict[str, list[dg.DagsterRun]] = defaultdict(list)
+    recent = dg.RunsFilter(tags={PARTITION_TAG: list(keys)}, created_after=now - RECENT)
+    for record in instance.get_run_records(recent) if keys else ():
+        by_key[record.dagster_run.tags[PARTITION_TAG]].append(record.dagster_run)
+    for key in keys:
+        if not any(run.is_finished and is_sync(run) for run in by_key[key]):
+            of_one = dg.RunsFilter(tags={PARTITION_TAG: key})
+            records = instance.get_run_records(of_one, limit=RUNS_OF_ONE)
+            by_key[key] = [record.dagster_run for record in records]
+    return by_key
+
+
+def _failed_run(instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun]) -> FailedRun | None:
+    """The run that failed last, unless it is about to be tried again or a sync went well since."""
+    for run in runs:
+        if run.status is dg.DagsterRunStatus.SUCCESS and is_sync(run):
+            return None
+        if run.status is dg.DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY_TAG) != "true":
+            told = read_events(events_of(instance, run.run_id))
+            return FailedRun(run.run_id, " ".join(told.errors), told.error_type)
+    return None
+
+
+def _failed_checks(instance: dg.DagsterInstance, keys: set[str]) -> Mapping[str, list[FailedCheck]]:
+    """The checks whose last result was a failure, by company."""
+    failed: dict[str, list[FailedCheck]] = defaultdict(list)
+    storage = instance.event_log_storage
+    for check in CHECKS:
+        for info in storage.get_asset_check_partition_info([check]):
+            key = info.partition_key
+            if key not in keys or info.latest_execution_status is not AssetCheckExecutionRecordStatus.FAILED:
+                continue
+            last = storage.get_asset_check_execution_history(
+                check,
+                limit=1,
+                status={AssetCheckExecutionRecordStatus.FAILED},
+                partition_filter=PartitionKeyFilter(key=key),
+            )
+            if last and (evaluation := last[0].evaluation) is not None:
+                severity: Severity = "error" if evaluation.severity is dg.AssetCheckSeverity.ERROR else "warning"
+                failed[key].append(FailedCheck(check.name, severity, evaluation.description or "", last[0].run_id))
+    return failed

@@ -1,0 +1,64 @@
+"""Looks at everything that can be out, and has the alerts say what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import dagster as dg
+from sqlalchemy import Connection
+
+from billingo_assets.alerts.channels import open_channels
+from billingo_assets.alerts.delivery import deliver, write_down
+from billingo_assets.alerts.outages import Subject, lock_outages, news, remember
+from billingo_assets.jobs import PRUNE_HISTORY, REFRESH_HEALTH
+from billingo_assets.monitoring.health import Problem
+from billingo_assets.monitoring.outcomes import read_events
+from billingo_assets.monitoring.reading import WILL_RETRY_TAG, events_of, read_health
+from billingo_assets.settings import Settings
+
+OTHER_JOBS = (PRUNE_HISTORY, REFRESH_HEALTH)
+"""Jobs that are no company's, and whose failure is told as well."""
+
+
+class Told(NamedTuple):
+    """How many problems there are, how many messages went out, and what the channels said that took none."""
+
+    out: int
+    delivered: int
+    failures: Sequence[str]
+
+
+def tell(connection: Connection, instance: dg.DagsterInstance, settings: Settings, now: datetime) -> Told:
+    """Remember what is out, and tell the channels what is new of it.
+
+    Without a channel nothing counts as told: the first one that is configured hears of all that is out then.
+    """
+    channels = open_channels(settings)
+    with connection.begin():
+        lock_outages(connection)
+        healths = read_health(connection, instance, settings, now)
+        subjects = [Subject(health.company, health.problems) for health in healths]
+        subjects.append(Subject(None, _problems_of_jobs(instance)))
+        remember(connection, subjects, now)
+        if channels:
+            wanted = {health.company.id: health.company for health in healths if health.company.enabled}
+            busy = any(health.is_being_synced for health in healths)
+            messages = news(connection, wanted, busy=busy, ui_url=settings.ui_url, now=now)
+            write_down(connection, messages, channels)
+    delivered = deliver(connection, channels)
+    return Told(sum(len(subject.problems) for subject in subjects), delivered.messages, delivered.failures)
+
+
+def _problems_of_jobs(instance: dg.DagsterInstance) -> list[Problem]:
+    problems = []
+    for job in OTHER_JOBS:
+        ended = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
+        for record in instance.get_run_records(ended, limit=1):
+            run = record.dagster_run
+            if run.is_failure and run.tags.get(WILL_RETRY_TAG) != "true":
+                told = read_events(events_of(instance, run.run_id))
+                kind = f"job:{job}"
+                problems.append(Problem(kind, "warning", kind, f"{job}: {' '.join(told.errors)}", run.run_id))
+    return problems

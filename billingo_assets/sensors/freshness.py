@@ -1,0 +1,43 @@
+"""The sensor `freshness`: has the check `synced_recently` say when a company has gone stale, which no run would."""
+
+import json
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from billingo_assets.assets.describing import RAW_INVOICES
+from billingo_assets.resources import WarehouseResource
+
+
+@dg.sensor(
+    name="freshness",
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Records the check synced_recently of a company whenever it goes stale, or is fresh again.",
+)
+def freshness(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult | dg.SkipReason:
+    """Compare how fresh each company is with what was recorded last, and record what changed."""
+    from billingo_assets.monitoring.freshness import read_all_freshness
+
+    with warehouse.connect() as connection:
+        found = {one.company.key: one for one in read_all_freshness(connection, datetime.now(UTC))}
+    recorded = json.loads(context.cursor or "{}")
+    changed = [one for key, one in found.items() if recorded.get(key, "fresh") != one.state]
+    stale = {key: one.state for key, one in found.items() if not one.holds}
+    if not changed:
+        return dg.SkipReason(f"{len(stale):,} of {len(found):,} companies are stale, as before.")
+    return dg.SensorResult(
+        asset_events=[
+            dg.AssetCheckEvaluation(
+                asset_key=RAW_INVOICES,
+                check_name="synced_recently",
+                partition=one.company.key,
+                passed=one.holds,
+                severity=one.severity,
+                description=one.description,
+                metadata=one.metadata,
+            )
+            for one in changed
+        ],
+        cursor=json.dumps(stale, sort_keys=True),
+    )

@@ -1,0 +1,25 @@
+"""The sensor `health_table`: has `billingo/sync_health` made anew once the syncs that were going have ended."""
+
+import dagster as dg
+
+from billingo_assets.jobs import REFRESH_HEALTH
+
+
+@dg.sensor(
+    name="health_table",
+    job_name=REFRESH_HEALTH,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Makes billingo/sync_health anew when syncs have ended and no other is waiting or going.",
+)
+def health_table(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Ask for one refresh after each time that all syncs have come to rest."""
+    from billingo_assets.monitoring.reading import UNFINISHED, last_finished_sync
+
+    if context.instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED), limit=1):
+        return dg.SkipReason("Runs are waiting or going.")
+    last = last_finished_sync(context.instance)
+    if last is None or last.dagster_run.run_id == context.cursor:
+        return dg.SkipReason("No sync has ended since.")
+    context.update_cursor(last.dagster_run.run_id)
+    return dg.RunRequest(run_key=last.dagster_run.run_id)
