@@ -9,7 +9,7 @@ from datetime import datetime
 
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from billingo_assets.companies.registry import Schedule
+from billingo_assets.companies.schedule import Schedule
 from billingo_assets.settings import Settings
 
 

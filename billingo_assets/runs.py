@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from billingo_assets.assets.describing import RAW_INVOICES
 from billingo_assets.companies.registry import Company
-from billingo_assets.errors import BillingoAssetsError
+from billingo_assets.errors import BillingoAssetsError, DatabaseUnavailableError
 from billingo_assets.instance import pool_connections
 from billingo_assets.monitoring.outcomes import Fault, Outcome, Status, read_events
 from billingo_assets.resources import WarehouseResource
@@ -148,7 +148,7 @@ def _report_failed(instance: dg.DagsterInstance, run_id: str, message: str) -> N
 
 def _why_it_broke_off(error: Exception) -> str:
     """In words, or in the first line of another's: the statement and its values follow there."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+    if isinstance(error, DatabaseUnavailableError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
         return "The connection to the database was lost during the run. What was stored is kept; sync again."
     return f"The run broke off: {next(iter(str(error).strip().splitlines()), type(error).__name__)}"
 

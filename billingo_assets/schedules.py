@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from billingo_assets.assets.describing import RAW_INVOICES
-from billingo_assets.companies.registry import Company, Schedule
+from billingo_assets.companies.schedule import Schedule
 from billingo_assets.jobs import SYNC_COMPANY, prune_history_job
 from billingo_assets.partitions import COMPANIES
 from billingo_assets.resources import WarehouseResource
 from billingo_assets.rhythms import cron_line
 from billingo_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from billingo_assets.companies.registry import Company
 
 RHYTHMS: tuple[Schedule, ...] = ("daily", "twice-daily", "hourly", "weekly")
 
@@ -60,7 +63,7 @@ def _of_companies(
     cron: str,
     settings: Settings,
     *,
-    wanted: Callable[[Company], bool],
+    wanted: "Callable[[Company], bool]",
     run_config: Mapping[str, Any],
     description: str,
 ) -> dg.ScheduleDefinition:

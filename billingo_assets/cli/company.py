@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from billingo_assets.billingo.connecting import connect
 from billingo_assets.cli.demo_sandbox import serving_demo_companies
 from billingo_assets.companies import registry
-from billingo_assets.companies.registry import SCHEDULES, Schedule
+from billingo_assets.companies.schedule import SCHEDULES, Schedule
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.sync.engine import require_same_company

@@ -9,18 +9,15 @@ import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Literal, get_args
 
 from pydantic import SecretStr
 from sqlalchemy import Connection, delete, exists, func, insert, select, text, update
 
 from billingo_assets.companies.encryption import Keyring, open_keyring
+from billingo_assets.companies.schedule import Schedule
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings
 from billingo_assets.warehouse.tables import companies, metadata
-
-Schedule = Literal["daily", "twice-daily", "hourly", "weekly", "manual"]
-SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 SLUG_RULES = "1 to 63 lower-case letters a-z, digits and hyphens, with a letter or digit at both ends"

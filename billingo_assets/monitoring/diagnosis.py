@@ -126,9 +126,7 @@ def _daemons(instance: dg.DagsterInstance) -> Iterator[Finding]:
     if not asleep:
         yield Finding("daemon", "ok", "It runs.")
     elif len(asleep) == len(statuses):
-        words = (
-            "It does not run, and so no schedule and no alert. Start it with `billingo-assets dev`, or use cron."
-        )
+        words = "It does not run, and so no schedule and no alert. Start it with `billingo-assets dev`, or use cron."
         yield Finding("daemon", "warning", words)
     else:
         yield Finding("daemon", "fault", f"A part of it does not run: {', '.join(asleep)}. Start it again.")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
 from sqlalchemy import Connection, select
 
 from billingo_assets.companies.registry import Company, list_companies
-from billingo_assets.monitoring.health import staleness
+from billingo_assets.monitoring.health import limits_of_age, staleness
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.tables import companies, sync_state
 
@@ -23,6 +23,8 @@ class Freshness:
     holds: bool
     severity: dg.AssetCheckSeverity
     synced_at: datetime | None
+    age: timedelta
+    limit: timedelta | None
     description: str
 
     @property
@@ -32,8 +34,12 @@ class Freshness:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """When it was last synced, and its rhythm."""
-        told: dict[str, Any] = {"schedule": self.company.schedule}
+        """Its age and the age it may have, in hours; when it was last synced, and its rhythm."""
+        found = _hours(self.age)
+        told: dict[str, Any] = {"found": found, "schedule": self.company.schedule}
+        if self.limit is not None:
+            expected = _hours(self.limit)
+            told |= {"expected": expected, "difference": max(0, found - expected)}
         if self.synced_at is not None:
             told["last_synced"] = dg.MetadataValue.timestamp(self.synced_at)
         return told
@@ -57,12 +63,23 @@ def read_all_freshness(connection: Connection, now: datetime) -> list[Freshness]
 def _judge(
     company: Company, registered_at: datetime, synced_at: datetime | None, now: datetime, settings: Settings
 ) -> Freshness:
-    stale = staleness(company, synced_at or registered_at, now, settings)
-    severity = dg.AssetCheckSeverity.ERROR if stale == "error" else dg.AssetCheckSeverity.WARN
+    since = synced_at or registered_at
+    limits = limits_of_age(company, since, settings)
+    stale = staleness(company, since, now, settings)
     last = f"Last synced {synced_at.astimezone(settings.zone):%Y-%m-%d %H:%M}" if synced_at else "Not synced yet"
     return Freshness(
-        company, stale is None, severity, synced_at, f"{last}." if stale is None else f"{last}, which is too long ago."
+        company=company,
+        holds=stale is None,
+        severity=dg.AssetCheckSeverity.ERROR if stale == "error" else dg.AssetCheckSeverity.WARN,
+        synced_at=synced_at,
+        age=now - since,
+        limit=limits.warning if limits else None,
+        description=f"{last}." if stale is None else f"{last}, which is too long ago.",
     )
+
+
+def _hours(time: timedelta) -> int:
+    return time // timedelta(hours=1)
 
 
 def read_moments(connection: Connection, company_id: int | None = None) -> dict[int, tuple[datetime, datetime | None]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from billingo_assets.companies.registry import Company
 from billingo_assets.rhythms import cron_line, next_tick
@@ -117,19 +117,32 @@ def assess(facts: Facts, now: datetime, settings: Settings) -> CompanyHealth:
     return CompanyHealth(company, color, tuple(problems), facts.synced_at, due, facts.is_being_synced)
 
 
-def staleness(company: Company, since: datetime, now: datetime, settings: Settings) -> Severity | None:
-    """How bad it is that a company was last synced (or registered) at `since`.
+class Limits(NamedTuple):
+    """The ages from which a company that was not synced is out: first a warning, then an error."""
 
-    A day without a sync is a warning and two are an error, counted for rhythms with longer pauses from when the next
-    sync was due: at the weekend for `hourly`, after a week for `weekly`, never for `manual`.
+    warning: timedelta
+    error: timedelta
+
+
+def limits_of_age(company: Company, since: datetime, settings: Settings) -> Limits | None:
+    """How long a company that was last synced (or registered) at `since` may go without a sync; None: for ever.
+
+    A day is a warning and two are an error, counted for rhythms with longer pauses from when the next sync was due:
+    at the weekend for `hourly`, after a week for `weekly`, never for `manual`.
     """
     cron = cron_line(company.schedule, settings)
-    if cron is None or now - since < WARNING_AGE:
+    if cron is None:
         return None
-    overdue = now - next_tick(cron, since, settings)
-    if now - since >= ERROR_AGE and overdue >= ERROR_AGE - WARNING_AGE:
-        return "error"
-    return "warning" if overdue >= GRACE else None
+    pause = next_tick(cron, since, settings) - since
+    return Limits(max(WARNING_AGE, pause + GRACE), max(ERROR_AGE, pause + ERROR_AGE - WARNING_AGE))
+
+
+def staleness(company: Company, since: datetime, now: datetime, settings: Settings) -> Severity | None:
+    """How bad it is by now that a company was last synced (or registered) at `since`."""
+    limits = limits_of_age(company, since, settings)
+    if limits is None or now - since < limits.warning:
+        return None
+    return "warning" if now - since < limits.error else "error"
 
 
 def _problems(facts: Facts, now: datetime, settings: Settings) -> list[Problem]:

@@ -2,13 +2,16 @@
 
 from collections.abc import Collection, Set
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from billingo_assets.companies.registry import Company
 from billingo_assets.jobs import SYNC_COMPANY
 from billingo_assets.partitions import COMPANIES, companies_partitions
 from billingo_assets.resources import WarehouseResource
+
+if TYPE_CHECKING:
+    from billingo_assets.companies.registry import Company
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ def partition_changes(registered: Set[str], partitions: Set[str], busy: Set[str]
     )
 
 
-def never_synced(companies: Collection[Company], synced: Set[int]) -> list[Company]:
+def never_synced(companies: "Collection[Company]", synced: Set[int]) -> "list[Company]":
     """The companies that wait for their first sync and need not be asked for it by hand."""
     return [
         company

@@ -25,6 +25,7 @@ CHECKS = {
     "api_total_matches": RAW_INVOICES,
     "no_rejected_documents": RAW_INVOICES,
     "no_number_gaps": RAW_INVOICES,
+    "synced_recently": RAW_INVOICES,
     "tax_code_matches": RAW_INVOICES,
     "one_row_per_document": INVOICES,
     "totals_reconcile": INVOICES,

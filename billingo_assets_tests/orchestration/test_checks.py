@@ -107,7 +107,7 @@ def test_a_sync_that_went_well_passes_the_check(sync: Sync, instance: dg.Dagster
     assert statuses(instance, name) == {SMALL: PASSED}
 
 
-@pytest.mark.parametrize("name", ALONE)
+@pytest.mark.parametrize("name", TAMPERED)
 def test_a_check_fails_when_what_it_watches_breaks_and_says_by_how_much(
     sync: Sync, execute: Execute, tamper: Callable[[str, str], None], name: str
 ) -> None:

@@ -20,7 +20,19 @@ from billingo_assets.resources import BillingoResource
 from billingo_assets.settings import project_root
 from billingo_assets_tests.orchestration.conftest import CHECKS
 
-HEAVY = ("pandas", "numpy", "httpx", "tenacity", "cryptography", "alembic", "psycopg", "psycopg2", "starlette")
+HEAVY = (
+    "pandas",
+    "numpy",
+    "matplotlib",
+    "apprise",
+    "httpx",
+    "tenacity",
+    "cryptography",
+    "alembic",
+    "psycopg",
+    "psycopg2",
+    "starlette",
+)
 
 PROBE = """
 import json, sys, warnings
@@ -76,7 +88,12 @@ def loading(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_the_code_location_loads_where_nothing_can_be_reached(loading: dict[str, Any]) -> None:
-    assert loading["assets"] == ["billingo/invoice_items", "billingo/invoices", "billingo/raw_invoices"]
+    assert loading["assets"] == [
+        "billingo/invoice_items",
+        "billingo/invoices",
+        "billingo/raw_invoices",
+        "billingo/sync_health",
+    ]
 
 
 def test_loading_touches_neither_network_nor_home(loading: dict[str, Any]) -> None:

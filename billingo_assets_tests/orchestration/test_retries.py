@@ -1,26 +1,27 @@
-"""What Dagster runs again when it is told to retry failed runs: only what may pass by itself."""
+"""What Dagster runs again, as the project's `dagster.yaml` tells it to: only what may pass by itself."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import dagster as dg
 import pytest
 
+from billingo_assets.jobs import SYNC_COMPANY
 from billingo_assets.sandbox import Fault, SandboxServer, World
-from billingo_assets.settings import project_root
 from billingo_assets_tests.orchestration.conftest import SMALL, Sync
 
-RETRIES = "run_retries:\n  enabled: true\n  max_retries: 2\n"
+Launch = Callable[[], str | None]
 
 
 @pytest.fixture
-def retrying_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Dagster home whose instance retries failed runs."""
-    config = (project_root() / "dagster.yaml").read_text()
-    (tmp_path / "dagster.yaml").write_text(f"{config}\n{RETRIES}")
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+def launch(live_defs: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Launch:
+    """Run the small company as schedules and the UI do, and tell whether it will be run again."""
     monkeypatch.setenv("BILLINGO_REQUEST_ATTEMPTS", "1")
+    job = live_defs.resolve_job_def(SYNC_COMPANY)
+    return lambda: will_retry(
+        instance, job.execute_in_process(instance=instance, partition_key=SMALL, raise_on_error=False).run_id
+    )
 
 
 def will_retry(instance: dg.DagsterInstance, run_id: str) -> str | None:
@@ -29,24 +30,26 @@ def will_retry(instance: dg.DagsterInstance, run_id: str) -> str | None:
     return run.tags.get("dagster/will_retry")
 
 
-def test_a_run_that_failed_for_want_of_an_answer_is_run_again(
-    retrying_home: None, sync: Sync, sandbox: SandboxServer, instance: dg.DagsterInstance
-) -> None:
+def test_a_run_that_failed_for_want_of_an_answer_is_run_again(launch: Launch, sandbox: SandboxServer) -> None:
     sandbox.faults.add(Fault(kind="drop", path="/v3/documents", times=None))
-    assert will_retry(instance, sync(SMALL).run_id) == "true"
+    assert launch() == "true"
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 422])
-def test_a_run_that_was_refused_is_not_run_again(
-    retrying_home: None, sync: Sync, sandbox: SandboxServer, instance: dg.DagsterInstance, status: int
-) -> None:
+def test_a_run_that_was_refused_is_not_run_again(launch: Launch, sandbox: SandboxServer, status: int) -> None:
     sandbox.faults.add(Fault(kind="status", status=status, path="/v3/documents", times=None))
-    assert will_retry(instance, sync(SMALL).run_id) == "false"
+    assert launch() == "false"
     assert len(sandbox.requests) == 2
 
 
-def test_a_run_with_another_companys_key_is_not_run_again(
-    retrying_home: None, sync: Sync, world: World, instance: dg.DagsterInstance
-) -> None:
+def test_a_run_with_another_companys_key_is_not_run_again(launch: Launch, world: World) -> None:
     world.company(SMALL).tax_code = "99999999-2-42"
+    assert launch() == "false"
+
+
+def test_a_run_of_the_command_is_not_run_again_behind_the_back_of_who_was_told_that_it_failed(
+    sync: Sync, sandbox: SandboxServer, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLINGO_REQUEST_ATTEMPTS", "1")
+    sandbox.faults.add(Fault(kind="drop", path="/v3/documents", times=None))
     assert will_retry(instance, sync(SMALL).run_id) == "false"
