@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from billingo_assets.cli.demo_sandbox import serving_demo_companies
+from billingo_assets.cli.ending import ending_as_on_ctrl_c
 from billingo_assets.cli.output import losing_output
 from billingo_assets.cli.summary import as_json, print_outcome, print_totals
 from billingo_assets.companies.registry import Company, get_company, keyring_for, list_companies
@@ -20,6 +21,8 @@ from billingo_assets.warehouse.database import connecting, open_database
 
 if TYPE_CHECKING:
     from billingo_assets.monitoring.outcomes import Outcome
+
+ENDED = "The run that was going is marked as failed; what it had stored is kept, and the next sync goes on."
 
 
 @click.command(short_help="Bring companies up to date.")
@@ -42,7 +45,7 @@ def sync(keys: tuple[str, ...], full: bool, accept_empty: bool, verbose: bool, w
         raise ConfigurationError("Name the companies of which --accept-empty is to believe that nothing is left.")
     settings = load_settings()
     companies = _chosen(settings, keys)
-    with serving_demo_companies(companies, settings) as settings:
+    with ending_as_on_ctrl_c(ENDED), serving_demo_companies(companies, settings) as settings:
         outcomes = sync_companies(
             settings,
             companies,

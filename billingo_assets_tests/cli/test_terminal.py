@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,10 @@ class Terminal:
     def type(self, text: str) -> None:
         """Press these keys."""
         os.write(self._controller, text.encode())
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program."""
+        self._process.send_signal(number)
 
     def end(self) -> int:
         """Read to the end and return the exit code."""
@@ -113,3 +118,44 @@ def test_after_ctrl_c_the_next_sync_finds_the_lock_free(companies: dict[str, Com
     terminal = Terminal("sync", "it-cardigan")
     assert terminal.end() == 0
     assert "182 created, 0 updated, 100 unchanged" in terminal.shown
+
+
+@pytest.fixture
+def told_to_end(companies: dict[str, Company], sandbox: SandboxServer, request: pytest.FixtureRequest) -> Terminal:
+    """A sync that was sent a signal in the midst of reading, and has ended."""
+    sandbox.faults.add(Fault(kind="slow_body", page=2, seconds=4))
+    terminal = Terminal("sync", "it-cardigan", "ozon-bt")
+    terminal.wait_for("100/282")
+    terminal.signal(request.param)
+    assert terminal.end() == 128 + request.param
+    return terminal
+
+
+ENDS = pytest.mark.parametrize(
+    "told_to_end", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name, indirect=True
+)
+
+
+@ENDS
+def test_a_signal_ends_a_sync_in_words_and_starts_no_other_company(
+    told_to_end: Terminal, sandbox: SandboxServer
+) -> None:
+    assert "Ended by SIG" in told_to_end.shown
+    assert "Traceback" not in told_to_end.shown
+    assert {request.company for request in sandbox.requests} == {"it-cardigan"}
+
+
+@ENDS
+def test_after_a_signal_the_run_is_marked_and_nothing_is_half_written(told_to_end: Terminal, engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT status FROM dagster.runs")).scalars().all() == ["FAILURE"]
+        assert connection.scalar(text("SELECT count(*) FROM billingo.raw_invoices")) == 100
+        assert connection.scalar(text("SELECT count(*) FROM billingo.invoices")) == 0
+        assert connection.scalar(text("SELECT count(*) FROM billingo.sync_state")) == 0
+
+
+@ENDS
+def test_after_a_signal_the_next_sync_finds_the_lock_free_and_goes_on(told_to_end: Terminal) -> None:
+    terminal = Terminal("sync", "it-cardigan")
+    assert terminal.end() == 0
+    assert "182 created" in terminal.shown
