@@ -150,11 +150,13 @@ class Services:
     port: int
     place: Place
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def ask(self, query: str, **variables: Any) -> Any:
         """Send a query and return the one thing it asks for."""
-        answer = httpx.post(
-            f"http://127.0.0.1:{self.port}/graphql", json={"query": query, "variables": variables}, timeout=30
-        ).json()
+        answer = httpx.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30).json()
         assert "errors" not in answer, answer["errors"]
         (told,) = answer["data"].values()
         return told
@@ -205,15 +207,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_services(place: Place, *, end: signal.Signals = signal.SIGTERM) -> Iterator[Services]:
-    """Run `billingo-assets dev` until the block ends, from when its code location is loaded.
+def running_services(place: Place, *options: str, end: signal.Signals = signal.SIGTERM) -> Iterator[Services]:
+    """Run `billingo-assets dev`, with the options, until the block ends, from when its code location is loaded.
 
     The signal that ends it must end every process that it started, cleanly: what is left fails the test.
     """
     port = free_port()
     with place.home.with_suffix(".log").open("wb") as output:
         process = subprocess.Popen(
-            [PROGRAM, "dev", "--port", str(port)], env=place.environment, stdout=output, stderr=subprocess.STDOUT
+            [PROGRAM, "dev", "--port", str(port), *options],
+            env=place.environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     services = Services(process, port, place)
     try:
