@@ -1,6 +1,6 @@
 # Every target installs what it needs, on a machine that has Python 3.11 or newer, make and git.
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test soak lint bench lock clean
+.PHONY: help install demo dev test browser screenshots soak lint bench lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 BENCH_INSTALLED := .venv-bench/.installed
 
 help: ## show the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 install: $(INSTALLED) ## make the environment in .venv
 
@@ -30,8 +30,15 @@ demo: $(INSTALLED) ## sync invented companies into PostgreSQL, and verify
 dev: $(INSTALLED) ## the Dagster UI and its daemon on the same data
 	@$(BIN)/billingo-assets dev
 
-test: $(INSTALLED) ## all tests
+test: $(INSTALLED) browser ## all tests
 	$(BIN)/python -m pytest
+
+# Without one, the tests of the UI fail and say what to do; the others need none.
+browser: $(INSTALLED)
+	-@$(BIN)/python -m billingo_assets_tests.ui.browser
+
+screenshots: $(INSTALLED) browser ## take the README's pictures of the UI anew
+	$(BIN)/python -m pytest --screenshots billingo_assets_tests/ui
 
 soak: $(INSTALLED) ## the fault suite at full size: ten times the random histories, and more of all else
 	$(BIN)/python -m pytest --soak billingo_assets_tests/sync

@@ -17,7 +17,7 @@ PRUNE_HISTORY = "prune_history"
 sync_company = dg.define_asset_job(
     SYNC_COMPANY,
     selection=dg.AssetSelection.assets(RAW_INVOICES, INVOICES, INVOICE_ITEMS),
-    description="Read every document of one company (the partition), make the tables, check the counts.",
+    description="Bring one company (the partition) up to date: read its documents, make the tables, check the counts.",
 )
 
 refresh_health = dg.define_asset_job(

@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the tests of many random histories, moments and faults at full size: ten times as many, or more",
     )
+    parser.addoption("--screenshots", action="store_true", help="have the tests of the UI take the README's pictures")
 
 
 def pytest_configure(config: pytest.Config) -> None:

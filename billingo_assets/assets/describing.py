@@ -8,11 +8,13 @@ from typing import Any
 
 import dagster as dg
 from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql
 
 from billingo_assets.errors import BillingoAssetsError
 
 GROUP = "billingo"
 OWNERS = ("team:finance",)
+POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 RAW_INVOICES = dg.AssetKey([GROUP, "raw_invoices"])
 INVOICES = dg.AssetKey([GROUP, "invoices"])
@@ -24,7 +26,7 @@ def table_metadata(table: Table) -> dict[str, Any]:
     columns = [
         dg.TableColumn(
             name=column.name,
-            type=str(column.type).lower(),
+            type=column.type.compile(dialect=POSTGRESQL).lower(),
             description=column.comment,
             constraints=dg.TableColumnConstraints(nullable=bool(column.nullable)),
         )

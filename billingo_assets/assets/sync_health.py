@@ -11,7 +11,7 @@ SYNC_HEALTH = dg.AssetKey([GROUP, "sync_health"])
 @dg.asset(
     key=SYNC_HEALTH,
     deps=[RAW_INVOICES, INVOICES, INVOICE_ITEMS],
-    group_name="health",
+    group_name=GROUP,
     kinds={"postgres"},
     owners=OWNERS,
 )

@@ -94,7 +94,8 @@ def no_rejected_documents(context: dg.AssetCheckExecutionContext, warehouse: War
         Reconciliation(expected=0, found=len(rejections), at_fault=tuple(at_fault)),
         severity=dg.AssetCheckSeverity.WARN,
         description=(
-            f"{len(rejections):,} documents are in quarantine (table billingo.rejected_documents)."
+            f"{len(rejections):,} {'document is' if len(rejections) == 1 else 'documents are'} in quarantine"
+            " (table billingo.rejected_documents)."
             if rejections
             else "No document is in quarantine."
         ),
@@ -138,7 +139,8 @@ def no_number_gaps(context: dg.AssetCheckExecutionContext, warehouse: WarehouseR
         Reconciliation(expected=0, found=missing, at_fault=tuple(at_fault)),
         severity=dg.AssetCheckSeverity.WARN,
         description=(
-            f"{missing:,} invoice numbers are borne by no document (table billingo.number_gaps)."
+            f"{missing:,} {'invoice number is' if missing == 1 else 'invoice numbers are'} borne by no document"
+            " (table billingo.number_gaps)."
             if gaps
             else "Invoice numbers run without holes."
         ),

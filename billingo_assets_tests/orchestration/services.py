@@ -147,11 +147,13 @@ class Services:
     port: int
     place: Place
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def ask(self, query: str, **variables: Any) -> Any:
         """Send a query and return the one thing it asks for."""
-        answer = httpx.post(
-            f"http://127.0.0.1:{self.port}/graphql", json={"query": query, "variables": variables}, timeout=30
-        ).json()
+        answer = httpx.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30).json()
         assert "errors" not in answer, answer["errors"]
         (told,) = answer["data"].values()
         return told
@@ -186,9 +188,7 @@ class Services:
         params = _of_company(company, {"jobName": "sync_company"})
         try:
             answer = httpx.post(
-                f"http://127.0.0.1:{self.port}/graphql",
-                json={"query": LAUNCH, "variables": {"params": params}},
-                timeout=30,
+                f"{self.url}/graphql", json={"query": LAUNCH, "variables": {"params": params}}, timeout=30
             ).json()
             run_id: str = answer["data"]["launchRun"]["run"]["id"]
         except (httpx.TransportError, ValueError, KeyError, TypeError):
@@ -217,8 +217,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_services(place: Place, *, end: signal.Signals = signal.SIGTERM) -> Iterator[Services]:
-    """Run `billingo-assets dev` until the block ends, from when its code location is loaded.
+def running_services(place: Place, *options: str, end: signal.Signals = signal.SIGTERM) -> Iterator[Services]:
+    """Run `billingo-assets dev`, with the options, until the block ends, from when its code location is loaded.
 
     The signal that ends it must end every process that it started, cleanly: what is left fails the test. SIGKILL is
     for them all, as when the machine dies.
@@ -226,7 +226,10 @@ def running_services(place: Place, *, end: signal.Signals = signal.SIGTERM) -> I
     port = free_port()
     with place.home.with_suffix(".log").open("wb") as output:
         process = subprocess.Popen(
-            [PROGRAM, "dev", "--port", str(port)], env=place.environment, stdout=output, stderr=subprocess.STDOUT
+            [PROGRAM, "dev", "--port", str(port), *options],
+            env=place.environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     services = Services(process, port, place)
     try:
