@@ -12,13 +12,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from pydantic import PrivateAttr
+from sqlalchemy import Connection
 
 from billingo_assets.errors import BillingoAssetsError
 from billingo_assets.settings import load_settings
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
-    from sqlalchemy import Connection
 
     from billingo_assets.billingo.client import BillingoClient
     from billingo_assets.companies.registry import Company
@@ -49,9 +50,12 @@ class CompanyWork:
 class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
     """The PostgreSQL that holds everything; where it is, the settings say."""
 
+    _until_the_run_ends: ExitStack | None = PrivateAttr(default=None)
+    _locked: tuple[str, Connection] | None = PrivateAttr(default=None)
+
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[WarehouseResource]:
-        """Show that the run lives for as long as it has this resource; Dagster calls it.
+        """Show that the run lives for as long as it has this resource, and keep its lock so long; Dagster calls it.
 
         Where the database is missing the run goes on without, to say so itself, in words.
         """
@@ -63,6 +67,7 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
                 with suppress(BillingoAssetsError):
                     connection = stack.enter_context(connecting(open_database(load_settings())))
                     stack.enter_context(showing_run_alive(connection, context.run.run_id))
+                self._until_the_run_ends = stack
             yield self
 
     @contextmanager
@@ -87,9 +92,24 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
     def locked_company(self, key: str, *, run_id: str) -> Iterator[CompanyWork]:
         """A company to write to, under its lock, as the registry has it once the lock is held.
 
+        A run keeps the lock from its first step to its end: between two steps another would begin to write, and this
+        one have to give up.
+
         Raises:
             CompanyBusyError: another run is writing to it.
         """
+        if self._locked is not None and self._locked[0] == key and not self._locked[1].invalidated:
+            yield _work(self._locked[1], key)
+            return
+        with ExitStack() as stack:
+            holder = self._until_the_run_ends or stack
+            connection = holder.enter_context(self._lock(key, run_id))
+            if holder is not stack:
+                self._locked = key, connection
+            yield _work(connection, key)
+
+    @contextmanager
+    def _lock(self, key: str, run_id: str) -> Iterator[Connection]:
         from billingo_assets.companies.registry import get_company
         from billingo_assets.warehouse.locks import company_lock
 
@@ -98,7 +118,7 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
             with connection.begin():
                 company_id = get_company(connection, key).id
             with company_lock(connection, company_id, company=key, run_id=run_id, wait_seconds=wait_seconds):
-                yield _work(connection, key)
+                yield connection
 
 
 def _work(connection: Connection, key: str) -> CompanyWork:

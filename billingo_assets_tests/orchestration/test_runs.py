@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 
 import dagster as dg
@@ -14,6 +15,7 @@ from billingo_assets.resources import BillingoResource
 from billingo_assets.sandbox import SandboxServer, World
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.locks import company_lock
+from billingo_assets.warehouse.normalized import count_rows
 from billingo_assets.warehouse.tables import companies as companies_table
 from billingo_assets_tests.orchestration.conftest import LARGE, SMALL, Sync, materializations, told
 
@@ -243,6 +245,31 @@ def test_a_company_that_is_being_synced_elsewhere_fails_in_words(
         outcome = sync(SMALL)
     assert outcome.status == "failed"
     assert outcome.errors[0].error.startswith(f"{SMALL} is being synced by run of-another.")
+
+
+def test_a_run_keeps_its_company_between_its_steps_from_who_waits_for_it(
+    sync: Sync, engine: Engine, companies: dict[str, Company], sandbox: SandboxServer
+) -> None:
+    company = companies[SMALL]
+    found: list[int] = []
+
+    def take_over() -> None:
+        with engine.connect() as other, company_lock(other, company.id, company=SMALL, run_id="next", wait_seconds=60):
+            found.append(count_rows(other, company.id).invoices)
+
+    waiter = threading.Thread(target=take_over)
+
+    def begin_to_wait() -> None:
+        waiter.start()
+        query = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = :id AND NOT granted")
+        with engine.connect() as connection:
+            while not connection.scalar(query, {"id": company.id}):
+                pass
+
+    sandbox.faults.after_page(1, begin_to_wait, company=SMALL)
+    outcome = sync(SMALL)
+    waiter.join()
+    assert (outcome.status, found) == ("success", [outcome.processed])
 
 
 def _end_every_session(engine: Engine) -> None:
