@@ -51,6 +51,9 @@ lint: $(INSTALLED) ## format, style, security, types
 bench: $(INSTALLED) $(BENCH_INSTALLED) ## measure against dlt and a bare script; QUICK=1: only see that it works
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
+night: $(INSTALLED) ## a night in fast motion: 200 companies on one tick, one fails, alert, repair
+	@$(BIN)/python -m benchmarks.night
+
 # What is measured against has an environment of its own, so that its dependencies do not decide ours.
 $(BENCH_INSTALLED): benchmarks/requirements.lock
 	@$(PYTHON) -m venv --clear .venv-bench
