@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import logging
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 import apprise
 import httpx
@@ -17,6 +22,12 @@ from billingo_assets.settings import Settings
 MessageSeverity = Literal["warning", "error", "recovery"]
 
 HEARTBEAT_SECONDS = 10
+
+_WORDS = re.compile(r"[^\s/?&=@:+]{4,}")
+"""What in a URL may be a secret, or part of one."""
+
+# What it says of a URL may hold a token; we tell what it says, without.
+logging.getLogger("apprise").propagate = False
 
 _LOOKS = apprise.AppriseAsset(
     app_id="billingo_assets", app_desc="Billingo invoices in PostgreSQL", async_mode=False, secure_logging=True
@@ -43,46 +54,73 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One place to tell. `name` is its URL without its secrets, `id` a hash of it, to remember it by."""
+    """One place to tell. `name` is the beginning of its URL without secrets, `id` a hash of it, to remember it by."""
 
     id: str
     name: str
     service: apprise.NotifyBase = field(repr=False, compare=False)
+    secrets: frozenset[str] = field(repr=False, compare=False)
 
     def send(self, message: Message) -> None:
         """Send a message now. Raises DeliveryError with what the service said, without its secrets."""
         with apprise.LogCapture(level=apprise.logging.WARNING, fmt="%(message)s") as said:
-            taken = self.service.notify(title=message.title, body=message.body, notify_type=_TYPES[message.severity])
+            try:
+                taken = self.service.notify(
+                    title=message.title,
+                    body=message.body,
+                    notify_type=_TYPES[message.severity],
+                    # Or mail would go out as HTML, in one line.
+                    body_format=apprise.NotifyFormat.TEXT,
+                    # Or a service that has a limit would refuse a long message time and again, and all after it.
+                    overflow=apprise.OverflowMode.SPLIT,
+                )
+            except Exception as error:  # of any type: the service's own code. Its words may hold the URL.
+                raise DeliveryError(f"{self.name} did not take the message: {type(error).__name__}") from None
         if not taken:
-            lines = [line.strip() for line in said.getvalue().splitlines() if line.strip()]
-            why = self._without_secrets(lines[0]) if lines else "it did not say why"
-            raise DeliveryError(f"{self.name} did not take the message: {why}")
-
-    def _without_secrets(self, text: str) -> str:
-        for secret in (self.service.password, self.service.url()):
-            if secret:
-                text = text.replace(secret, "…")
-        return text
+            raise DeliveryError(f"{self.name} did not take the message: {_said(said, self.secrets)}")
 
 
 def open_channels(settings: Settings) -> list[Channel]:
-    """Every channel that is configured.
+    """Every channel that is configured, one that is named twice once.
 
     Raises:
         ConfigurationError: a URL that Apprise does not understand, told by its place: it may hold a password.
     """
     if settings.alert_urls is None:
         return []
-    channels = []
+    channels: dict[str, Channel] = {}
     for place, url in enumerate(parse_urls(settings.alert_urls.get_secret_value()) or [""], 1):
-        service = apprise.Apprise.instantiate(url, asset=_LOOKS)
+        with apprise.LogCapture(level=apprise.logging.WARNING, fmt="%(message)s") as said:
+            service = apprise.Apprise.instantiate(url, asset=_LOOKS)
         if not isinstance(service, apprise.NotifyBase):
             raise ConfigurationError(
-                f"BILLINGO_ALERT_URLS: number {place} is no URL that Apprise knows, such as mailtos://user:password@host"
-                "?to=you@example.com. The services and their URLs: https://github.com/caronc/apprise/wiki"
+                f"BILLINGO_ALERT_URLS: number {place} cannot be used ({_said(said, _secrets(url))}). An example:"
+                " mailtos://user:password@host?to=you@example.com; all services and their URLs:"
+                " https://github.com/caronc/apprise/wiki"
             )
-        channels.append(Channel(hashlib.sha256(url.encode()).hexdigest()[:16], service.url(privacy=True), service))
-    return channels
+        name = _name(service)
+        channel = Channel(hashlib.sha256(url.encode()).hexdigest()[:16], name, service, _secrets(url, known=name))
+        channels[channel.id] = channel
+    return list(channels.values())
+
+
+def _secrets(url: str, *, known: str = "") -> frozenset[str]:
+    """The parts of a URL, but for those in what is `known` anyway."""
+    return frozenset(part for part in _WORDS.findall(f"{url} {unquote(url)}") if part not in known)
+
+
+def _said(log: io.StringIO, secrets: Iterable[str]) -> str:
+    """The first thing that Apprise said, without secrets."""
+    first = next((line.strip() for line in log.getvalue().splitlines() if line.strip()), "no reason is told")
+    for secret in sorted(secrets, key=len, reverse=True):
+        first = first.replace(secret, "…")
+    return first.rstrip(".")
+
+
+def _name(service: apprise.NotifyBase) -> str:
+    """Scheme and host, or what stands there: path, query and headers of a webhook may be its secret."""
+    parts = urlsplit(service.url(privacy=True))
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def call_heartbeat(url: SecretStr) -> None:
@@ -91,5 +129,5 @@ def call_heartbeat(url: SecretStr) -> None:
         httpx.get(url.get_secret_value(), timeout=HEARTBEAT_SECONDS, follow_redirects=True).raise_for_status()
     except httpx.HTTPStatusError as error:
         raise DeliveryError(f"The heartbeat URL answered {error.response.status_code}.") from None
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise DeliveryError(f"The heartbeat URL cannot be reached ({type(error).__name__}).") from None

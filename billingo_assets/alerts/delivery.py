@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -53,26 +54,37 @@ def write_down(connection: Connection, messages: Sequence[Message], channels: Se
 
 
 def deliver(connection: Connection, channels: Sequence[Channel]) -> Delivered:
-    """Send what waits, the oldest first. A channel that fails is left alone until the next call.
+    """Send what waits, the oldest first, to each channel in turn. One that fails is left alone until the next call.
 
     A message that was sent when the process died before it was noted is sent again: at least once.
     """
     deadline = time.monotonic() + DELIVERY_SECONDS
     sent, failures = 0, []
-    for channel in channels:
-        while time.monotonic() < deadline:
-            with connection.begin():
-                waiting = connection.execute(_PENDING, {"channel": channel.id}).one_or_none()
-                if waiting is None:
-                    break
-                tried = {"message": waiting.message_id, "channel": channel.id, "delivered": True}
-                try:
-                    channel.send(Message(waiting.severity, waiting.title, waiting.body))
-                except DeliveryError as error:
-                    failures.append(str(error))
-                    tried["delivered"] = False
-                connection.execute(_TRIED, tried)
-            if not tried["delivered"]:
-                break
-            sent += 1
+    turns = deque(channels)
+    while turns and time.monotonic() < deadline:
+        channel = turns.popleft()
+        try:
+            if _send_oldest(connection, channel):
+                sent += 1
+                turns.append(channel)
+        except DeliveryError as error:
+            failures.append(str(error))
     return Delivered(sent, failures)
+
+
+def _send_oldest(connection: Connection, channel: Channel) -> bool:
+    """Send a channel the oldest message that waits for it, and note how that went; whether there was one."""
+    with connection.begin():
+        waiting = connection.execute(_PENDING, {"channel": channel.id}).one_or_none()
+        if waiting is None:
+            return False
+        failure = None
+        try:
+            channel.send(Message(waiting.severity, waiting.title, waiting.body))
+        except DeliveryError as error:
+            failure = error
+        tried = {"message": waiting.message_id, "channel": channel.id, "delivered": failure is None}
+        connection.execute(_TRIED, tried)
+    if failure is not None:
+        raise failure
+    return True

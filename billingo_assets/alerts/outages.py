@@ -13,17 +13,20 @@ from sqlalchemy import Connection, text
 from billingo_assets.alerts.channels import Message
 from billingo_assets.alerts.wording import Affected, describe_outage, describe_recovery
 from billingo_assets.companies.registry import Company
-from billingo_assets.monitoring.health import Problem, Severity
+from billingo_assets.monitoring.health import Problem, Severity, is_shared
 
 HOLD = timedelta(minutes=10)
-"""How long news waits for the runs that are still going: many companies that fail for one reason are one message."""
+"""How long news waits for the runs that are still going: many companies that fail for one reason are one message.
+
+When one has waited so long, all that wait go out together, or each would be a message of its own.
+"""
 
 _ORDER = {"error": 0, "warning": 1}
 
 _LOCK = text("LOCK TABLE billingo.outages IN SHARE ROW EXCLUSIVE MODE")
 _UNSETTLED = text(
     """
-    SELECT id, company_id, kind, severity, reason, summary, run_id, since, told_at, told_severity, ended_at
+    SELECT id, company_id, kind, severity, reason, summary, run_id, since, told_at, told_severity, told_reason, ended_at
     FROM billingo.outages WHERE ended_at IS NULL OR end_told_at IS NULL ORDER BY id
     """
 )
@@ -36,13 +39,17 @@ _OPEN = text(
 _SEE_AGAIN = text(
     """
     UPDATE billingo.outages
-    SET severity = :severity, reason = :reason, summary = :summary, run_id = :run_id, ended_at = NULL
+    SET severity = :severity, reason = :reason, summary = :summary, run_id = :run_id,
+        -- One that was over before anybody was told is another now.
+        since = CASE WHEN told_at IS NULL AND ended_at IS NOT NULL THEN :now ELSE since END, ended_at = NULL
     WHERE id = :id
     """
 )
 _END = text("UPDATE billingo.outages SET ended_at = :now WHERE id = :id AND ended_at IS NULL")
 _SETTLE = text("UPDATE billingo.outages SET end_told_at = :now WHERE id = ANY(:ids)")
-_TELL = text("UPDATE billingo.outages SET told_at = :now, told_severity = severity WHERE id = ANY(:ids)")
+_TELL = text(
+    "UPDATE billingo.outages SET told_at = :now, told_severity = severity, told_reason = reason WHERE id = ANY(:ids)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,7 @@ class Outage:
     since: datetime
     told_at: datetime | None
     told_severity: Severity | None
+    told_reason: str | None
     ended_at: datetime | None
 
     @property
@@ -68,8 +76,14 @@ class Outage:
 
     @property
     def is_news(self) -> bool:
-        """Whether nobody was told of it yet, or of less than it has become."""
-        return self.ended_at is None and self.told_severity not in ("error", self.severity)
+        """Whether nobody was told of it yet, or of less than it has become.
+
+        That the API is down is told without each company's name: what is then wrong with one of them alone is news.
+        """
+        if self.ended_at is not None:
+            return False
+        is_told = self.told_severity in ("error", self.severity)
+        return not is_told or (is_shared(self.told_reason or "") and not self.problem.is_shared)
 
 
 class Subject(NamedTuple):
@@ -135,13 +149,12 @@ def news(
 def _news_of_outages(
     outages: Sequence[Outage], companies: Mapping[int, Company], *, busy: bool, ui_url: str, now: datetime
 ) -> tuple[list[Message], list[int]]:
-    known = {outage.reason for outage in outages if outage.ended_at is None and outage.told_at is not None}
+    known = {outage.told_reason for outage in outages if outage.ended_at is None}
+    fresh = [outage for outage in outages if outage.is_news]
+    if busy and all(now - outage.since < HOLD for outage in fresh):
+        return [], []
     by_subject: dict[int | None, list[Outage]] = defaultdict(list)
-    told = []
-    for outage in outages:
-        if not outage.is_news or (busy and now - outage.since < HOLD):
-            continue
-        told.append(outage.id)
+    for outage in fresh:
         # Of an API that is down, everybody knows: the companies that meet it later are the same outage.
         if not (outage.problem.is_shared and outage.reason in known):
             by_subject[outage.company_id].append(outage)
@@ -151,7 +164,7 @@ def _news_of_outages(
         company = companies[company_id] if company_id is not None else None
         affected = Affected(company, [outage.problem for outage in own])
         groups[own[0].reason, own[0].severity].append(affected)
-    return [describe_outage(group, ui_url) for group in groups.values()], told
+    return [describe_outage(group, ui_url) for group in groups.values()], [outage.id for outage in fresh]
 
 
 def _news_of_recoveries(
@@ -163,17 +176,24 @@ def _news_of_recoveries(
         if outage.ended_at is None:
             going_on[outage.company_id].append(outage)
     recovered: dict[int | None, list[Outage]] = defaultdict(list)
+    waiting = []
     for outage in outages:
-        if outage.ended_at is None or outage.told_at is None or (busy and now - outage.ended_at < HOLD):
-            continue
-        if all(_ORDER[other.severity] > _ORDER[outage.severity] for other in going_on[outage.company_id]):
+        if (
+            outage.ended_at is not None
+            and outage.told_at is not None
+            and all(_ORDER[other.severity] > _ORDER[outage.severity] for other in going_on[outage.company_id])
+        ):
             recovered[outage.company_id].append(outage)
-    if not recovered:
+            waiting.append(now - outage.ended_at)
+    if not recovered or (busy and max(waiting) < HOLD):
         return [], []
-    subjects = [companies[company_id] if company_id is not None else None for company_id in recovered]
-    remaining = [other.problem for company_id in recovered for other in going_on[company_id]]
-    since = min(outage.since for own in recovered.values() for outage in own)
-    return (
-        [describe_recovery(subjects, remaining, since, now)],
-        [outage.id for own in recovered.values() for outage in own],
-    )
+    subjects = [
+        Affected(
+            companies[company_id] if company_id is not None else None,
+            [other.problem for other in going_on[company_id]],
+        )
+        for company_id in recovered
+    ]
+    over = [outage for own in recovered.values() for outage in own]
+    lasted = max(outage.ended_at or now for outage in over) - min(outage.since for outage in over)
+    return [describe_recovery(subjects, lasted)], [outage.id for outage in over]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import NamedTuple
 
 from billingo_assets.alerts.channels import Message
@@ -15,7 +15,7 @@ MAX_LISTED = 20
 
 
 class Affected(NamedTuple):
-    """A company (None: no company's alone) and what is wrong, the worst first."""
+    """A company (None: no company's alone) and what is wrong, or remains so, the worst first."""
 
     company: Company | None
     problems: Sequence[Problem]
@@ -35,18 +35,17 @@ def describe_outage(affected: Sequence[Affected], ui_url: str) -> Message:
     return Message(worst.severity, title, "\n\n".join(blocks))
 
 
-def describe_recovery(
-    companies: Sequence[Company | None], remaining: Sequence[Problem], since: datetime, now: datetime
-) -> Message:
-    """One message about what works again."""
-    named = [_name(company) for company in companies[:MAX_LISTED]]
-    if len(companies) > MAX_LISTED:
-        named.append(f"and {len(companies) - MAX_LISTED:,} more")
-    verb = "works" if len(companies) == 1 else "work"
-    body = "\n".join(named) + f"\n\nThe trouble lasted {_length(now - since)}."
+def describe_recovery(recovered: Sequence[Affected], lasted: timedelta) -> Message:
+    """One message about what works again, with the lesser problems that remain."""
+    named = [_name(one.company) for one in recovered[:MAX_LISTED]]
+    if len(recovered) > MAX_LISTED:
+        named.append(f"and {len(recovered) - MAX_LISTED:,} more")
+    verb = "works" if len(recovered) == 1 else "work"
+    body = "\n".join(named) + f"\n\nThe trouble lasted {_length(lasted)}."
+    remaining = [f"- {_subject([one.company])}: {problem.summary}" for one in recovered for problem in one.problems]
     if remaining:
-        body += "\n\nWhat remains:\n" + "\n".join(f"- {problem.summary}" for problem in remaining[:MAX_LISTED])
-    return Message("recovery", f"{_subject(companies)} {verb} again", body)
+        body += "\n\nWhat remains:\n" + "\n".join(remaining[:MAX_LISTED])
+    return Message("recovery", f"{_subject([one.company for one in recovered])} {verb} again", body)
 
 
 def _block(affected: Affected, ui_url: str) -> str:

@@ -56,14 +56,16 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
 
 def _look_around(connection: Connection, settings: Settings) -> Iterator[Finding]:
     companies = list_companies(connection)
-    yield _encryption(connection, settings)
+    encryption, reachable = _encryption(connection, settings), _api(settings)
     connection.rollback()
-    reachable = _api(settings)
+    yield encryption
     yield reachable
-    yield from _api_keys(connection, companies, settings, reachable.verdict != "fault")
-    with open_instance(settings) as instance:
-        yield from _daemons(instance)
-        yield _instigators(instance)
+    if not companies:
+        words = "No company yet. Add one: billingo-assets company add KEY --name NAME"
+        yield Finding("companies", "warning", words)
+    elif "fault" not in (encryption.verdict, reachable.verdict):
+        yield from _api_keys(connection, companies, settings)
+    yield from _dagster(settings)
     yield from _channels(connection, settings)
 
 
@@ -77,15 +79,18 @@ def _encryption(connection: Connection, settings: Settings) -> Finding:
 
 
 def _api(settings: Settings) -> Finding:
-    """Any answer will do: without a key it is a refusal."""
+    """Any answer but of a server in trouble will do: without a key it is a refusal."""
     try:
         answer = httpx.get(f"{settings.api_url}/organization", timeout=ASK_SECONDS)
     except httpx.HTTPError as error:
         why = str(error) or type(error).__name__
         return Finding("API", "fault", f"{settings.api_url} cannot be reached ({why}). Check the network.")
+    if answer.is_server_error:
+        words = f"{settings.api_url} answers {answer.status_code}: it is down. Try again later."
+        return Finding("API", "fault", words)
     try:
         skew = parsedate_to_datetime(answer.headers["Date"]) - datetime.now(UTC)
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, ValueError):
         return Finding("API", "ok", f"{settings.api_url} answers; it does not tell its time.")
     if abs(skew) > CLOCK_TOLERANCE:
         seconds = round(abs(skew).total_seconds())
@@ -94,15 +99,8 @@ def _api(settings: Settings) -> Finding:
     return Finding("API", "ok", f"{settings.api_url} answers, and the clocks agree.")
 
 
-def _api_keys(
-    connection: Connection, companies: Sequence[Company], settings: Settings, reachable: bool
-) -> Iterator[Finding]:
-    if not companies:
-        words = "No company yet. Add one: billingo-assets company add KEY --name NAME"
-        yield Finding("companies", "warning", words)
+def _api_keys(connection: Connection, companies: Sequence[Company], settings: Settings) -> Iterator[Finding]:
     looked_at = [company for company in companies if company.enabled and not company.is_demo]
-    if not reachable or not looked_at:
-        return
     quick = settings.model_copy(update={"request_attempts": 2, "request_seconds": float(ASK_SECONDS)})
     with connection.begin():
         keyring = keyring_for(connection, settings)
@@ -118,6 +116,15 @@ def _api_keys(
 
     with ThreadPoolExecutor(KEYS_AT_ONCE) as threads:
         yield from threads.map(try_key, looked_at)
+
+
+def _dagster(settings: Settings) -> Iterator[Finding]:
+    try:
+        with open_instance(settings) as instance:
+            yield from _daemons(instance)
+            yield _instigators(instance)
+    except BillingoAssetsError as error:
+        yield Finding("Dagster", "fault", str(error))
 
 
 def _daemons(instance: dg.DagsterInstance) -> Iterator[Finding]:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from sqlalchemy import Connection, select
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from sqlalchemy import Connection, case, select
 
+from billingo_assets.assets.describing import RAW_INVOICES
 from billingo_assets.companies.registry import Company, list_companies
-from billingo_assets.monitoring.health import limits_of_age, staleness
+from billingo_assets.monitoring.health import Moments, limits_of_age, staleness
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.tables import companies, sync_state
+
+SYNCED_RECENTLY = "synced_recently"
+"""The check whose results these are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +54,39 @@ class Freshness:
 
 def read_freshness(connection: Connection, company: Company, now: datetime) -> Freshness:
     """How fresh one company is."""
-    registered_at, synced_at = read_moments(connection, company.id)[company.id]
-    return _judge(company, registered_at, synced_at, now, load_settings())
+    return _judge(company, read_moments(connection, company.id)[company.id], now, load_settings())
 
 
 def read_all_freshness(connection: Connection, now: datetime) -> list[Freshness]:
     """How fresh each enabled company is."""
     moments, settings = read_moments(connection), load_settings()
     return [
-        _judge(company, *moments[company.id], now, settings)
-        for company in list_companies(connection, enabled_only=True)
+        _judge(company, moments[company.id], now, settings) for company in list_companies(connection, enabled_only=True)
     ]
 
 
-def _judge(
-    company: Company, registered_at: datetime, synced_at: datetime | None, now: datetime, settings: Settings
-) -> Freshness:
-    since = synced_at or registered_at
+def forget_recorded(instance: dg.DagsterInstance, keys: Sequence[str]) -> None:
+    """Make room for what a sensor is about to record of companies.
+
+    Dagster (1.13) keeps one result of a check for each run and partition, and takes "no run" for a run: the second
+    result without one would be refused. What is taken away is in the event log all the same.
+    """
+    storage = instance.event_log_storage
+    assert isinstance(storage, SqlEventLogStorage)  # noqa: S101  # dagster.yaml names one
+    results = AssetCheckExecutionsTable.c
+    with storage.index_connection() as connection:
+        connection.execute(
+            AssetCheckExecutionsTable.delete().where(
+                results.asset_key == RAW_INVOICES.to_string(),
+                results.check_name == SYNCED_RECENTLY,
+                results.run_id == "",
+                results.partition.in_(keys),
+            )
+        )
+
+
+def _judge(company: Company, moments: Moments, now: datetime, settings: Settings) -> Freshness:
+    synced_at, since = moments.synced_at, moments.counted_from
     limits = limits_of_age(company, since, settings)
     stale = staleness(company, since, now, settings)
     last = f"Last synced {synced_at.astimezone(settings.zone):%Y-%m-%d %H:%M}" if synced_at else "Not synced yet"
@@ -82,11 +105,12 @@ def _hours(time: timedelta) -> int:
     return time // timedelta(hours=1)
 
 
-def read_moments(connection: Connection, company_id: int | None = None) -> dict[int, tuple[datetime, datetime | None]]:
-    """When each company was registered, and when its last whole sync ended."""
-    query = select(companies.c.id, companies.c.created_at, sync_state.c.synced_at).select_from(
+def read_moments(connection: Connection, company_id: int | None = None) -> dict[int, Moments]:
+    """When each company was registered and last changed, and when its last whole sync ended; by id."""
+    changed_at = case((companies.c.updated_at > companies.c.created_at, companies.c.updated_at))
+    query = select(companies.c.id, companies.c.created_at, changed_at, sync_state.c.synced_at).select_from(
         companies.outerjoin(sync_state, sync_state.c.company_id == companies.c.id)
     )
     if company_id is not None:
         query = query.where(companies.c.id == company_id)
-    return {row.id: (row.created_at, row.synced_at) for row in connection.execute(query)}
+    return {row[0]: Moments(*row[1:]) for row in connection.execute(query)}

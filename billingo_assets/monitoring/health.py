@@ -42,6 +42,11 @@ ADVICE: Mapping[str, str] = MappingProxyType(
 """What to do about a check that failed."""
 
 
+def is_shared(reason: str) -> bool:
+    """Whether a reason is the same for every company: the API or the database, not the company."""
+    return reason.removeprefix(f"{RUN_FAILED}:") in SHARED_ERRORS
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong with a company. Problems of several companies with one `reason` are told together."""
@@ -54,8 +59,8 @@ class Problem:
 
     @property
     def is_shared(self) -> bool:
-        """Whether what is wrong is the same for every company: the API or the database, not the company."""
-        return self.reason.removeprefix(f"{RUN_FAILED}:") in SHARED_ERRORS
+        """Whether it is no company's own."""
+        return is_shared(self.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +82,26 @@ class FailedRun:
     error_type: str | None
 
 
+class Moments(NamedTuple):
+    """When a company was registered, when it was last changed (enabled, say), when its last whole sync ended."""
+
+    registered_at: datetime
+    changed_at: datetime | None
+    synced_at: datetime | None
+
+    @property
+    def counted_from(self) -> datetime:
+        """From when its age counts. Of one that was disabled for a month, nobody expects yesterday's sync."""
+        since = self.synced_at or self.registered_at
+        return max(since, self.changed_at or since)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What is known of a company at a moment."""
 
     company: Company
-    registered_at: datetime
-    synced_at: datetime | None
+    moments: Moments
     is_being_synced: bool
     failed_run: FailedRun | None
     failed_checks: tuple[FailedCheck, ...]
@@ -103,18 +121,18 @@ class CompanyHealth:
 
 def assess(facts: Facts, now: datetime, settings: Settings) -> CompanyHealth:
     """Judge a company. A disabled one has no problems: nobody expects anything of it."""
-    company = facts.company
+    company, synced_at = facts.company, facts.moments.synced_at
     if not company.enabled:
-        return CompanyHealth(company, "disabled", (), facts.synced_at, None, facts.is_being_synced)
+        return CompanyHealth(company, "disabled", (), synced_at, None, facts.is_being_synced)
     problems = sorted(_problems(facts, now, settings), key=lambda problem: problem.severity)  # "error" < "warning"
     color: Color = "green"
     if problems:
         color = "red" if problems[0].severity == "error" else "yellow"
-    elif facts.synced_at is None:
+    elif synced_at is None or staleness(company, synced_at, now, settings) is not None:
         color = "yellow"
     cron = cron_line(company.schedule, settings)
     due = next_tick(cron, now, settings) if cron else None
-    return CompanyHealth(company, color, tuple(problems), facts.synced_at, due, facts.is_being_synced)
+    return CompanyHealth(company, color, tuple(problems), synced_at, due, facts.is_being_synced)
 
 
 class Limits(NamedTuple):
@@ -127,14 +145,15 @@ class Limits(NamedTuple):
 def limits_of_age(company: Company, since: datetime, settings: Settings) -> Limits | None:
     """How long a company that was last synced (or registered) at `since` may go without a sync; None: for ever.
 
-    A day is a warning and two are an error, counted for rhythms with longer pauses from when the next sync was due:
-    at the weekend for `hourly`, after a week for `weekly`, never for `manual`.
+    A day is a warning and two are an error, or GRACE and a day more after the next sync was due, where that is later:
+    at the weekend for `hourly`, after a week for `weekly`, never for `manual`. So the companies of one tick, which
+    end one after another, are missed in the same moment.
     """
     cron = cron_line(company.schedule, settings)
     if cron is None:
         return None
     pause = next_tick(cron, since, settings) - since
-    return Limits(max(WARNING_AGE, pause + GRACE), max(ERROR_AGE, pause + ERROR_AGE - WARNING_AGE))
+    return Limits(max(WARNING_AGE, pause + GRACE), max(ERROR_AGE, pause + GRACE + ERROR_AGE - WARNING_AGE))
 
 
 def staleness(company: Company, since: datetime, now: datetime, settings: Settings) -> Severity | None:
@@ -153,8 +172,7 @@ def _problems(facts: Facts, now: datetime, settings: Settings) -> list[Problem]:
     if (failed := facts.failed_run) is not None:
         reason = f"{RUN_FAILED}:{failed.error_type or 'unknown'}"
         problems.append(Problem(RUN_FAILED, "error", reason, failed.error, failed.run_id))
-    since = facts.synced_at or facts.registered_at
-    severity = staleness(facts.company, since, now, settings)
+    severity = staleness(facts.company, facts.moments.counted_from, now, settings)
     # One that failed is out for a reason that was told; that it has not been synced follows from it.
     if severity is not None and facts.failed_run is None and not (facts.is_being_synced and severity == "warning"):
         problems.append(Problem(STALE, severity, STALE, _describe_stale(facts, now, settings)))
@@ -167,10 +185,11 @@ def _problems(facts: Facts, now: datetime, settings: Settings) -> list[Problem]:
 
 def _describe_stale(facts: Facts, now: datetime, settings: Settings) -> str:
     what_to_do = "Is the daemon running, or cron? `billingo-assets doctor` looks."
-    if facts.synced_at is None:
-        return f"It was never synced, although it was added {_ago(now - facts.registered_at)} ago. {what_to_do}"
-    at = f"{facts.synced_at.astimezone(settings.zone):%Y-%m-%d %H:%M}"
-    return f"It was last synced {_ago(now - facts.synced_at)} ago ({at}). {what_to_do}"
+    registered_at, _, synced_at = facts.moments
+    if synced_at is None:
+        return f"It was never synced, although it was added {_ago(now - registered_at)} ago. {what_to_do}"
+    at = f"{synced_at.astimezone(settings.zone):%Y-%m-%d %H:%M}"
+    return f"It was last synced {_ago(now - synced_at)} ago ({at}). {what_to_do}"
 
 
 def _ago(age: timedelta) -> str:

@@ -53,9 +53,11 @@ def past_outcomes(
 
 def trigger_of(run: dg.DagsterRun) -> str:
     """Who or what asked for a run, and whether it is a second try."""
-    named = next((f"{what} {run.tags[tag]}" for tag, what in TRIGGERS if tag in run.tags), None)
-    trigger = named or ("CLI" if run.tags.get(TRIGGER_TAG) == "cli" and run.parent_run_id is None else "UI")
     retry = run.tags.get("dagster/retry_number")
+    if run.parent_run_id is not None and retry is None:
+        return "UI"  # run again by hand: it has the tags of the run before it
+    named = next((f"{what} {run.tags[tag]}" for tag, what in TRIGGERS if tag in run.tags), None)
+    trigger = named or ("CLI" if run.tags.get(TRIGGER_TAG) == "cli" else "UI")
     return f"{trigger}, retry {retry}" if retry else trigger
 
 

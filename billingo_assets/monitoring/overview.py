@@ -45,7 +45,9 @@ class CompanyState:
             return "Being synced."
         if self.color == "disabled":
             return "Disabled."
-        return "" if self.health.synced_at else "Not synced yet."
+        if self.health.synced_at is None:
+            return "Not synced yet."
+        return "Its next sync is awaited." if self.color == "yellow" else ""
 
 
 def read_overview(

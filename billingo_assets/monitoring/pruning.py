@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
 from billingo_assets.checks.names import CHECKS
-from billingo_assets.monitoring.reading import UNFINISHED
+from billingo_assets.monitoring.reading import ANSWERED, PARTITION_TAG, RUNS_OF_ONE, UNFINISHED, is_sync
 from billingo_assets.partitions import COMPANIES
 from billingo_assets.resources import WarehouseResource
 from billingo_assets.settings import load_settings
@@ -35,7 +35,7 @@ def prune(instance: dg.DagsterInstance, warehouse: WarehouseResource, now: datet
     """Delete finished runs, ended outages and messages older than BILLINGO_RETENTION_DAYS.
 
     A run that made the newest materialization of an asset for a company, or the newest result of a check, is kept:
-    it shows how the company is.
+    it shows how the company is. So is its last sync, which may have made neither, and failed.
     """
     before = (now or datetime.now(UTC)) - timedelta(days=load_settings().retention_days)
     shown: set[str] | None = None
@@ -61,7 +61,7 @@ def prune(instance: dg.DagsterInstance, warehouse: WarehouseResource, now: datet
 
 
 def _runs_that_show_the_present(instance: dg.DagsterInstance) -> set[str]:
-    """The run of each company's newest materialization of each asset, and of its newest result of each check."""
+    """The run of each company's newest materialization of each asset, of its newest result of each check, its last."""
     storage = instance.event_log_storage
     shown: set[str] = set()
     keys = set(instance.get_dynamic_partitions(COMPANIES))
@@ -76,7 +76,12 @@ def _runs_that_show_the_present(instance: dg.DagsterInstance) -> set[str]:
     for check in CHECKS:
         for key in keys:
             last = storage.get_asset_check_execution_history(
-                check, limit=1, partition_filter=PartitionKeyFilter(key=key)
+                check, limit=1, status=ANSWERED, partition_filter=PartitionKeyFilter(key=key)
             )
             shown |= {record.run_id for record in last}
+    ended = [status for status in dg.DagsterRunStatus if status not in UNFINISHED]
+    for key in keys:
+        runs = instance.get_run_records(dg.RunsFilter(statuses=ended, tags={PARTITION_TAG: key}), limit=RUNS_OF_ONE)
+        last_sync = next((record.dagster_run for record in runs if is_sync(record.dagster_run)), None)
+        shown |= {last_sync.run_id} if last_sync else set()
     return shown

@@ -35,6 +35,9 @@ RECENT = timedelta(hours=49)
 """How far back all runs are read at once; of companies without one since, each is asked for."""
 RUNS_OF_ONE = 10
 
+ANSWERED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+"""What a check that came to its end is recorded with."""
+
 OUTCOME_EVENTS = {
     dg.DagsterEventType.ASSET_MATERIALIZATION,
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
@@ -79,12 +82,10 @@ def read_health(
     failed_checks = _failed_checks(instance, set(keys))
     healths = []
     for company in registered:
-        registered_at, synced_at = moments[company.id]
         own = runs[company.key]
         facts = Facts(
             company=company,
-            registered_at=registered_at,
-            synced_at=synced_at,
+            moments=moments[company.id],
             is_being_synced=any(run.status in UNFINISHED and is_sync(run) for run in own),
             failed_run=_failed_run(instance, own),
             failed_checks=tuple(failed_checks[company.key]),
@@ -127,15 +128,13 @@ def _failed_checks(instance: dg.DagsterInstance, keys: set[str]) -> Mapping[str,
     for check in CHECKS:
         for info in storage.get_asset_check_partition_info([check]):
             key = info.partition_key
-            if key not in keys or info.latest_execution_status is not AssetCheckExecutionRecordStatus.FAILED:
+            if key not in keys or info.latest_execution_status is AssetCheckExecutionRecordStatus.SUCCEEDED:
                 continue
+            # Within a run that is going, or broke off, the last thing known is that the check was planned.
             last = storage.get_asset_check_execution_history(
-                check,
-                limit=1,
-                status={AssetCheckExecutionRecordStatus.FAILED},
-                partition_filter=PartitionKeyFilter(key=key),
+                check, limit=1, status=ANSWERED, partition_filter=PartitionKeyFilter(key=key)
             )
-            if last and (evaluation := last[0].evaluation) is not None:
+            if last and (evaluation := last[0].evaluation) is not None and not evaluation.passed:
                 severity: Severity = "error" if evaluation.severity is dg.AssetCheckSeverity.ERROR else "warning"
                 failed[key].append(FailedCheck(check.name, severity, evaluation.description or "", last[0].run_id))
     return failed

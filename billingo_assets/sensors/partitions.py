@@ -69,8 +69,8 @@ def company_partitions(
     requests = [
         change
         for change in (
-            companies_partitions.build_add_request(changes.to_add) if changes.to_add else None,
-            companies_partitions.build_delete_request(changes.to_remove) if changes.to_remove else None,
+            companies_partitions.build_add_request(list(changes.to_add)) if changes.to_add else None,
+            companies_partitions.build_delete_request(list(changes.to_remove)) if changes.to_remove else None,
         )
         if change is not None
     ]

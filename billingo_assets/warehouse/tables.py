@@ -292,6 +292,7 @@ outages = Table(
     _moment("since", comment="When it was first seen"),
     _moment("told_at", nullable=True, comment="When the message about it was written"),
     Column("told_severity", Text, comment="How severe it was then"),
+    Column("told_reason", Text, comment="The reason that was told"),
     _moment("ended_at", nullable=True, comment="When it was first seen to be over"),
     _moment("end_told_at", nullable=True, comment="When the message that it is over was written"),
     CheckConstraint("severity IN ('warning', 'error')", name="severity"),

@@ -19,6 +19,7 @@ CREATE TABLE billingo.outages (
     since TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     told_at TIMESTAMP WITH TIME ZONE,
     told_severity TEXT,
+    told_reason TEXT,
     ended_at TIMESTAMP WITH TIME ZONE,
     end_told_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT outages_pkey PRIMARY KEY (id),
@@ -34,6 +35,7 @@ COMMENT ON COLUMN billingo.outages.run_id IS 'The Dagster run that shows it, if 
 COMMENT ON COLUMN billingo.outages.since IS 'When it was first seen';
 COMMENT ON COLUMN billingo.outages.told_at IS 'When the message about it was written';
 COMMENT ON COLUMN billingo.outages.told_severity IS 'How severe it was then';
+COMMENT ON COLUMN billingo.outages.told_reason IS 'The reason that was told';
 COMMENT ON COLUMN billingo.outages.ended_at IS 'When it was first seen to be over';
 COMMENT ON COLUMN billingo.outages.end_told_at IS 'When the message that it is over was written';
 

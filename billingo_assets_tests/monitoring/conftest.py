@@ -1,0 +1,74 @@
+"""What the tests of knowing share: runs as the command starts them, and the moments that decide how old things are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine, text
+
+from billingo_assets.companies.registry import Company
+from billingo_assets.monitoring.reading import PARTITION_TAG
+from billingo_assets_tests.orchestration.conftest import live_defs, sync
+
+__all__ = ["live_defs", "sync"]
+
+
+@pytest.fixture(scope="session")
+def migrated_template(dagster_template: str) -> str:
+    """Databases here have Dagster's tables from the start."""
+    return dagster_template
+
+
+Age = Callable[[str, timedelta], None]
+
+
+@pytest.fixture
+def age(engine: Engine, companies: dict[str, Company]) -> Age:
+    """Let a company have been registered, and synced if it was, so long ago."""
+
+    def change(key: str, by: timedelta) -> None:
+        parameters = {"company": companies[key].id, "by": by}
+        with engine.begin() as connection:
+            connection.execute(
+                text(
+                    "UPDATE billingo.companies SET created_at = created_at - :by, updated_at = updated_at - :by"
+                    " WHERE id = :company"
+                ),
+                parameters,
+            )
+            connection.execute(
+                text("UPDATE billingo.sync_state SET synced_at = synced_at - :by WHERE company_id = :company"),
+                parameters,
+            )
+
+    return change
+
+
+def leave_run(
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    status: dg.DagsterRunStatus,
+    *,
+    company: str | None = None,
+    tags: dict[str, str] | None = None,
+    words: str = "Its process is gone.",
+) -> dg.DagsterRun:
+    """Record a run of a job that nobody executes, and that has come to this status."""
+    run = instance.create_run_for_job(
+        job_def=job, tags={**({PARTITION_TAG: company} if company else {}), **(tags or {})}
+    )
+    if status is dg.DagsterRunStatus.FAILURE:
+        instance.report_run_failed(run, words)
+    elif status is dg.DagsterRunStatus.CANCELED:
+        instance.report_run_canceled(run)
+    elif status is not dg.DagsterRunStatus.NOT_STARTED:
+        event_type = {
+            dg.DagsterRunStatus.STARTED: dg.DagsterEventType.RUN_START,
+            dg.DagsterRunStatus.SUCCESS: dg.DagsterEventType.RUN_SUCCESS,
+        }[status]
+        event = dg.DagsterEvent(event_type_value=event_type.value, job_name=job.name, message="")
+        instance.report_dagster_event(event, run.run_id)
+    return run
