@@ -1,6 +1,6 @@
 # Every target installs what it needs, on a machine that has Python 3.11 or newer, make and git.
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test browser screenshots soak lint bench lock clean
+.PHONY: help install demo dev test browser screenshots soak lint bench night lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin

@@ -61,7 +61,7 @@ class Mailbox:
         """Called by the server for each mail."""
         content: bytes = envelope.content  # type: ignore[attr-defined]
         mail = message_from_bytes(content, policy=policy.default)
-        self.mails.put(mail)  # type: ignore[arg-type]
+        self.mails.put(mail)
         return "250 OK"
 
     def wait(self) -> EmailMessage:
