@@ -31,7 +31,7 @@ dev: $(INSTALLED) ## the Dagster UI and its daemon on the same data
 	@$(BIN)/billingo-assets dev
 
 test: $(INSTALLED) browser ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope
 
 # Without one, the tests of the UI fail and say what to do; the others need none.
 browser: $(INSTALLED)
