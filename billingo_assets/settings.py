@@ -188,7 +188,7 @@ class Settings(BaseSettings):
     request_attempts: int = Field(default=6, ge=1, le=20)
     """Tries a request is given before its failure counts."""
     request_seconds: Seconds = 120.0
-    """How long after the first try of a request another may begin, and how long one answer may take to arrive."""
+    """How long all tries of a request may take together; waiting for one's turn under the pace is not counted."""
     connect_timeout_seconds: Seconds = 10.0
     """How long a connection may take to open."""
     read_timeout_seconds: Seconds = 30.0

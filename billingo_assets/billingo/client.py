@@ -10,7 +10,8 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from types import TracebackType
@@ -148,37 +149,41 @@ class BillingoClient:
     def _get(
         self, path: str, query: Mapping[str, str], decode: Callable[[bytes], Answer]
     ) -> tuple[Answer, httpx.Headers]:
+        budget = _Budget(self._limits.total_seconds)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(
                 lambda error: isinstance(error, BillingoError) and error.transient and not self._closed.is_set()
             ),
             wait=self._wait,
             # Looks ahead: a Retry-After longer than the time that is left ends the tries at once.
-            stop=tenacity.stop_after_attempt(self._limits.attempts)
-            | tenacity.stop_before_delay(self._limits.total_seconds),
+            stop=lambda state: state.attempt_number >= self._limits.attempts or state.upcoming_sleep >= budget.left,
             before_sleep=self._hold_others,
             sleep=self._pause,
             reraise=True,
         )
-        return retrying(self._get_once, path, query, decode)
+        return retrying(self._get_once, path, query, decode, budget)
 
     def _get_once(
-        self, path: str, query: Mapping[str, str], decode: Callable[[bytes], Answer]
+        self, path: str, query: Mapping[str, str], decode: Callable[[bytes], Answer], budget: _Budget
     ) -> tuple[Answer, httpx.Headers]:
-        self._pause(self._pacer.reserve())
-        with self._slots:
-            response, body = self._send(path, query)
+        with budget.paused():
+            self._pause(self._pacer.reserve())
+            self._slots.acquire()
+        try:
+            response, body = self._send(path, query, budget)
+        finally:
+            self._slots.release()
         raise_for_answer(response.status_code, response.headers, body)
         return decode(body), response.headers
 
-    def _send(self, path: str, query: Mapping[str, str]) -> tuple[httpx.Response, bytes]:
+    def _send(self, path: str, query: Mapping[str, str], budget: _Budget) -> tuple[httpx.Response, bytes]:
         if self._closed.is_set():
             raise UnavailableError("The request was given up because the sync is ending.")
         with self._calls_lock:
             self._calls += 1
         try:
             with self._http.stream("GET", path, params=query) as response:
-                return response, self._read(response)
+                return response, self._read(response, budget)
         except httpx.TimeoutException:
             raise UnavailableError(f"Billingo at {self._http.base_url} did not answer in time.") from None
         except (httpx.DecodingError, httpx.RemoteProtocolError) as error:
@@ -186,9 +191,8 @@ class BillingoClient:
         except httpx.TransportError as error:
             raise UnavailableError(f"Billingo at {self._http.base_url} cannot be reached ({error}).") from None
 
-    def _read(self, response: httpx.Response) -> bytes:
+    def _read(self, response: httpx.Response, budget: _Budget) -> bytes:
         """Read the body within the size and time limits: a body that drips would pass every read timeout."""
-        deadline = time.monotonic() + self._limits.total_seconds
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
@@ -196,7 +200,7 @@ class BillingoClient:
                 raise TooLargeAnswerError(
                     f"Billingo's answer is larger than {self._limits.max_response_bytes // 2**20} MiB."
                 )
-            if time.monotonic() > deadline:
+            if budget.left <= 0:
                 raise UnavailableError("Billingo's answer did not end in time.")
         return bytes(body)
 
@@ -218,6 +222,26 @@ class BillingoClient:
     def _pause(self, seconds: float) -> None:
         if seconds > 0:
             self._closed.wait(seconds)
+
+
+class _Budget:
+    """The seconds that all tries of a request have together; waiting for one's turn is not counted."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        return self._deadline - time.monotonic()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do not count the time that the block takes."""
+        since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._deadline += time.monotonic() - since
 
 
 @cache

@@ -160,3 +160,11 @@ def test_a_body_that_drips_on_beyond_the_total_time_is_given_up(
     with pytest.raises(UnavailableError, match="did not end in time"):
         client.identity()
     assert client.calls == 1
+
+
+def test_waiting_for_ones_turn_costs_no_try(sandbox: SandboxServer, company: Company, connect: Connect) -> None:
+    client = connect(sandbox.url, company.api_key, total_seconds=0.5, first_backoff_seconds=0.001)
+    client._pacer.hold(0.8)
+    sandbox.faults.add(Fault(kind="status", status=503))
+    assert client.identity().tax_code == company.tax_code
+    assert client.calls == 2
