@@ -46,6 +46,7 @@ def refresh_tables(connection: Connection, company_id: int) -> RefreshReport:
                     NORMALIZER_VERSION,
                 )
                 for rejection in tables.rejections
+                if pending[rejection.document_id].deleted_at is None
             ]
             reject(connection, company_id, "normalize", quarantined)
             documents += len(tables.invoices)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Column, Connection, Table, text
@@ -21,12 +22,12 @@ BATCH_DOCUMENTS = 1_000
 # A document in quarantine waits for its next version or for new rules; it is not tried again with either unchanged.
 _PENDING = """
 DECLARE pending_documents NO SCROLL CURSOR FOR
-SELECT raw.document_id, raw.content_hash, raw.payload::text, invoice.id IS NOT NULL
+SELECT raw.document_id, raw.content_hash, raw.payload::text, invoice.id IS NOT NULL, raw.deleted_at
 FROM billingo.raw_invoices AS raw
 LEFT JOIN billingo.invoices AS invoice ON invoice.company_id = raw.company_id AND invoice.id = raw.document_id
-WHERE raw.company_id = {company} AND raw.deleted_at IS NULL
+WHERE raw.company_id = {company}
   AND (invoice.content_hash IS DISTINCT FROM raw.content_hash
-       OR invoice.normalizer_version <> {version} OR invoice.deleted_at IS NOT NULL)
+       OR invoice.normalizer_version <> {version} OR invoice.deleted_at IS DISTINCT FROM raw.deleted_at)
   AND NOT EXISTS (
       SELECT FROM billingo.rejected_documents AS rejected
       WHERE rejected.company_id = raw.company_id AND rejected.content_hash = raw.content_hash
@@ -63,12 +64,13 @@ _RELEASE = text(
 
 
 class PendingDocument(NamedTuple):
-    """A raw document whose tables are missing or (`has_rows`) out of date."""
+    """A raw document whose tables are missing or (`has_rows`) out of date. One that is deleted has no lines."""
 
     id: int
     content_hash: bytes
     payload: str
     has_rows: bool
+    deleted_at: datetime | None
 
 
 def pending_documents(connection: Connection, company_id: int) -> Iterator[list[PendingDocument]]:
@@ -90,16 +92,24 @@ def replace_documents(
 
     A document that is in none of the frames keeps the rows it has.
     """
+    import pandas as pd  # loaded by whoever made the frames
+
     rows, items, related = tables
     if rows.empty:
         return
-    hashes = {document.id: document.content_hash for document in documents}
+    pending = {document.id: document for document in documents}
     normalized = set(rows["id"])
     if replaced := [document.id for document in documents if document.has_rows and document.id in normalized]:
         _delete(connection, company_id, invoices, invoices.c.id, replaced)
         _delete(connection, company_id, invoice_items, invoice_items.c.invoice_id, replaced)
         _delete(connection, company_id, related_documents, related_documents.c.invoice_id, replaced)
-    rows = rows.assign(content_hash=[hashes[document_id] for document_id in rows["id"]])
+    made_from = [pending[document_id] for document_id in rows["id"]]
+    rows = rows.assign(
+        content_hash=[document.content_hash for document in made_from],
+        deleted_at=pd.Series([document.deleted_at for document in made_from], index=rows.index, dtype=object),
+    )
+    if gone := [document.id for document in made_from if document.deleted_at is not None]:
+        items, related = (frame[~frame["invoice_id"].isin(gone)] for frame in (items, related))
     _copy(connection, invoices, company_id, rows, normalizer_version=NORMALIZER_VERSION)
     _copy(connection, invoice_items, company_id, items)
     _copy(connection, related_documents, company_id, related)

@@ -194,3 +194,42 @@ def test_what_one_company_lost_is_marked_in_no_other(one_page: Books, open_books
     one_page.sync(accept_empty=True)
     assert tombstones(other) == set()
     require_truth(other)
+
+
+def test_a_document_that_came_and_went_between_two_normalizations_has_its_row_without_lines(one_page: Books) -> None:
+    one_page.sync()
+    draft = one_page.served.create(type="draft")["id"]
+    one_page.fetch()
+    one_page.served.delete(draft)
+    one_page.sync()
+    invoice = one_page.invoice(draft)
+    assert invoice is not None
+    assert invoice.deleted_at == one_page.stored(draft).deleted_at is not None
+    assert one_page.items(draft) == []
+    require_truth(one_page)
+
+
+def test_a_deleted_document_keeps_the_content_that_it_had_last(one_page: Books) -> None:
+    draft = one_page.of_type("draft")[0]
+    one_page.sync()
+    one_page.served.change(draft, comment="a last word")
+    one_page.fetch()
+    one_page.served.delete(draft)
+    one_page.sync()
+    invoice = one_page.invoice(draft)
+    assert invoice is not None
+    assert (invoice.comment, invoice.content_hash) == ("a last word", one_page.stored(draft).content_hash)
+    assert (invoice.deleted_at, one_page.items(draft)) == (one_page.stored(draft).deleted_at, [])
+
+
+def test_an_empty_answer_is_not_believed_where_all_that_is_held_is_in_quarantine(one_page: Books) -> None:
+    empty(one_page)
+    one_page.sync(accept_empty=True)
+    for nth in (1, 2, 3):
+        one_page.served.add_raw({"id": nth, "comment": "a\0b", "items": []})
+    one_page.sync()
+    assert len(one_page.quarantine()) == 3
+    show_nothing(one_page)
+    with pytest.raises(EmptyAnswerError, match=r"no document.* 3\."):
+        one_page.sync()
+    assert len(one_page.quarantine()) == 3
