@@ -61,7 +61,7 @@ class CompanySync:
             began_at = database_clock(self.connection)
             state = read_sync_state(self.connection, self.company.id)
         work = Work(self.client, self.connection, self.company, self.run_id, self.on_page, began_at)
-        report = SyncReport("full" if state is None else "incremental")
+        report = SyncReport("full" if state is None or self.options.full else "incremental")
         try:
             now = datetime.now(UTC)
             identity = self.client.identity()

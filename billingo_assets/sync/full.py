@@ -20,7 +20,7 @@ from billingo_assets.billingo.models import DocumentsPage
 from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sync.incremental import IncrementalSync
 from billingo_assets.sync.listing import Listing
-from billingo_assets.sync.numbers import seek
+from billingo_assets.sync.numbers import MAX_GAPS_SOUGHT, seek
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.work import MAX_LISTINGS, Work
 from billingo_assets.warehouse.listings import (
@@ -39,7 +39,7 @@ from billingo_assets.warehouse.listings import (
     unlisted,
 )
 from billingo_assets.warehouse.number_gaps import NumberGap, holes_in_listing, replace_gaps
-from billingo_assets.warehouse.raw_invoices import count_documents
+from billingo_assets.warehouse.reconciliation import held_documents
 from billingo_assets.warehouse.rejections import release_unseen, touch_listed
 from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
 
@@ -97,6 +97,7 @@ class FullSync:
         self.report.api_total = page.total
         self._work.store.broken.clear()
         self._shown, self._last_page = 0, page.last_page
+        self.report.items = 0
         with self._connection.begin():
             if not page.total and not page.documents and not self._accept_empty:
                 self._refuse_emptiness()
@@ -107,7 +108,7 @@ class FullSync:
         return ListingState(started_at, page.total, 2)
 
     def _refuse_emptiness(self) -> None:
-        if held := count_documents(self._connection, self._company_id):
+        if held := held_documents(self._connection, self._company_id):
             raise EmptyAnswerError(
                 f"Billingo shows no document of {self._work.company.key} at all, where there were {held:,}. Nothing"
                 " was changed. Look into Billingo; if they are really gone, run"
@@ -136,12 +137,15 @@ class FullSync:
         """Store pages of the listing and remember what they showed, in one transaction."""
         shown = self._work.store.store(pages, alike_are_one=False)
         broken = shown.broken
-        if shown.anonymous and (shown.repeats or unlisted(self._connection, self._company_id, shown.ids) != shown.ids):
+        if shown.nameless and (shown.repeats or unlisted(self._connection, self._company_id, shown.ids) != shown.ids):
             # Those without an id may be shown again as well where others are. They count as none, so that a page
             # that is sent twice does not make up for the one that is missing.
-            broken = ()
+            broken = tuple(content_hash for content_hash in broken if content_hash not in shown.nameless)
+            self._work.store.broken -= shown.nameless
         note_page(self._connection, self._company_id, shown.ids, broken)
         self._shown += len(shown.ids) + shown.anonymous
+        self.report.skipped = len(self._work.store.broken)
+        self.report.items += sum(shown.items.values())
 
     def _tell(self, page: int, last_page: int, total: int) -> None:
         self.report.processed = self._shown
@@ -175,23 +179,27 @@ class FullSync:
 
     def _vouch(self, started_at: datetime) -> None:
         """After a complete listing: mark what is gone, release what is sound again, move the watermark."""
-        holes, found = self._seek_numbers()
+        holes, sought, found = self._seek_numbers()
         with self._connection.begin():
             self.report.deleted = bury_unlisted(self._connection, self._company_id)
             release_unseen(self._connection, self._company_id, self._work.store.broken)
             touch_listed(self._connection, self._company_id)
-            replace_gaps(self._connection, self._company_id, holes, within=None)
+            replace_gaps(self._connection, self._company_id, holes, asked=sought, within=None)
             drop_listing(self._connection, self._company_id)
             state = SyncState(started_at, self._work.run_id, self.report.api_total, "full", found)
             write_sync_state(self._connection, self._company_id, state)
         self.report.watermark = started_at
 
-    def _seek_numbers(self) -> tuple[list[NumberGap], int]:
-        """Ask for documents whose numbers are missing. Returns what stays missing, and how many no listing shows."""
+    def _seek_numbers(self) -> tuple[list[NumberGap], list[NumberGap], int]:
+        """Ask for documents whose numbers are missing.
+
+        Returns what stays missing, what was asked for, and how many no listing shows.
+        """
         found = 0
         with self._connection.begin():
             holes = holes_in_listing(self._connection, self._company_id)
-        for batch in seek(self._work.client, holes):
+        sought = holes[:MAX_GAPS_SOUGHT]
+        for batch in seek(self._work.client, sought):
             shown = self._work.store_pages(batch)
             with self._connection.begin():
                 found += add_listed(self._connection, shown.ids)
@@ -200,7 +208,7 @@ class FullSync:
         if found:
             with self._connection.begin():
                 holes = holes_in_listing(self._connection, self._company_id)
-        return holes, found
+        return holes, sought, found
 
 
 def _nothing_has_gone(state: ListingState, listed: Listed, total: int | None) -> bool:

@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.sync.listing import MAX_PAGES, Listing
-from billingo_assets.sync.numbers import seek
+from billingo_assets.sync.numbers import MAX_GAPS_SOUGHT, seek
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.storing import Shown
 from billingo_assets.sync.work import MAX_LISTINGS, Work
 from billingo_assets.warehouse.listings import drop_listing
-from billingo_assets.warehouse.number_gaps import changed_ranges, holes_in_ranges, open_gaps, replace_gaps
+from billingo_assets.warehouse.number_gaps import asked_gaps, changed_ranges, holes_in_ranges, replace_gaps
 from billingo_assets.warehouse.raw_invoices import written_since
 from billingo_assets.warehouse.reconciliation import held_documents
 from billingo_assets.warehouse.sync_state import SyncState, last_synced_at, write_sync_state
@@ -123,12 +123,14 @@ class IncrementalSync:
             ranges = changed_ranges(connection, company_id, since)
             if not ranges:
                 return
-            asked = set(open_gaps(connection, company_id))
+            asked = asked_gaps(connection, company_id)
             holes = [hole for hole in holes_in_ranges(connection, company_id, ranges) if hole not in asked]
-        for batch in seek(self._work.client, holes):
+        sought = holes[:MAX_GAPS_SOUGHT]
+        for batch in seek(self._work.client, sought):
             self._count(self._work.store_pages(batch))
         with connection.begin():
-            replace_gaps(connection, company_id, holes_in_ranges(connection, company_id, ranges), within=ranges)
+            left = holes_in_ranges(connection, company_id, ranges)
+            replace_gaps(connection, company_id, left, asked=sought, within=ranges)
 
     def _tell(self, page: int, last_page: int) -> None:
         self._work.on_page(Progress(page, last_page, self.report.processed, self.report.processed))

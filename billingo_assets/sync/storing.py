@@ -33,14 +33,16 @@ MAX_STATEMENT_CHARACTERS = 16 * 2**20
 class Shown:
     """What some pages showed. `items`: line items by id, of what is sound; `new`: ids that were not live before.
 
-    `ids` are the distinct ids shown, `broken` the hashes of what cannot be stored and was not shown before.
-    `anonymous` counts what was shown without a usable id. `repeats`: some id was shown more than once.
+    `ids` are the distinct ids shown, `broken` the hashes of what cannot be stored and was not shown before, `nameless`
+    those of them that have no usable id. `anonymous` counts what was shown without a usable id. `repeats`: some id was
+    shown more than once.
     """
 
     ids: frozenset[int]
     items: dict[int, int]
     new: frozenset[int]
     broken: tuple[bytes, ...]
+    nameless: frozenset[bytes]
     anonymous: int
     repeats: bool
 
@@ -85,7 +87,7 @@ class DocumentStore:
                 del documents[document.id]
         release_stored(self.connection, self.company_id, documents)
         unreadable += refused
-        broken = self._quarantine(unreadable, alike_are_one)
+        rejected = self._quarantine(unreadable, alike_are_one)
         # An unreadable document is there all the same: an older version of it must not be taken for deleted.
         ids = frozenset({*documents, *(document.id for document in unreadable if document.id is not None)})
         anonymous = sum(document.id is None for document in unreadable)
@@ -93,7 +95,8 @@ class DocumentStore:
             ids=ids,
             items={document.id: document.items for document in documents.values()},
             new=frozenset(new & documents.keys()),
-            broken=broken,
+            broken=tuple(one.content_hash for one in rejected),
+            nameless=frozenset(one.content_hash for one in rejected if one.document_id is None),
             anonymous=anonymous,
             repeats=len(ids) + anonymous < sum(len(page.documents) for page in pages),
         )
@@ -115,7 +118,7 @@ class DocumentStore:
                 else:
                     yield why_unstorable(chunk[0])
 
-    def _quarantine(self, unreadable: Sequence[Unreadable], alike_are_one: bool) -> tuple[bytes, ...]:
+    def _quarantine(self, unreadable: Sequence[Unreadable], alike_are_one: bool) -> list[RejectedDocument]:
         rejected = []
         for document in unreadable:
             content_hash = document.content_hash
@@ -127,7 +130,7 @@ class DocumentStore:
                 payload = document.payload.decode(errors="replace")
                 rejected.append(RejectedDocument(content_hash, document.id, document.reason, payload))
         reject(self.connection, self.company_id, "fetch", rejected)
-        return tuple(document.content_hash for document in rejected)
+        return rejected
 
 
 def _chunks(documents: Sequence[Document]) -> Iterator[Sequence[Document]]:

@@ -53,6 +53,7 @@ def company_lock(
     try:
         with connection.begin():
             _set(connection, "lock_timeout", f"{max(1, round(wait_seconds * 1000))}ms", for_transaction=True)
+            _set(connection, "statement_timeout", "0", for_transaction=True)  # or it would end the wait without a word
             connection.execute(text("SELECT pg_advisory_lock(:space, :company)"), keys)
             # Shown in pg_stat_activity: it tells those who wait which run they wait for.
             _set(connection, "application_name", f"run {run_id}")

@@ -42,24 +42,34 @@ _CHANGED = text(
     """
 )
 
-_IN_RANGES = text(
-    """
+# Of a document in quarantine the number can be read all the same, so it is borne by one that is there.
+_IN_QUARANTINE = r"""
+    SELECT CAST((regexp_match(payload, '"block_id"\s*:\s*([0-9]{1,18})'))[1] AS bigint) AS block_id,
+           CAST(bearing[1] AS int) AS number_year, CAST(bearing[2] AS bigint) AS number
+    FROM billingo.rejected_documents
+    CROSS JOIN regexp_match(payload, '"invoice_number"\s*:\s*"[^"]*?([0-9]{4})-([0-9]{1,18})"') AS bearing
+    WHERE company_id = :company AND stage = 'fetch' AND bearing IS NOT NULL
+"""
+
+_IN_RANGES = """
     SELECT block_id, number_year, previous + 1, number - 1
     FROM (
         SELECT block_id, number_year, number,
                lag(number) OVER (PARTITION BY block_id, number_year ORDER BY number) AS previous
-        FROM billingo.raw_invoices
-        WHERE company_id = :company AND deleted_at IS NULL AND number IS NOT NULL
-          AND (block_id, number_year) IN (SELECT * FROM unnest(CAST(:blocks AS bigint[]), CAST(:years AS int[])))
+        FROM (
+            SELECT block_id, number_year, number FROM billingo.raw_invoices
+            WHERE company_id = :company AND deleted_at IS NULL AND number IS NOT NULL
+            UNION {quarantined}
+        ) AS borne
+        WHERE (block_id, number_year) IN (SELECT * FROM unnest(CAST(:blocks AS bigint[]), CAST(:years AS int[])))
     ) AS numbered
     WHERE number > previous + 1 ORDER BY block_id, number_year, number
-    """
-)
+"""
 
 # Between two listed documents that follow each other, all that are held are unlisted: the row before tells.
-_IN_LISTING = text(
-    """
-    SELECT block_id, number_year, previous + 1, number - 1
+# What was not asked for yet comes first, then what was asked for longest ago.
+_IN_LISTING = """
+    SELECT numbered.block_id, number_year, previous + 1, number - 1
     FROM (
         SELECT block_id, number_year, number, is_listed, lag(NOT is_listed) OVER lower AS holds_unlisted,
                max(number) FILTER (WHERE is_listed) OVER lower AS previous
@@ -68,13 +78,20 @@ _IN_LISTING = text(
                    document_id IN (SELECT document_id FROM listed_documents) AS is_listed
             FROM billingo.raw_invoices
             WHERE company_id = :company AND deleted_at IS NULL AND block_id IS NOT NULL AND number IS NOT NULL
+            UNION ALL SELECT block_id, number_year, number, true FROM ({quarantined}) AS quarantined
         ) AS held
         WINDOW lower AS (PARTITION BY block_id, number_year ORDER BY number
                          ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
     ) AS numbered
-    WHERE is_listed AND number > previous + 1 ORDER BY holds_unlisted DESC, block_id, number_year, number
-    """
-)
+    LEFT JOIN billingo.number_gaps AS known
+        ON known.company_id = :company AND known.block_id = numbered.block_id AND year = number_year
+        AND first_number = previous + 1
+    WHERE is_listed AND number > previous + 1
+    ORDER BY holds_unlisted DESC, asked_at NULLS FIRST, numbered.block_id, number_year, number
+"""
+
+_HOLES_IN_RANGES = text(_IN_RANGES.format(quarantined=_IN_QUARANTINE))
+_HOLES_IN_LISTING = text(_IN_LISTING.format(quarantined=_IN_QUARANTINE))
 
 _KEEP = text(
     """
@@ -82,6 +99,13 @@ _KEEP = text(
     SELECT :company, * FROM unnest(
         CAST(:blocks AS bigint[]), CAST(:years AS int[]), CAST(:firsts AS bigint[]), CAST(:lasts AS bigint[]))
     ON CONFLICT (company_id, block_id, year, first_number) DO UPDATE SET last_number = excluded.last_number
+    """
+)
+
+_ASKED = text(
+    """
+    UPDATE billingo.number_gaps SET asked_at = now()
+    WHERE company_id = :company AND block_id = :block_id AND year = :year AND first_number = :first
     """
 )
 
@@ -108,12 +132,12 @@ def changed_ranges(connection: Connection, company_id: int, since: datetime) -> 
 def holes_in_ranges(connection: Connection, company_id: int, ranges: Collection[NumberRange]) -> list[NumberGap]:
     """The holes among the live documents of some ranges."""
     values = {"blocks": [one.block_id for one in ranges], "years": [one.year for one in ranges]}
-    return [NumberGap(*row) for row in connection.execute(_IN_RANGES, {"company": company_id, **values})]
+    return [NumberGap(*row) for row in connection.execute(_HOLES_IN_RANGES, {"company": company_id, **values})]
 
 
 def holes_in_listing(connection: Connection, company_id: int) -> list[NumberGap]:
     """The holes among the documents of `listed_documents`; first those that a document which we hold would fill."""
-    return [NumberGap(*row) for row in connection.execute(_IN_LISTING, {"company": company_id})]
+    return [NumberGap(*row) for row in connection.execute(_HOLES_IN_LISTING, {"company": company_id})]
 
 
 def open_gaps(connection: Connection, company_id: int) -> list[NumberGap]:
@@ -127,10 +151,29 @@ def open_gaps(connection: Connection, company_id: int) -> list[NumberGap]:
     return [NumberGap(*row) for row in connection.execute(query, {"company": company_id})]
 
 
+def asked_gaps(connection: Connection, company_id: int) -> set[NumberGap]:
+    """The gaps that Billingo was asked about before."""
+    query = text(
+        """
+        SELECT block_id, year, first_number, last_number FROM billingo.number_gaps
+        WHERE company_id = :company AND asked_at IS NOT NULL
+        """
+    )
+    return {NumberGap(*row) for row in connection.execute(query, {"company": company_id})}
+
+
 def replace_gaps(
-    connection: Connection, company_id: int, gaps: Collection[NumberGap], *, within: Collection[NumberRange] | None
+    connection: Connection,
+    company_id: int,
+    gaps: Collection[NumberGap],
+    *,
+    asked: Collection[NumberGap],
+    within: Collection[NumberRange] | None,
 ) -> None:
-    """Make these the gaps of the ranges `within`, or (None) of the company. One that stays keeps its `found_at`."""
+    """Make these the gaps of the ranges `within`, or (None) of the company, and note which were asked for just now.
+
+    One that stays keeps its `found_at`.
+    """
     values = {
         "company": company_id,
         "blocks": [gap.block_id for gap in gaps],
@@ -145,3 +188,5 @@ def replace_gaps(
         connection.execute(_CLOSE_IN_RANGES, {**values, **ranges})
     if gaps:
         connection.execute(_KEEP, values)
+    for gap in asked:
+        connection.execute(_ASKED, {"company": company_id, **gap._asdict()})

@@ -228,6 +228,7 @@ number_gaps = Table(
     ),
     Column("last_number", BigInteger, nullable=False, comment="Last of them"),
     _moment("found_at"),
+    _moment("asked_at", nullable=True, comment="When Billingo was last asked for them by number"),
 )
 
 rejected_documents = Table(

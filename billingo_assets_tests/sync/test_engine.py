@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from billingo_assets.billingo.errors import IdentityMismatchError, UnavailableError
+from billingo_assets.billingo.errors import CredentialsError, IdentityMismatchError, UnavailableError
 from billingo_assets.sandbox import Fault, Ledger, Quirks, SandboxServer
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets_tests.normalize.documents import as_json, document
@@ -271,3 +271,23 @@ def test_a_company_without_documents_is_synced(books: Books, clean_up: Callable[
         books.served.delete(sent["id"], even_if_issued=True)
     books.sync(accept_empty=True)
     assert held(books) == Ledger(documents=0, uncounted=0, items=0, by_type={}, currencies={})
+
+
+def test_a_full_sync_that_is_refused_says_that_it_was_one(one_page: Books) -> None:
+    one_page.sync()
+    one_page.sandbox.faults.add(Fault(kind="status", status=401, times=None))
+    with pytest.raises(CredentialsError) as refused:
+        one_page.fetch(full=True)
+    assert refused.value.counts["mode"] == "full"
+
+
+def test_a_full_sync_that_breaks_off_counts_the_lines_and_the_broken_documents_that_it_read(three_pages: Books) -> None:
+    broken = three_pages.served.documents()[0]["id"]
+    three_pages.served.change(broken, comment="a\0b")
+    three_pages.sandbox.faults.add(Fault(kind="status", page=3, listing="all", times=None))
+    with pytest.raises(UnavailableError) as broke_off:
+        three_pages.fetch(concurrent_requests=1)
+    read = three_pages.served.documents()[1:200]
+    counts = broke_off.value.counts
+    assert (counts["skipped"], counts["unchanged"]) == (1, 0)
+    assert counts["items"] == sum(len(document["items"]) for document in read)

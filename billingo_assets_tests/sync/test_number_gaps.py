@@ -235,3 +235,26 @@ def test_the_gaps_of_one_company_are_no_others(open_books: OpenBooks, one_page: 
     one_page.sync()
     other.sync()
     assert (gaps(one_page), gaps(other)) == ([gap], [])
+
+
+def test_every_gap_has_its_turn_however_many_there_are(one_page: Books) -> None:
+    for nth in range(MAX_GAPS_SOUGHT + 1):
+        one_page.served.add_raw(numbered(9_100 + nth, 2 * nth + 1, block_id=1))
+    for nth in (1, 2, 3):
+        one_page.served.add_raw(numbered(9_000 + nth, nth))
+    hide(one_page, 9_002)
+    one_page.sync()
+    assert 9_002 not in one_page.live()
+    one_page.sync(full=True)
+    assert 9_002 in one_page.live()
+    assert gap_of(one_page, 9_002) not in gaps(one_page)
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
+def test_a_number_that_a_document_in_quarantine_bears_is_no_gap(one_page: Books, full: bool) -> None:
+    one_page.sync()
+    for nth in (3, 4, 5):
+        one_page.served.add_raw(numbered(9_000 + nth, nth) | ({"comment": "a\0b"} if nth == 4 else {}))
+    one_page.sync(full=full)
+    assert [document_id for document_id, _, _ in one_page.quarantine()] == [9_004]
+    assert [gap for gap in gaps(one_page) if gap.block_id == 999] == []

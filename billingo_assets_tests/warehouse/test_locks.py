@@ -122,3 +122,12 @@ def test_a_session_gives_its_run_back_with_the_lock(holder: Connection) -> None:
 def test_the_wait_for_the_lock_does_not_shorten_later_waits(holder: Connection) -> None:
     with lock(holder, wait_seconds=1):
         assert holder.scalar(text("SHOW lock_timeout")) == "0"
+
+
+def test_a_limit_on_statements_does_not_end_the_wait_without_a_word(holder: Connection, other: Connection) -> None:
+    with other.begin():
+        other.execute(text("SET statement_timeout = '100ms'"))
+    with lock(holder, run_id="1f0c"), pytest.raises(CompanyBusyError, match="run 1f0c"), lock(other, wait_seconds=0.4):
+        pass
+    with other.begin():
+        assert other.scalar(text("SHOW statement_timeout")) == "100ms"
