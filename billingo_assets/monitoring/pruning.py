@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
 from billingo_assets.checks.names import CHECKS
-from billingo_assets.monitoring.reading import ANSWERED, PARTITION_TAG, RUNS_OF_ONE, UNFINISHED, is_sync
+from billingo_assets.monitoring.reading import ANSWERED, UNFINISHED, runs_until_decided
 from billingo_assets.partitions import COMPANIES
 from billingo_assets.resources import WarehouseResource
 from billingo_assets.settings import load_settings
@@ -79,9 +79,6 @@ def _runs_that_show_the_present(instance: dg.DagsterInstance) -> set[str]:
                 check, limit=1, status=ANSWERED, partition_filter=PartitionKeyFilter(key=key)
             )
             shown |= {record.run_id for record in last}
-    ended = [status for status in dg.DagsterRunStatus if status not in UNFINISHED]
     for key in keys:
-        runs = instance.get_run_records(dg.RunsFilter(statuses=ended, tags={PARTITION_TAG: key}), limit=RUNS_OF_ONE)
-        last_sync = next((record.dagster_run for record in runs if is_sync(record.dagster_run)), None)
-        shown |= {last_sync.run_id} if last_sync else set()
+        shown |= {run.run_id for run in runs_until_decided(instance, key)[-1:]}
     return shown
