@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
+from billingo_assets.alerts.outages import lock_outages
 from billingo_assets.build import build_defs
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
@@ -199,6 +201,20 @@ def test_a_job_of_ours_that_fails_is_told(
         leave_run(instance, job, status, tags={"dagster/max_retries": "0"})
         evaluate()
     assert web.titles == ["billingo_assets: the job prune_history failed", "billingo_assets works again"]
+
+
+def test_one_process_at_a_time_decides_what_is_told(
+    instance: dg.DagsterInstance, engine: Engine, configure: Configure
+) -> None:
+    settings = configure(alert_urls="")
+    with engine.connect() as deciding, engine.connect() as other:
+        lock_outages(deciding)
+        other.execute(text("SET lock_timeout = '100ms'"))
+        other.commit()
+        with pytest.raises(OperationalError, match="lock timeout"):
+            tell(other, instance, settings, datetime.now(UTC))
+        deciding.rollback()
+        assert tell(other, instance, settings, datetime.now(UTC)).out == 0
 
 
 @pytest.fixture
