@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from sqlalchemy import text
 
 from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
 from billingo_assets.checks.names import CHECKS
-from billingo_assets.monitoring.reading import ANSWERED, PARTITION_TAG, RUNS_OF_ONE, UNFINISHED, is_sync
+from billingo_assets.monitoring.reading import ANSWERED, UNFINISHED, runs_until_decided
 from billingo_assets.partitions import COMPANIES
 from billingo_assets.resources import WarehouseResource
 from billingo_assets.settings import load_settings
@@ -46,18 +49,26 @@ def prune(instance: dg.DagsterInstance, warehouse: WarehouseResource, now: datet
     )
     while records := instance.get_run_records(old, limit=PAGE, cursor=cursor):
         shown = _runs_that_show_the_present(instance) if shown is None else shown
+        run_ids = [record.dagster_run.run_id for record in records]
+        past = [run_id for run_id in run_ids if run_id not in shown]
+        for run_id in past:
+            instance.delete_run(run_id)
+        _delete_results(instance, past)
+        deleted, kept = deleted + len(past), kept + len(run_ids) - len(past)
         # What is deleted cannot be a cursor: the next page begins after the last that was kept, or anew.
-        for record in records:
-            run_id = record.dagster_run.run_id
-            if run_id in shown:
-                kept, cursor = kept + 1, run_id
-            else:
-                instance.delete_run(run_id)
-                deleted += 1
+        cursor = next((run_id for run_id in reversed(run_ids) if run_id in shown), cursor)
     with warehouse.connect() as connection, connection.begin():
         messages = connection.execute(_FORGET_MESSAGES, {"before": before}).rowcount
         connection.execute(_FORGET_OUTAGES, {"before": before})
     return Pruned(deleted, kept, messages)
+
+
+def _delete_results(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> None:
+    """Delete the results of checks that runs left: Dagster itself deletes a run's events, and keeps these for ever."""
+    storage = instance.event_log_storage
+    assert isinstance(storage, SqlEventLogStorage)  # noqa: S101  # dagster.yaml names one
+    with storage.index_connection() as connection:
+        connection.execute(AssetCheckExecutionsTable.delete().where(AssetCheckExecutionsTable.c.run_id.in_(run_ids)))
 
 
 def _runs_that_show_the_present(instance: dg.DagsterInstance) -> set[str]:
@@ -79,9 +90,6 @@ def _runs_that_show_the_present(instance: dg.DagsterInstance) -> set[str]:
                 check, limit=1, status=ANSWERED, partition_filter=PartitionKeyFilter(key=key)
             )
             shown |= {record.run_id for record in last}
-    ended = [status for status in dg.DagsterRunStatus if status not in UNFINISHED]
     for key in keys:
-        runs = instance.get_run_records(dg.RunsFilter(statuses=ended, tags={PARTITION_TAG: key}), limit=RUNS_OF_ONE)
-        last_sync = next((record.dagster_run for record in runs if is_sync(record.dagster_run)), None)
-        shown |= {last_sync.run_id} if last_sync else set()
+        shown |= {run.run_id for run in runs_until_decided(instance, key)[-1:]}
     return shown

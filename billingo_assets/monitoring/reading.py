@@ -97,28 +97,47 @@ def read_health(
 def _runs_by_company(
     instance: dg.DagsterInstance, keys: Sequence[str], now: datetime
 ) -> Mapping[str, list[dg.DagsterRun]]:
-    """The newest runs of each company, the newest first, among them the last one that ended, if there is one."""
+    """The newest runs of each company, the newest first, among them the last that says how it is, if there is one."""
     by_key: dict[str, list[dg.DagsterRun]] = defaultdict(list)
     recent = dg.RunsFilter(tags={PARTITION_TAG: list(keys)}, created_after=now - RECENT)
     for record in instance.get_run_records(recent) if keys else ():
         by_key[record.dagster_run.tags[PARTITION_TAG]].append(record.dagster_run)
     for key in keys:
-        if not any(run.is_finished and is_sync(run) for run in by_key[key]):
-            of_one = dg.RunsFilter(tags={PARTITION_TAG: key})
-            records = instance.get_run_records(of_one, limit=RUNS_OF_ONE)
-            by_key[key] = [record.dagster_run for record in records]
+        if not any(_decides(run) for run in by_key[key]):
+            by_key[key] = runs_until_decided(instance, key)
     return by_key
+
+
+def runs_until_decided(instance: dg.DagsterInstance, key: str) -> list[dg.DagsterRun]:
+    """The newest runs of a company, the newest first, up to the last that says how it is, if there is one."""
+    runs: list[dg.DagsterRun] = []
+    while True:
+        of_one = dg.RunsFilter(tags={PARTITION_TAG: key})
+        records = instance.get_run_records(of_one, limit=RUNS_OF_ONE, cursor=runs[-1].run_id if runs else None)
+        for record in records:
+            runs.append(record.dagster_run)
+            if _decides(record.dagster_run):
+                return runs
+        if len(records) < RUNS_OF_ONE:
+            return runs
+
+
+def _decides(run: dg.DagsterRun) -> bool:
+    """Whether a run says how its company is: a sync that went well, or a failure for good."""
+    return _has_failed(run) or (run.status is dg.DagsterRunStatus.SUCCESS and is_sync(run))
+
+
+def _has_failed(run: dg.DagsterRun) -> bool:
+    return run.status is dg.DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY_TAG) != "true"
 
 
 def _failed_run(instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun]) -> FailedRun | None:
     """The run that failed last, unless it is about to be tried again or a sync went well since."""
-    for run in runs:
-        if run.status is dg.DagsterRunStatus.SUCCESS and is_sync(run):
-            return None
-        if run.status is dg.DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY_TAG) != "true":
-            told = read_events(events_of(instance, run.run_id))
-            return FailedRun(run.run_id, " ".join(told.errors), told.error_type)
-    return None
+    last = next((run for run in runs if _decides(run)), None)
+    if last is None or not _has_failed(last):
+        return None
+    told = read_events(events_of(instance, last.run_id))
+    return FailedRun(last.run_id, " ".join(told.errors), told.error_type)
 
 
 def _failed_checks(instance: dg.DagsterInstance, keys: set[str]) -> Mapping[str, list[FailedCheck]]:

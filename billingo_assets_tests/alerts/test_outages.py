@@ -236,6 +236,7 @@ def test_recoveries_wait_for_one_another_while_runs_are_going_and_no_longer_than
 
 def test_an_outage_that_is_over_before_it_was_told_is_never_told(desk: Desk) -> None:
     assert [desk.tick(0, OUT, busy=True), desk.tick(1, busy=True), desk.tick(2)] == [[], [], []]
+    assert read_outages(desk.connection) == []
 
 
 def test_what_comes_back_before_its_end_was_told_is_the_same_outage(desk: Desk) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from billingo_assets.warehouse.database import APPLICATION_NAME
-from billingo_assets.warehouse.locks import CompanyBusyError, company_lock
+from billingo_assets.warehouse.locks import CompanyBusyError, company_lock, run_is_alive, showing_run_alive
 
 
 def lock(
@@ -131,3 +131,38 @@ def test_a_limit_on_statements_does_not_end_the_wait_without_a_word(holder: Conn
         pass
     with other.begin():
         assert other.scalar(text("SHOW statement_timeout")) == "100ms"
+
+
+def test_a_run_is_alive_for_as_long_as_a_session_shows_it(holder: Connection, other: Connection) -> None:
+    assert not run_is_alive(other, "run-1")
+    with showing_run_alive(holder, "run-1"):
+        assert (run_is_alive(other, "run-1"), run_is_alive(other, "run-2")) == (True, False)
+    assert not run_is_alive(other, "run-1")
+
+
+def test_a_run_that_two_sessions_show_is_alive_until_both_have_ended(
+    holder: Connection, other: Connection, engine: Engine
+) -> None:
+    with engine.connect() as asking, showing_run_alive(holder, "run-1"):
+        with showing_run_alive(other, "run-1"):
+            assert run_is_alive(asking, "run-1")
+        assert run_is_alive(asking, "run-1")
+
+
+def test_to_ask_whether_a_run_is_alive_does_not_make_it_so(other: Connection, engine: Engine) -> None:
+    with engine.connect() as asking:
+        assert [run_is_alive(asking, "run-1"), run_is_alive(other, "run-1")] == [False, False]
+
+
+def test_a_run_dies_with_the_session_that_shows_it(engine: Engine, other: Connection) -> None:
+    with engine.connect() as dying, showing_run_alive(dying, "run-1"):
+        pid = dying.scalar(text("SELECT pg_backend_pid()"))
+        dying.rollback()
+        other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        other.rollback()
+        assert not run_is_alive(other, "run-1")
+
+
+def test_the_lock_of_a_company_is_no_sign_of_life_of_a_run(holder: Connection, other: Connection) -> None:
+    with lock(holder, run_id="run-1"):
+        assert not run_is_alive(other, "run-1")

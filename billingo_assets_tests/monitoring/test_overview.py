@@ -1,0 +1,140 @@
+"""`billingo/sync_health`: the table of all companies, and the plot of the last 30 days."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine, text
+
+from billingo_assets.companies import registry
+from billingo_assets.jobs import REFRESH_HEALTH, SYNC_COMPANY
+from billingo_assets.monitoring.plotting import Day, plot_days, read_days
+from billingo_assets.sandbox import World
+from billingo_assets_tests.monitoring.conftest import leave_run
+from billingo_assets_tests.orchestration.conftest import LARGE, SMALL, Sync
+
+BUDAPEST = ZoneInfo("Europe/Budapest")
+PNG = b"\x89PNG\r\n\x1a\n"
+PREFIX = "data:image/png;base64,"
+
+
+@pytest.fixture
+def table(live_defs: dg.Definitions, instance: dg.DagsterInstance) -> Callable[[], dict[str, dg.MetadataValue[object]]]:
+    """Make `billingo/sync_health` anew; returns its metadata."""
+
+    def refresh() -> dict[str, dg.MetadataValue[object]]:
+        result = live_defs.resolve_job_def(REFRESH_HEALTH).execute_in_process(instance=instance)
+        (made,) = result.get_asset_materialization_events()
+        return dict(made.step_materialization_data.materialization.metadata)
+
+    return refresh
+
+
+def picture(url: str) -> bytes:
+    assert url.startswith(PREFIX)
+    return base64.b64decode(url.removeprefix(PREFIX), validate=True)
+
+
+def size(png: bytes) -> tuple[int, int]:
+    """Width and height, as a PNG's header has them."""
+    assert png.startswith(PNG)
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height
+
+
+def test_the_table_has_a_row_for_each_company_and_counts_their_colors(
+    sync: Sync, table: Callable[[], dict[str, dg.MetadataValue[object]]], world: World, engine: Engine
+) -> None:
+    sync(SMALL)
+    world.company(LARGE).replace_api_key("00000000-0000-4000-8000-000000000000")
+    sync(LARGE)
+    metadata = table()
+    rows = metadata["companies"]
+    assert isinstance(rows, dg.TableMetadataValue)
+    shown = {str(record.data["company"]): record.data for record in rows.records}
+    documents = world.company(SMALL).ledger().documents
+    assert {key: (row["state"], row["documents"]) for key, row in shown.items()} == {
+        SMALL: ("green", documents),
+        LARGE: ("red", 0),
+        "it-cardigan": ("yellow", 0),
+    }
+    assert "set-key" in str(shown[LARGE]["what is wrong"])
+    assert shown["it-cardigan"]["what is wrong"] == "Not synced yet."
+    assert shown[SMALL]["last sync"] == f"{datetime.now(BUDAPEST):%Y-%m-%d}" + str(shown[SMALL]["last sync"])[10:]
+    counts = {name: metadata[name].value for name in ("documents", "green", "yellow", "red")}
+    assert counts == {"documents": documents, "green": 1, "yellow": 1, "red": 1}
+
+
+def test_the_plot_is_a_picture_within_the_text(
+    sync: Sync, table: Callable[[], dict[str, dg.MetadataValue[object]]]
+) -> None:
+    sync(SMALL)
+    shown = str(table()["last_30_days"].value)
+    assert shown.startswith("![documents, durations, failures](")
+    assert size(picture(shown.partition("(")[2].removesuffix(")"))) == (640, 480)
+
+
+def test_a_month_without_a_sync_can_be_drawn() -> None:
+    days = [Day(date(2026, 6, 1) + timedelta(days=day)) for day in range(30)]
+    assert size(picture(plot_days(days))) == (640, 480)
+
+
+def test_what_happened_changes_the_picture() -> None:
+    quiet = [Day(date(2026, 6, 1) + timedelta(days=day)) for day in range(30)]
+    busy = [Day(day.day, 100, [1.5, 2.5], 1) for day in quiet]
+    assert plot_days(quiet) != plot_days(busy)
+
+
+def test_a_day_adds_up_what_its_syncs_read_and_counts_those_that_failed_for_good(
+    sync: Sync, instance: dg.DagsterInstance, live_defs: dg.Definitions, world: World
+) -> None:
+    read = [sync(key).processed for key in (SMALL, LARGE)]
+    job = live_defs.resolve_job_def(SYNC_COMPANY)
+    for will_retry in ("true", "false"):
+        run = leave_run(instance, job, dg.DagsterRunStatus.FAILURE, company=SMALL)
+        instance.add_run_tags(run.run_id, {"dagster/will_retry": will_retry})
+    leave_run(instance, live_defs.resolve_job_def(REFRESH_HEALTH), dg.DagsterRunStatus.FAILURE)
+    now = datetime.now(UTC)
+    days = read_days(instance, now, BUDAPEST)
+    assert [day.day for day in days] == [
+        now.astimezone(BUDAPEST).date() - timedelta(days=ago) for ago in range(29, -1, -1)
+    ]
+    assert (days[-1].documents, len(days[-1].durations), days[-1].failures) == (sum(read), 2, 1)
+    assert [(day.documents, day.durations, day.failures) for day in days[:-1]] == [(0, [], 0)] * 29
+
+
+def test_a_day_begins_at_midnight_of_the_time_zone(sync: Sync, instance: dg.DagsterInstance, engine: Engine) -> None:
+    read = sync(SMALL).processed
+    midnight = datetime(2026, 6, 2, tzinfo=BUDAPEST).astimezone(UTC)
+    for seconds, day in ((-1, date(2026, 6, 1)), (1, date(2026, 6, 2))):
+        moment = midnight + timedelta(seconds=seconds)
+        with engine.begin() as connection:
+            connection.execute(
+                text(
+                    "UPDATE dagster.event_logs SET timestamp = :moment, event = regexp_replace(event,"
+                    ' \'"timestamp": [0-9.]+, "user_message"\', \'"timestamp": \' || :seconds || \', "user_message"\')'
+                    " WHERE dagster_event_type = 'ASSET_MATERIALIZATION'"
+                ),
+                {"moment": moment.replace(tzinfo=None), "seconds": str(moment.timestamp())},
+            )
+        days = {one.day: one.documents for one in read_days(instance, midnight + timedelta(days=5), BUDAPEST)}
+        assert {on: documents for on, documents in days.items() if documents} == {day: read}
+
+
+def test_a_company_that_is_disabled_is_shown_and_counts_in_no_color(
+    sync: Sync, table: Callable[[], dict[str, dg.MetadataValue[object]]], engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        for key in (SMALL, LARGE, "it-cardigan"):
+            registry.change_company(connection, key, enabled=False)
+    metadata = table()
+    rows = metadata["companies"]
+    assert isinstance(rows, dg.TableMetadataValue)
+    assert {record.data["state"] for record in rows.records} == {"disabled"}
+    assert [metadata[name].value for name in ("green", "yellow", "red")] == [0, 0, 0]

@@ -1,0 +1,261 @@
+"""How each company is, read from real runs: what a run leaves behind, and what it does not hide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine
+
+from billingo_assets.companies import registry
+from billingo_assets.companies.registry import Company
+from billingo_assets.jobs import SYNC_COMPANY
+from billingo_assets.monitoring.health import CompanyHealth
+from billingo_assets.monitoring.reading import RUNS_OF_ONE, busy_companies, read_health
+from billingo_assets.sandbox import Fault, SandboxServer, World
+from billingo_assets.settings import load_settings
+from billingo_assets_tests.monitoring.conftest import Age, leave_run
+from billingo_assets_tests.orchestration.conftest import LARGE, SMALL, Sync
+
+Health = Callable[..., CompanyHealth]
+
+
+@pytest.fixture
+def health(engine: Engine, instance: dg.DagsterInstance) -> Health:
+    """`health(key)`: how a company is now, or so much later."""
+
+    def read(key: str = SMALL, later: timedelta = timedelta(0)) -> CompanyHealth:
+        with engine.connect() as connection:
+            found = read_health(connection, instance, load_settings(), datetime.now(UTC) + later)
+        return next(one for one in found if one.company.key == key)
+
+    return read
+
+
+@pytest.fixture
+def job(live_defs: dg.Definitions) -> dg.JobDefinition:
+    return live_defs.resolve_job_def(SYNC_COMPANY)
+
+
+@pytest.fixture
+def check_alone(live_defs: dg.Definitions, instance: dg.DagsterInstance) -> Callable[[str, dg.AssetKey], None]:
+    """Run one check by itself for the small company, as the UI does."""
+
+    def run(name: str, asset: dg.AssetKey) -> None:
+        alone = live_defs.resolve_implicit_global_asset_job_def().get_subset(
+            asset_selection=set(), asset_check_selection={dg.AssetCheckKey(asset, name)}
+        )
+        alone.execute_in_process(instance=instance, partition_key=SMALL, raise_on_error=False)
+
+    return run
+
+
+def kinds(health: CompanyHealth) -> list[str]:
+    return [problem.kind for problem in health.problems]
+
+
+REVOKED = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def revoke(world: World) -> Callable[[bool], None]:
+    """Have the API refuse the small company's key, or know it again."""
+    known = world.company(SMALL).api_key
+    return lambda refused: world.company(SMALL).replace_api_key(REVOKED if refused else known)
+
+
+def test_after_a_sync_a_company_is_green_and_its_next_one_is_known(sync: Sync, health: Health) -> None:
+    sync(SMALL)
+    found = health()
+    assert (found.color, found.problems, found.is_being_synced) == ("green", (), False)
+    assert found.synced_at is not None
+    assert found.next_sync_at is not None
+    assert found.next_sync_at > found.synced_at
+
+
+def test_a_company_without_a_run_waits_for_its_first_sync(companies: dict[str, Company], health: Health) -> None:
+    assert (health().color, health().synced_at, kinds(health())) == ("yellow", None, [])
+
+
+def test_a_run_that_failed_is_told_in_its_own_words(sync: Sync, health: Health, revoke: Callable[[bool], None]) -> None:
+    revoke(True)
+    outcome = sync(SMALL)
+    (problem,) = health().problems
+    assert (problem.reason, problem.run_id) == ("run_failed:CredentialsError", outcome.run_id)
+    assert problem.summary == outcome.errors[0].error
+
+
+def test_the_failure_of_one_company_is_not_anothers(sync: Sync, health: Health, revoke: Callable[[bool], None]) -> None:
+    revoke(True)
+    sync(SMALL)
+    sync(LARGE)
+    assert (health(SMALL).color, health(LARGE).color) == ("red", "green")
+
+
+def test_a_sync_that_went_well_ends_a_failure(sync: Sync, health: Health, revoke: Callable[[bool], None]) -> None:
+    revoke(True)
+    sync(SMALL)
+    revoke(False)
+    sync(SMALL)
+    assert health().color == "green"
+
+
+def test_a_check_that_was_run_alone_hides_no_failed_sync(
+    sync: Sync,
+    health: Health,
+    revoke: Callable[[bool], None],
+    check_alone: Callable[[str, dg.AssetKey], None],
+) -> None:
+    revoke(True)
+    sync(SMALL)
+    for _ in range(2):
+        check_alone("no_number_gaps", dg.AssetKey(["billingo", "raw_invoices"]))
+    assert kinds(health()) == ["run_failed"]
+
+
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(days=30)], ids=["now", "a month later"])
+def test_runs_that_were_canceled_hide_no_failure(
+    sync: Sync,
+    health: Health,
+    revoke: Callable[[bool], None],
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    later: timedelta,
+) -> None:
+    revoke(True)
+    sync(SMALL)
+    leave_run(instance, job, dg.DagsterRunStatus.CANCELED, company=SMALL)
+    assert kinds(health(later=later)) == ["run_failed"]
+
+
+def test_a_run_that_was_canceled_is_no_failure(
+    sync: Sync, health: Health, instance: dg.DagsterInstance, job: dg.JobDefinition
+) -> None:
+    sync(SMALL)
+    leave_run(instance, job, dg.DagsterRunStatus.CANCELED, company=SMALL)
+    assert health().color == "green"
+
+
+def test_a_run_that_is_about_to_be_tried_again_has_not_failed_yet(
+    sync: Sync, health: Health, instance: dg.DagsterInstance, job: dg.JobDefinition
+) -> None:
+    sync(SMALL)
+    run = leave_run(instance, job, dg.DagsterRunStatus.FAILURE, company=SMALL)
+    for will_retry, expected in (("true", []), ("false", ["run_failed"])):
+        instance.add_run_tags(run.run_id, {"dagster/will_retry": will_retry})
+        assert kinds(health()) == expected
+
+
+def test_a_run_that_was_killed_is_told_by_the_words_of_whoever_noticed(
+    health: Health, instance: dg.DagsterInstance, job: dg.JobDefinition
+) -> None:
+    leave_run(
+        instance,
+        job,
+        dg.DagsterRunStatus.FAILURE,
+        company=SMALL,
+        words="Its process is gone.",
+        tags={"dagster/max_retries": "0"},
+    )
+    assert [problem.summary for problem in health().problems] == ["Its process is gone."]
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+def test_a_company_whose_run_waits_or_goes_is_being_synced_and_as_it_was(
+    sync: Sync,
+    health: Health,
+    revoke: Callable[[bool], None],
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    status: dg.DagsterRunStatus,
+) -> None:
+    revoke(True)
+    sync(SMALL)
+    leave_run(instance, job, status, company=SMALL)
+    assert (health().is_being_synced, kinds(health())) == (True, ["run_failed"])
+    assert busy_companies(instance) == {SMALL}
+
+
+@pytest.fixture
+def broken(world: World) -> int:
+    """A document of the small company that cannot be understood; its id."""
+    document = world.company(SMALL).documents()[0]
+    world.company(SMALL).change(document["id"], gross_total="abc")
+    document_id: int = document["id"]
+    return document_id
+
+
+def test_a_check_that_warns_is_told_although_the_run_went_well(broken: int, sync: Sync, health: Health) -> None:
+    outcome = sync(SMALL)
+    (problem,) = health().problems
+    assert (health().color, problem.kind, problem.severity) == ("yellow", "no_rejected_documents", "warning")
+    assert (problem.run_id, "billingo.rejected_documents" in problem.summary) == (outcome.run_id, True)
+
+
+@pytest.mark.parametrize(
+    "status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.CANCELED], ids=["waits", "broke off"]
+)
+def test_a_check_that_failed_is_not_forgotten_by_a_run_that_only_means_to_ask_again(
+    broken: int,
+    sync: Sync,
+    health: Health,
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    status: dg.DagsterRunStatus,
+) -> None:
+    sync(SMALL)
+    leave_run(instance, job, status, company=SMALL)
+    assert kinds(health()) == ["no_rejected_documents"]
+
+
+def test_a_check_that_passes_again_is_over(broken: int, sync: Sync, health: Health, world: World) -> None:
+    sync(SMALL)
+    world.company(SMALL).change(broken, gross_total="1")
+    sync(SMALL)
+    assert "no_rejected_documents" not in kinds(health())
+
+
+def test_a_company_that_was_not_synced_for_long_is_missed(sync: Sync, health: Health, age: Age) -> None:
+    sync(SMALL)
+    age(SMALL, timedelta(hours=30))
+    assert (health().color, kinds(health())) == ("yellow", ["stale"])
+    age(SMALL, timedelta(hours=30))
+    assert (health().color, kinds(health())) == ("red", ["stale"])
+
+
+def test_a_company_that_is_enabled_after_long_is_awaited(sync: Sync, health: Health, age: Age, engine: Engine) -> None:
+    sync(SMALL)
+    age(SMALL, timedelta(days=30))
+    for enabled in (False, True):
+        with engine.begin() as connection:
+            registry.change_company(connection, SMALL, enabled=enabled)
+    assert (health().color, kinds(health())) == ("yellow", [])
+
+
+def test_an_api_that_is_down_is_the_same_reason_for_every_company(
+    sync: Sync, health: Health, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLINGO_REQUEST_ATTEMPTS", "1")
+    load_settings.cache_clear()
+    sandbox.faults.add(Fault(kind="status", status=503, times=None))
+    sync(SMALL)
+    sync(LARGE)
+    problems = [*health(SMALL).problems, *health(LARGE).problems]
+    assert {(problem.reason, problem.is_shared) for problem in problems} == {("run_failed:UnavailableError", True)}
+
+
+def test_the_last_sync_is_found_behind_as_many_checks_as_anybody_ran_since(
+    sync: Sync,
+    health: Health,
+    revoke: Callable[[bool], None],
+    instance: dg.DagsterInstance,
+    live_defs: dg.Definitions,
+) -> None:
+    revoke(True)
+    sync(SMALL)
+    other = live_defs.resolve_job_def("refresh_health")
+    for _ in range(RUNS_OF_ONE + 1):
+        leave_run(instance, other, dg.DagsterRunStatus.SUCCESS, company=SMALL)
+    assert kinds(health(later=timedelta(days=3))) == ["run_failed"]
