@@ -33,6 +33,16 @@ def test_without_any_variable_the_defaults_hold(monkeypatch: pytest.MonkeyPatch)
         "encryption_keys": None,
         "sandbox_url": None,
         "timezone": "Europe/Budapest",
+        "cron_daily": "0 2 * * *",
+        "cron_twice_daily": "0 2,14 * * *",
+        "cron_hourly": "0 8-20 * * 1-5",
+        "cron_weekly": "0 3 * * 0",
+        "cron_full": "0 4 * * 0",
+        "cron_maintenance": "30 1 * * *",
+        "retention_days": 90,
+        "alert_urls": None,
+        "heartbeat_url": None,
+        "ui_url": "http://127.0.0.1:3000",
         "lookback_days": 7,
         "requests_per_minute": 300,
         "concurrent_requests": 4,
@@ -137,10 +147,20 @@ def test_a_name_like_no_other_gets_a_place_to_look(monkeypatch: pytest.MonkeyPat
     assert "README" in refusal(monkeypatch, BILLINGO_QQQQ="x")
 
 
-@pytest.mark.parametrize("name", ["BILLINGO_LOOKBACK_DAYS", "BILLINGO_ALERT_URLS"])
-def test_a_reserved_name_is_no_mistake(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv(name, "7")
-    assert load_settings()
+@pytest.mark.parametrize(
+    "url", ["hc-ping.com/s3cret", "ftp://hc-ping.com/s3cret", "https://", "https://hc-ping.com/s3 cret"]
+)
+@pytest.mark.parametrize("name", ["BILLINGO_HEARTBEAT_URL", "BILLINGO_UI_URL"])
+def test_what_is_no_web_address_is_refused_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, name: str, url: str
+) -> None:
+    assert refusal(monkeypatch, **{name: url}) == f"{name}: must be an http:// or https:// URL."
+
+
+def test_the_urls_of_alerts_and_of_the_heartbeat_do_not_print_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BILLINGO_ALERT_URLS", "mailtos://ops:s3cret@example.com")
+    monkeypatch.setenv("BILLINGO_HEARTBEAT_URL", "https://hc-ping.com/s3cret")
+    assert "s3cret" not in repr(load_settings())
 
 
 def test_a_variable_of_another_program_is_no_concern(monkeypatch: pytest.MonkeyPatch) -> None:
