@@ -30,10 +30,15 @@ class Terminal:
             [COMMAND, *words],
             env={**os.environ, "TERM": "xterm"},
             # Its controlling terminal, in a session of its own: Ctrl-C is a signal then.
-            preexec_fn=lambda: os.login_tty(terminal),
+            preexec_fn=lambda: self._take(terminal),
             pass_fds=[terminal],
         )
         os.close(terminal)
+
+    @staticmethod
+    def _take(terminal: int) -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may have been told to ignore it
+        os.login_tty(terminal)
 
     def wait_for(self, words: str) -> None:
         """Read until the program has shown these words; its end before that is a failure."""

@@ -11,7 +11,8 @@ from sqlalchemy.exc import IntegrityError
 
 from billingo_assets.companies import registry
 from billingo_assets.companies.encryption import KEY_FILE, Keyring
-from billingo_assets.companies.registry import SCHEDULES, Company
+from billingo_assets.companies.registry import Company
+from billingo_assets.companies.schedule import SCHEDULES
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import LIVE_API_URL, Settings, load_settings
 from billingo_assets.warehouse.raw_invoices import count_documents

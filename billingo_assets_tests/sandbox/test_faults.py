@@ -10,7 +10,7 @@ import pytest
 from billingo_assets.sandbox import Company, Fault, RateLimit, SandboxServer
 from billingo_assets.sandbox.faults import FaultKind, RetryAfter
 
-SLOW_SECONDS = 0.2
+SLOW_SECONDS = 0.6  # more than a sound answer takes on a busy machine
 PER_PAGE = 60  # of the 160 documents: three pages
 OF_THE_LISTING: tuple[FaultKind, ...] = ("empty_page", "repeated_page", "last_page", "total")
 RETRY_AFTER: tuple[RetryAfter, ...] = ("none", "seconds", "http-date", "zero", "nonsense", 7)
@@ -22,7 +22,7 @@ EVERY_FAULT: tuple[dict[str, Any], ...] = (
     {"kind": "truncate"},
     {"kind": "not_json"},
     {"kind": "error_in_200"},
-    {"kind": "slow_body", "seconds": SLOW_SECONDS},
+    {"kind": "slow_body", "seconds": 1.2 * SLOW_SECONDS},
     {"kind": "redirect"},
     {"kind": "empty_page"},
     {"kind": "repeated_page"},
