@@ -12,6 +12,7 @@ missed may be held though they are dead. Two comparisons together do, and a thir
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -135,17 +136,17 @@ class FullSync:
 
     def _note(self, pages: list[DocumentsPage]) -> None:
         """Store pages of the listing and remember what they showed, in one transaction."""
-        shown = self._work.store.store(pages, alike_are_one=False)
-        broken = shown.broken
-        if shown.nameless and (shown.repeats or unlisted(self._connection, self._company_id, shown.ids) != shown.ids):
-            # Those without an id may be shown again as well where others are. They count as none, so that a page
-            # that is sent twice does not make up for the one that is missing.
-            broken = tuple(content_hash for content_hash in broken if content_hash not in shown.nameless)
-            self._work.store.broken -= shown.nameless
-        note_page(self._connection, self._company_id, shown.ids, broken)
+        # Those without an id may be shown again as well where others are. They count as one with those alike, so that
+        # a page that is sent twice does not make up for the one that is missing.
+        shown = self._work.store.store(pages, show_again=self._were_listed)
+        note_page(self._connection, self._company_id, shown.ids, shown.broken)
         self._shown += len(shown.ids) + shown.anonymous
         self.report.skipped = len(self._work.store.broken)
         self.report.items += sum(shown.items.values())
+
+    def _were_listed(self, ids: Collection[int]) -> bool:
+        """Whether the listing has shown any of these documents before."""
+        return len(unlisted(self._connection, self._company_id, ids)) < len(ids)
 
     def _tell(self, page: int, last_page: int, total: int) -> None:
         self.report.processed = self._shown

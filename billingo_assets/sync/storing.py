@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -33,16 +33,14 @@ MAX_STATEMENT_CHARACTERS = 16 * 2**20
 class Shown:
     """What some pages showed. `items`: line items by id, of what is sound; `new`: ids that were not live before.
 
-    `ids` are the distinct ids shown, `broken` the hashes of what cannot be stored and was not shown before, `nameless`
-    those of them that have no usable id. `anonymous` counts what was shown without a usable id. `repeats`: some id was
-    shown more than once.
+    `ids` are the distinct ids shown, `broken` the hashes of what cannot be stored and was not shown before.
+    `anonymous` counts what was shown without a usable id. `repeats`: some id was shown more than once.
     """
 
     ids: frozenset[int]
     items: dict[int, int]
     new: frozenset[int]
     broken: tuple[bytes, ...]
-    nameless: frozenset[bytes]
     anonymous: int
     repeats: bool
 
@@ -58,11 +56,13 @@ class DocumentStore:
     company_id: int
     broken: set[bytes] = field(default_factory=set)
 
-    def store(self, pages: Sequence[DocumentsPage], *, alike_are_one: bool = True) -> Shown:
+    def store(
+        self, pages: Sequence[DocumentsPage], *, show_again: Callable[[Collection[int]], bool] = lambda ids: True
+    ) -> Shown:
         """Store what is new or changed, quarantine what is unreadable.
 
-        With `alike_are_one`, broken documents without an id that are the same to the byte are taken for one that is
-        shown again; without, for several.
+        Broken documents without an id that are the same to the byte are taken for one that is shown again, but for
+        several where the pages show no id twice and `show_again` says of their ids that none was shown before.
         """
         documents: dict[int, Document] = {}
         unreadable: list[Unreadable] = []
@@ -87,18 +87,18 @@ class DocumentStore:
                 del documents[document.id]
         release_stored(self.connection, self.company_id, documents)
         unreadable += refused
-        rejected = self._quarantine(unreadable, alike_are_one)
         # An unreadable document is there all the same: an older version of it must not be taken for deleted.
         ids = frozenset({*documents, *(document.id for document in unreadable if document.id is not None)})
         anonymous = sum(document.id is None for document in unreadable)
+        repeats = len(ids) + anonymous < sum(len(page.documents) for page in pages)
+        alike_are_one = repeats or not anonymous or show_again(ids)
         return Shown(
             ids=ids,
             items={document.id: document.items for document in documents.values()},
             new=frozenset(new & documents.keys()),
-            broken=tuple(one.content_hash for one in rejected),
-            nameless=frozenset(one.content_hash for one in rejected if one.document_id is None),
+            broken=self._quarantine(unreadable, alike_are_one),
             anonymous=anonymous,
-            repeats=len(ids) + anonymous < sum(len(page.documents) for page in pages),
+            repeats=repeats,
         )
 
     def _write(self, write: Write, documents: Sequence[Document]) -> Iterator[Unreadable]:
@@ -118,7 +118,7 @@ class DocumentStore:
                 else:
                     yield why_unstorable(chunk[0])
 
-    def _quarantine(self, unreadable: Sequence[Unreadable], alike_are_one: bool) -> list[RejectedDocument]:
+    def _quarantine(self, unreadable: Sequence[Unreadable], alike_are_one: bool) -> tuple[bytes, ...]:
         rejected = []
         for document in unreadable:
             content_hash = document.content_hash
@@ -130,7 +130,7 @@ class DocumentStore:
                 payload = document.payload.decode(errors="replace")
                 rejected.append(RejectedDocument(content_hash, document.id, document.reason, payload))
         reject(self.connection, self.company_id, "fetch", rejected)
-        return rejected
+        return tuple(document.content_hash for document in rejected)
 
 
 def _chunks(documents: Sequence[Document]) -> Iterator[Sequence[Document]]:

@@ -67,6 +67,22 @@ def test_a_document_without_an_id_that_is_shown_again_does_not_make_up_for_one_t
     assert books.live() == {sent["id"] for sent in books.served.documents() if sent}
 
 
+def test_a_document_without_an_id_is_not_made_up_for_by_another_that_is_shown_again(books: Books) -> None:
+    # One alone is pushed to the second page. The other stands on the third, beside one that is pushed there.
+    for sent in books.served.documents()[150:]:
+        books.served.delete(sent["id"], even_if_issued=True)
+    for body, created in ((b"{}", 100), (b"null", 99)):
+        books.served.add_raw(body)
+        for _ in range(created):
+            books.served.create()
+    for page in (1, 2):
+        books.sandbox.faults.after_page(page, books.served.create, listing="all")
+    report = books.sync(concurrent_requests=1)
+    reasons = [reason for _, _, reason in books.quarantine()]
+    assert len(set(reasons)) == len(reasons) == 2
+    assert books.held() == report.api_total
+
+
 def test_a_document_without_an_id_that_is_shown_again_does_not_make_up_for_a_change(books: Books) -> None:
     books.sync()
     for sent in books.served.documents()[:100]:
