@@ -90,8 +90,11 @@ class FullSync:
         total = self._catch_up()
         with self._connection.begin():
             listed = collect_listed(self._connection, self._company_id)
+        if not _nothing_has_gone(state, listed, total):
+            return None
         self._shown = listed.shown
-        return state if _nothing_has_gone(state, listed, total) else None
+        self._count(listed)
+        return state
 
     def _begin(self, started_at: datetime) -> ListingState:
         page = self._work.client.documents(page=1)
@@ -170,13 +173,18 @@ class FullSync:
     def _is_complete(self, state: ListingState, total: int | None, told: set[int]) -> bool:
         with self._connection.begin():
             listed = collect_listed(self._connection, self._company_id)
-            self.report.items = count_listed_items(self._connection, self._company_id)
-        self.report.skipped = listed.broken
-        self.report.processed = listed.shown + listed.arrived
+        self._count(listed)
         self.report.api_total = state.total if total is None else total
         # Totals that only arrivals explain lie between these two; any other is a reason to read again.
         is_steady = all(state.total <= one <= self.report.api_total for one in told)
         return listed.shown == state.total and is_steady and _nothing_has_gone(state, listed, total)
+
+    def _count(self, listed: Listed) -> None:
+        """Report what the listing has shown, each document once."""
+        with self._connection.begin():
+            self.report.items = count_listed_items(self._connection, self._company_id)
+        self.report.skipped = listed.broken
+        self.report.processed = listed.shown + listed.arrived
 
     def _vouch(self, started_at: datetime) -> None:
         """After a complete listing: mark what is gone, release what is sound again, move the watermark."""

@@ -211,6 +211,20 @@ def test_a_page_that_fails_for_ever_leaves_the_pages_before_it_and_no_watermark(
     assert books.state() is None
 
 
+def test_a_full_sync_that_breaks_off_again_tells_what_both_attempts_had_read(
+    books: Books, sandbox: SandboxServer
+) -> None:
+    books.served.add_raw(b"null")
+    items = sum(len(sent["items"]) for sent in books.served.documents()[1:200])
+    for created in (199, 0):  # the second time it goes on where the first broke off
+        sandbox.faults.add(Fault(kind="status", path="/v3/documents", page=3, times=2))
+        with pytest.raises(UnavailableError) as failed:
+            books.fetch(concurrent_requests=1)
+        told = failed.value.counts
+        assert (told["processed"], told["skipped"], told["items"]) == (200, 1, items)
+        assert (told["created"], told["unchanged"]) == (created, 199 - created)
+
+
 def test_a_failed_sync_marks_nothing_as_deleted(books: Books, sandbox: SandboxServer) -> None:
     books.sync()
     books.served.delete(books.of_type("draft")[0])
