@@ -9,9 +9,7 @@ import hashlib
 import re
 import ssl
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import TracebackType
@@ -24,6 +22,7 @@ from pydantic import SecretStr
 
 import billingo_assets
 from billingo_assets.billingo.answers import raise_for_answer, server_time
+from billingo_assets.billingo.budget import Budget, bounded_transport
 from billingo_assets.billingo.errors import (
     BillingoError,
     CredentialsError,
@@ -94,11 +93,12 @@ class BillingoClient:
             timeout=httpx.Timeout(
                 self._limits.read_seconds, connect=self._limits.connect_seconds, pool=self._limits.total_seconds
             ),
-            limits=httpx.Limits(max_connections=self._limits.concurrent_requests),
+            transport=bounded_transport(
+                verify=_tls_context(), limits=httpx.Limits(max_connections=self._limits.concurrent_requests)
+            ),
             follow_redirects=False,
             # The environment may name a proxy or a netrc file; neither is to see a request that carries a key.
             trust_env=False,
-            verify=_tls_context(),
         )
 
     @property
@@ -149,7 +149,7 @@ class BillingoClient:
     def _get(
         self, path: str, query: Mapping[str, str], decode: Callable[[bytes], Answer]
     ) -> tuple[Answer, httpx.Headers]:
-        budget = _Budget(self._limits.total_seconds)
+        budget = Budget(self._limits.total_seconds)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(
                 lambda error: isinstance(error, BillingoError) and error.transient and not self._closed.is_set()
@@ -164,26 +164,27 @@ class BillingoClient:
         return retrying(self._get_once, path, query, decode, budget)
 
     def _get_once(
-        self, path: str, query: Mapping[str, str], decode: Callable[[bytes], Answer], budget: _Budget
+        self, path: str, query: Mapping[str, str], decode: Callable[[bytes], Answer], budget: Budget
     ) -> tuple[Answer, httpx.Headers]:
         with budget.paused():
             self._pause(self._pacer.reserve())
             self._slots.acquire()
         try:
-            response, body = self._send(path, query, budget)
+            with budget.kept():
+                response, body = self._send(path, query)
         finally:
             self._slots.release()
         raise_for_answer(response.status_code, response.headers, body)
         return decode(body), response.headers
 
-    def _send(self, path: str, query: Mapping[str, str], budget: _Budget) -> tuple[httpx.Response, bytes]:
+    def _send(self, path: str, query: Mapping[str, str]) -> tuple[httpx.Response, bytes]:
         if self._closed.is_set():
             raise UnavailableError("The request was given up because the sync is ending.")
         with self._calls_lock:
             self._calls += 1
         try:
             with self._http.stream("GET", path, params=query) as response:
-                return response, self._read(response, budget)
+                return response, self._read(response)
         except httpx.TimeoutException:
             raise UnavailableError(f"Billingo at {self._http.base_url} did not answer in time.") from None
         except (httpx.DecodingError, httpx.RemoteProtocolError) as error:
@@ -191,8 +192,8 @@ class BillingoClient:
         except httpx.TransportError as error:
             raise UnavailableError(f"Billingo at {self._http.base_url} cannot be reached ({error}).") from None
 
-    def _read(self, response: httpx.Response, budget: _Budget) -> bytes:
-        """Read the body within the size and time limits: a body that drips would pass every read timeout."""
+    def _read(self, response: httpx.Response) -> bytes:
+        """Read the body within the size limit."""
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
@@ -200,8 +201,6 @@ class BillingoClient:
                 raise TooLargeAnswerError(
                     f"Billingo's answer is larger than {self._limits.max_response_bytes // 2**20} MiB."
                 )
-            if budget.left <= 0:
-                raise UnavailableError("Billingo's answer did not end in time.")
         return bytes(body)
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
@@ -222,26 +221,6 @@ class BillingoClient:
     def _pause(self, seconds: float) -> None:
         if seconds > 0:
             self._closed.wait(seconds)
-
-
-class _Budget:
-    """The seconds that all tries of a request have together; waiting for one's turn is not counted."""
-
-    def __init__(self, seconds: float) -> None:
-        self._deadline = time.monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        return self._deadline - time.monotonic()
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Do not count the time that the block takes."""
-        since = time.monotonic()
-        try:
-            yield
-        finally:
-            self._deadline += time.monotonic() - since
 
 
 @cache

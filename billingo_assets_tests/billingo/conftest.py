@@ -39,6 +39,7 @@ class Listener(ThreadingHTTPServer):
         self.received: list[Received] = []
         self.asked = threading.Event()
         self.before_answer: Callable[[], object] = lambda: None
+        self.before_header: Callable[[], object] = lambda: None
 
     @property
     def url(self) -> str:
@@ -54,12 +55,17 @@ class _Handler(BaseHTTPRequestHandler):
         listener.received.append(Received(self.command, self.path, dict(self.headers)))
         listener.asked.set()
         listener.before_answer()
+        with contextlib.suppress(ConnectionError):  # who gave up does not hear the rest
+            self._answer(listener)
+
+    def _answer(self, listener: Listener) -> None:
         self.send_response(listener.status)
         for name, value in {**listener.headers, "Content-Length": str(len(listener.body))}.items():
+            listener.before_header()
             self.send_header(name, value)
+            self.flush_headers()
         self.end_headers()
-        with contextlib.suppress(ConnectionError):  # who gave up does not hear the rest
-            self.wfile.write(listener.body)
+        self.wfile.write(listener.body)
 
     do_CONNECT = do_POST = do_GET  # noqa: N815 - the names that BaseHTTPRequestHandler looks for
 

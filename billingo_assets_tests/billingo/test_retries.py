@@ -16,7 +16,7 @@ from billingo_assets.billingo.errors import (
     UnavailableError,
 )
 from billingo_assets.sandbox import Company, Fault, Quirks, SandboxServer
-from billingo_assets_tests.billingo.conftest import Connect
+from billingo_assets_tests.billingo.conftest import Connect, Listener
 
 TRANSIENT = [
     pytest.param({"kind": "status", "status": 429}, RateLimitError, id="429"),
@@ -157,9 +157,44 @@ def test_a_body_that_drips_on_beyond_the_total_time_is_given_up(
 ) -> None:
     sandbox.faults.add(Fault(kind="slow_body", seconds=2, times=None))
     client = connect(sandbox.url, company.api_key, read_seconds=5, total_seconds=0.3)
-    with pytest.raises(UnavailableError, match="did not end in time"):
+    with pytest.raises(UnavailableError, match="did not answer in time"):
         client.identity()
     assert client.calls == 1
+
+
+def test_headers_that_drip_on_beyond_the_total_time_are_given_up(listener: Listener, connect: Connect) -> None:
+    listener.headers |= {f"X-{number}": "drop by drop" for number in range(30)}
+    listener.before_header = lambda: time.sleep(0.1)
+    client = connect(listener.url, read_seconds=5, total_seconds=0.3)
+    started = time.monotonic()
+    with pytest.raises(UnavailableError, match="did not answer in time"):
+        client.identity()
+    assert (client.calls, time.monotonic() - started < 2) == (1, True)
+
+
+def test_a_try_that_falls_silent_has_only_what_the_tries_before_it_left(
+    sandbox: SandboxServer, company: Company, connect: Connect
+) -> None:
+    sandbox.faults.add(Fault(kind="stall", seconds=1.5))
+    sandbox.faults.add(Fault(kind="stall", seconds=20))
+    client = connect(sandbox.url, company.api_key, total_seconds=2)
+    started = time.monotonic()
+    with pytest.raises(UnavailableError, match="did not answer in time"):
+        client.identity()
+    assert client.calls == 2
+    assert 2 <= time.monotonic() - started < 6
+
+
+def test_waiting_for_a_turn_between_tries_takes_no_time_from_them(listener: Listener, connect: Connect) -> None:
+    client = connect(listener.url, total_seconds=1)
+
+    def refuse_twice_and_hold() -> None:
+        listener.status = 503 if client.calls < 3 else 200
+        client._pacer.hold(0.7)
+
+    listener.before_answer = refuse_twice_and_hold
+    client.identity()
+    assert client.calls == 3
 
 
 def test_waiting_for_ones_turn_costs_no_try(sandbox: SandboxServer, company: Company, connect: Connect) -> None:
