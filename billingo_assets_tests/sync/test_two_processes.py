@@ -75,9 +75,11 @@ def test_a_process_that_lost_its_session_cannot_write_what_it_read_before_anothe
 
 
 def test_two_processes_that_use_up_the_limit_of_the_key_both_come_to_their_end(one_page: Books) -> None:
-    one_page.sandbox.faults.rate_limit = RateLimit(requests=3, window_seconds=0.5, retry_after="seconds")
+    one_page.sandbox.faults.rate_limit = RateLimit(requests=1, window_seconds=2, retry_after="seconds")
     for run_id in ("1f0c", "2b7e"):
         with syncing(one_page, run_id=run_id) as process:
             assert process.told() == "done: 61 documents"
+        assert 429 in [request.status for request in one_page.sandbox.requests]
+        one_page.sandbox.requests.clear()
     one_page.refresh()
     require_truth(one_page)
