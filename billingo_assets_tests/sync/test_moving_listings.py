@@ -133,8 +133,34 @@ def test_what_arrived_and_died_since_is_noticed_although_the_page_that_would_tel
         moving.after_page(3, event)
     three_pages.sandbox.faults.add(Fault(kind="empty_page", page=1, skip=1))
     assert three_pages.sync(concurrent_requests=1).watermark is not None
+    assert three_pages.live() == moving.moments[-1]
+    three_pages.sync(full=False)
+    require_truth(three_pages)
+
+
+def test_a_page_that_is_full_of_arrivals_does_not_hide_that_another_has_died(three_pages: Books) -> None:
+    # A hundred and one arrive, a hundred are shown: the one that is not makes up for the one that died.
+    moving = Moving(three_pages)
+    for event in ("delete", *["insert"] * 101):
+        moving.after_page(3, event)
+    assert three_pages.sync(concurrent_requests=1).watermark is not None
     moving.require_what_was_served_at_some_moment()
     three_pages.sync(full=False)
+    require_truth(three_pages)
+
+
+def test_a_change_that_slips_between_two_pages_is_found_though_another_makes_up_for_it(three_pages: Books) -> None:
+    three_pages.sync()
+    served, faults = three_pages.served, three_pages.sandbox.faults
+    draft = served.document(three_pages.of_type("draft")[0])
+    *_, oldest = (sent["id"] for sent in served.documents())
+    for sent in served.documents()[:230]:
+        served.change(sent["id"], comment="módosítva")
+    # One of the second page slips onto the first, another comes to the third, and in the end none is gone.
+    faults.after_page(1, lambda: served.delete(draft["id"]), listing="modified")
+    faults.after_page(2, lambda: served.change(oldest, comment="módosítva"), listing="modified")
+    faults.after_page(3, lambda: served.add_raw(draft, counted=True), listing="modified")
+    assert three_pages.sync(full=False, concurrent_requests=1).mode == "incremental"
     require_truth(three_pages)
 
 
@@ -187,11 +213,12 @@ def test_documents_of_which_a_broken_off_sync_stored_a_page_are_followed_to_thei
     require_truth(three_pages)
 
 
-def test_newest_documents_that_move_while_they_are_read_are_read_again(three_pages: Books) -> None:
+@pytest.mark.parametrize("created", range(101, 105))
+def test_newest_documents_that_move_while_they_are_read_are_read_again(three_pages: Books, created: int) -> None:
     # A draft goes from their first page: the one that slips onto it would be missed, in place of one that died before.
     three_pages.sync()
     three_pages.sandbox.faults.quirks = Quirks(last_modified_omits_new=True)
-    for _ in range(101):
+    for _ in range(created):
         three_pages.served.create(type="draft")
     three_pages.served.delete(three_pages.of_type("draft")[-1])
     newest = three_pages.of_type("draft")[0]

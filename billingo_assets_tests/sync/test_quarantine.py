@@ -153,6 +153,15 @@ def test_an_unstorable_document_leaves_quarantine_when_it_is_sound_or_gone(books
     assert (7 in books.live()) == sound
 
 
+def test_an_unstorable_document_leaves_quarantine_when_an_incremental_sync_finds_it_sound(books: Books) -> None:
+    books.served.add_raw(NUL)
+    books.sync()
+    books.served.delete(7, even_if_issued=True)
+    books.served.add_raw(document(7))
+    assert books.sync(full=False).mode == "incremental"
+    assert (books.quarantine(), 7 in books.live()) == ([], True)
+
+
 def broken(books: Books, **changes: Any) -> None:
     """Serve a document that can be stored but not be understood."""
     books.served.add_raw(document(7, gross_total=WRONG_AMOUNT, **changes))
