@@ -196,6 +196,14 @@ class Services:
         return run_id
 
 
+def _still_runs(process: psutil.Process) -> str | None:
+    """The command of a process; None if it has ended, be it that nobody has asked for its exit code."""
+    try:
+        return shlex.join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return None
+
+
 def _of_company(company: str, selector: dict[str, Any]) -> dict[str, Any]:
     return {
         "selector": CODE_LOCATION | selector,
@@ -240,7 +248,7 @@ def running_services(place: Place, *options: str, end: signal.Signals = signal.S
         for one in reversed(family) if end is signal.SIGKILL else [process]:
             one.send_signal(end)
         _, left = psutil.wait_procs(family, timeout=STOP_SECONDS)
-        told = [shlex.join(one.cmdline()) for one in left]
+        told = [words for one in left if (words := _still_runs(one))]
         for one in left:
             one.kill()
     code = process.wait(STOP_SECONDS)
