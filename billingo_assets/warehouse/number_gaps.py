@@ -42,13 +42,16 @@ _CHANGED = text(
     """
 )
 
-# Of a document in quarantine the number can be read all the same, so it is borne by one that is there.
+# Of a document in quarantine the number can be read all the same, so it is borne by one that is there. The numbers of
+# what it refers to are not its own.
 _IN_QUARANTINE = r"""
-    SELECT CAST((regexp_match(payload, '"block_id"\s*:\s*([0-9]{1,18})'))[1] AS bigint) AS block_id,
-           CAST(bearing[1] AS int) AS number_year, CAST(bearing[2] AS bigint) AS number
+    SELECT CAST(block[1] AS bigint) AS block_id, CAST(bearing[1] AS int) AS number_year,
+           CAST(bearing[2] AS bigint) AS number
     FROM billingo.rejected_documents
-    CROSS JOIN regexp_match(payload, '"invoice_number"\s*:\s*"[^"]*?([0-9]{4})-([0-9]{1,18})"') AS bearing
-    WHERE company_id = :company AND stage = 'fetch' AND bearing IS NOT NULL
+    CROSS JOIN regexp_replace(payload, '"related_documents"\s*:\s*\[[^]]*\]', '', 'g') AS own
+    CROSS JOIN regexp_match(own, '"block_id"\s*:\s*([0-9]{1,18})') AS block
+    CROSS JOIN regexp_match(own, '"invoice_number"\s*:\s*"[^"]*?([0-9]{4})-([0-9]{1,18})"') AS bearing
+    WHERE company_id = :company AND stage = 'fetch' AND block IS NOT NULL AND bearing IS NOT NULL
 """
 
 _IN_RANGES = """

@@ -258,3 +258,29 @@ def test_a_number_that_a_document_in_quarantine_bears_is_no_gap(one_page: Books,
     one_page.sync(full=full)
     assert [document_id for document_id, _, _ in one_page.quarantine()] == [9_004]
     assert [gap for gap in gaps(one_page) if gap.block_id == 999] == []
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
+def test_documents_in_quarantine_whose_block_is_not_known_leave_no_gap(one_page: Books, full: bool) -> None:
+    one_page.sync()
+    for nth in (3, 5):
+        one_page.served.add_raw(numbered(9_000 + nth, nth) | {"comment": "a\0b", "block_id": None})
+    one_page.sync(full=full)
+    assert [document_id for document_id, _, _ in one_page.quarantine()] == [9_003, 9_005]
+    assert gaps(one_page) == []
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
+@pytest.mark.parametrize("own", [None, "X-2026-000002"], ids=["none of its own", "its own"])
+def test_a_document_in_quarantine_bears_no_number_of_one_that_it_refers_to(
+    one_page: Books, full: bool, own: str | None
+) -> None:
+    one_page.sync()
+    for nth in (1, 3 if own else 2):
+        one_page.served.add_raw(numbered(9_000 + nth, nth))
+    refers = {"related_documents": [{"id": 1, "invoice_number": "Y-2026-000050"}]}
+    sent = refers | numbered(9_009, 0) | refers | {"invoice_number": own, "comment": "a\0b"}
+    one_page.served.add_raw(sent)
+    one_page.sync(full=full)
+    assert [document_id for document_id, _, _ in one_page.quarantine()] == [9_009]
+    assert [gap for gap in gaps(one_page) if gap.block_id == 999] == []
