@@ -16,7 +16,13 @@ from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.storing import Shown
 from billingo_assets.sync.work import MAX_LISTINGS, Work
 from billingo_assets.warehouse.listings import drop_listing
-from billingo_assets.warehouse.number_gaps import asked_gaps, changed_ranges, holes_in_ranges, replace_gaps
+from billingo_assets.warehouse.number_gaps import (
+    asked_gaps,
+    holes_in_ranges,
+    open_gaps,
+    ranges_to_look_at,
+    replace_gaps,
+)
 from billingo_assets.warehouse.raw_invoices import written_since
 from billingo_assets.warehouse.reconciliation import held_documents
 from billingo_assets.warehouse.sync_state import SyncState, last_synced_at, write_sync_state
@@ -117,15 +123,16 @@ class IncrementalSync:
         return None
 
     def _seek_numbers(self, since: datetime) -> None:
-        """Look for holes in the ranges that were touched since then, and ask for what is missing in new ones."""
+        """Ask for what is missing in holes that are new since then, and in those that still wait for their turn."""
         connection, company_id = self._work.connection, self._work.company.id
         with connection.begin():
-            ranges = changed_ranges(connection, company_id, since)
+            ranges = ranges_to_look_at(connection, company_id, since)
             if not ranges:
                 return
             asked = asked_gaps(connection, company_id)
+            known = set(open_gaps(connection, company_id))
             holes = [hole for hole in holes_in_ranges(connection, company_id, ranges) if hole not in asked]
-        sought = holes[:MAX_GAPS_SOUGHT]
+        sought = sorted(holes, key=known.__contains__)[:MAX_GAPS_SOUGHT]  # the new ones first
         for batch in seek(self._work.client, sought):
             self._count(self._work.store_pages(batch))
         with connection.begin():

@@ -35,10 +35,11 @@ class NumberGap(NamedTuple):
         return f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
 
 
-_CHANGED = text(
+_TO_LOOK_AT = text(
     """
-    SELECT DISTINCT block_id, number_year FROM billingo.raw_invoices
+    SELECT block_id, number_year FROM billingo.raw_invoices
     WHERE company_id = :company AND changed_at >= :since AND block_id IS NOT NULL AND number IS NOT NULL
+    UNION SELECT block_id, year FROM billingo.number_gaps WHERE company_id = :company AND asked_at IS NULL
     """
 )
 
@@ -127,9 +128,9 @@ _CLOSE_IN_RANGES = text(
 )
 
 
-def changed_ranges(connection: Connection, company_id: int, since: datetime) -> list[NumberRange]:
-    """The ranges in which a numbered document was created or changed since then."""
-    return [NumberRange(*row) for row in connection.execute(_CHANGED, {"company": company_id, "since": since})]
+def ranges_to_look_at(connection: Connection, company_id: int, since: datetime) -> list[NumberRange]:
+    """The ranges in which a numbered document was created or changed since then, or a gap was never asked for."""
+    return [NumberRange(*row) for row in connection.execute(_TO_LOOK_AT, {"company": company_id, "since": since})]
 
 
 def holes_in_ranges(connection: Connection, company_id: int, ranges: Collection[NumberRange]) -> list[NumberGap]:

@@ -284,3 +284,41 @@ def test_a_document_in_quarantine_bears_no_number_of_one_that_it_refers_to(
     one_page.sync(full=full)
     assert [document_id for document_id, _, _ in one_page.quarantine()] == [9_009]
     assert [gap for gap in gaps(one_page) if gap.block_id == 999] == []
+
+
+def test_gaps_that_a_full_sync_left_unasked_have_their_turn_in_incremental_syncs(one_page: Books) -> None:
+    for nth in range(2 * MAX_GAPS_SOUGHT + 3):
+        one_page.served.add_raw(numbered(9_100 + nth, 2 * nth + 1, block_id=1))
+    one_page.sync()
+    for asked in (MAX_GAPS_SOUGHT, 2, 0):
+        one_page.sandbox.requests.clear()
+        assert one_page.sync(full=False).mode == "incremental"
+        assert len(told(one_page.sandbox, "start_number")) == asked
+    assert questions(one_page.sandbox) == NOTHING_CHANGED
+    assert len(gaps(one_page)) == 2 * MAX_GAPS_SOUGHT + 2
+
+
+def test_a_document_that_a_full_sync_did_not_ask_for_is_found_by_an_incremental_one(one_page: Books) -> None:
+    for nth in range(MAX_GAPS_SOUGHT + 1):
+        one_page.served.add_raw(numbered(9_100 + nth, 2 * nth + 1, block_id=1))
+    for nth in (1, 2, 3):
+        one_page.served.add_raw(numbered(9_000 + nth, nth))
+    hide(one_page, 9_002)
+    one_page.sync()
+    assert 9_002 not in one_page.live()
+    one_page.sync(full=False)
+    assert 9_002 in one_page.live()
+    assert gap_of(one_page, 9_002) not in gaps(one_page)
+
+
+def test_a_new_hole_is_asked_for_before_gaps_that_wait_for_their_turn(one_page: Books) -> None:
+    for nth in range(3 * MAX_GAPS_SOUGHT):
+        one_page.served.add_raw(numbered(9_100 + nth, 2 * nth + 1, block_id=1))
+    one_page.sync()
+    for nth in (1, 2, 3):
+        one_page.served.add_raw(numbered(9_000 + nth, nth))
+    hide(one_page, 9_002)
+    one_page.sandbox.requests.clear()
+    one_page.sync(full=False)
+    assert told(one_page.sandbox, "block_id")[0] == "999"
+    assert 9_002 in one_page.live()
