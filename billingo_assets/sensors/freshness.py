@@ -17,7 +17,7 @@ from billingo_assets.resources import WarehouseResource
 )
 def freshness(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult | dg.SkipReason:
     """Compare how fresh each company is with what was recorded last, and record what changed."""
-    from billingo_assets.monitoring.freshness import forget_recorded, read_all_freshness
+    from billingo_assets.monitoring.freshness import SYNCED_RECENTLY, forget_recorded, read_all_freshness
 
     with warehouse.connect() as connection:
         found = {one.company.key: one for one in read_all_freshness(connection, datetime.now(UTC))}
@@ -31,7 +31,7 @@ def freshness(context: dg.SensorEvaluationContext, warehouse: WarehouseResource)
         asset_events=[
             dg.AssetCheckEvaluation(
                 asset_key=RAW_INVOICES,
-                check_name="synced_recently",
+                check_name=SYNCED_RECENTLY,
                 partition=one.company.key,
                 passed=one.holds,
                 severity=one.severity,
