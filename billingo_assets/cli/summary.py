@@ -41,9 +41,10 @@ def print_outcome(outcome: Outcome) -> None:
         ("skipped", outcome.skipped),
     )
     click.echo(click.style(f"{outcome.key} ({outcome.name}): {outcome.status}", fg=COLORS[outcome.status], bold=True))
-    why = f": {outcome.reason}" if outcome.reason else ""
-    click.echo(f"  {outcome.processed:,} documents processed, {outcome.items:,} items ({outcome.mode} sync{why})")
-    click.echo("  " + ", ".join(f"{number:,} {name}" for name, number in counts))
+    if outcome.status != "failed" or outcome.api_calls:
+        why = f": {outcome.reason}" if outcome.reason else ""
+        click.echo(f"  {outcome.processed:,} documents processed, {outcome.items:,} items ({outcome.mode} sync{why})")
+        click.echo("  " + ", ".join(f"{number:,} {name}" for name, number in counts))
     click.echo(f"  {outcome.api_calls} API calls, {outcome.duration_seconds:.1f} s, run {outcome.run_id}")
     for fault in outcome.errors[:SHOWN_ERRORS]:
         where = "" if fault.document_id is None else f"document {fault.document_id}: "

@@ -57,7 +57,20 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
             times.append(record.payment_changed_at)
         return max((at + self.clock_skew_seconds for at in times if at is not None), default=None)
 
-    def modified_since(self, record: Record, threshold: float) -> bool:
-        """Whether a document was modified since `threshold`, which is included or not."""
-        at = self.modified_at(record)
-        return at is not None and (at > threshold if self.modified_strictly_after else at >= threshold)
+    def modified_since(self, records: list[Record], threshold: float) -> list[Record]:
+        """Those modified since `threshold`, which is included or not."""
+        # Quick and rough first, of what is older by every reading of it.
+        rough = threshold - self.clock_skew_seconds - 1
+        recent = [
+            record
+            for record in records
+            if record.created_at >= rough
+            or (record.edited_at or rough - 1) >= rough
+            or (record.payment_changed_at or rough - 1) >= rough
+        ]
+        return [
+            record
+            for record in recent
+            if (at := self.modified_at(record)) is not None
+            and (at > threshold if self.modified_strictly_after else at >= threshold)
+        ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Column, Connection, Table, text
 
 from billingo_assets.normalize.columns import NORMALIZER_VERSION
+from billingo_assets.warehouse.database import plan_for_many_rows
 from billingo_assets.warehouse.tables import invoice_items, invoices, related_documents
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
 BATCH_DOCUMENTS = 1_000
 
+# What waits is found in the indexes of both tables alone; payloads are read for a batch of it at a time.
 # A document in quarantine waits for its next version or for new rules; it is not tried again with either unchanged.
 _PENDING = """
 DECLARE pending_documents NO SCROLL CURSOR FOR
-SELECT raw.document_id, raw.content_hash, raw.payload::text, invoice.id IS NOT NULL, raw.deleted_at
+SELECT raw.document_id, raw.content_hash, invoice.id IS NOT NULL, raw.deleted_at
 FROM billingo.raw_invoices AS raw
 LEFT JOIN billingo.invoices AS invoice ON invoice.company_id = raw.company_id AND invoice.id = raw.document_id
 WHERE raw.company_id = {company}
@@ -34,14 +36,22 @@ WHERE raw.company_id = {company}
         AND rejected.stage = 'normalize' AND rejected.normalizer_version = {version})
 """
 
+_PAYLOADS = text(
+    """
+    SELECT document_id, payload::text FROM billingo.raw_invoices
+    WHERE company_id = :company AND document_id = ANY(CAST(:ids AS bigint[]))
+    """
+)
+
 _BURY = text(
     """
-    WITH gone AS (
-        UPDATE billingo.invoices AS invoice SET deleted_at = raw.deleted_at
-        FROM billingo.raw_invoices AS raw
-        WHERE invoice.company_id = :company AND raw.company_id = :company AND raw.document_id = invoice.id
-          AND raw.deleted_at IS NOT NULL AND invoice.deleted_at IS DISTINCT FROM raw.deleted_at
-        RETURNING invoice.id
+    WITH dead AS MATERIALIZED (  -- so that the index alone is read, not the payloads beside it
+        SELECT document_id, deleted_at FROM billingo.raw_invoices
+        WHERE company_id = :company AND deleted_at IS NOT NULL
+    ), gone AS (
+        UPDATE billingo.invoices AS invoice SET deleted_at = dead.deleted_at FROM dead
+        WHERE company_id = :company AND id = document_id AND invoice.deleted_at IS DISTINCT FROM dead.deleted_at
+        RETURNING id
     ), items AS (
         DELETE FROM billingo.invoice_items USING gone WHERE company_id = :company AND invoice_id = gone.id
     ), links AS (
@@ -68,16 +78,22 @@ class PendingDocument(NamedTuple):
 
     id: int
     content_hash: bytes
-    payload: str
     has_rows: bool
     deleted_at: datetime | None
+    payload: str
 
 
 def pending_documents(connection: Connection, company_id: int) -> Iterator[list[PendingDocument]]:
     """Yield what waits for normalization, in batches. What is written meanwhile does not disturb the reading."""
+    plan_for_many_rows(connection)
     connection.exec_driver_sql(_PENDING.format(company=company_id, version=NORMALIZER_VERSION))
     while batch := connection.exec_driver_sql(f"FETCH {BATCH_DOCUMENTS} FROM pending_documents").all():
-        yield [PendingDocument(*row) for row in batch]
+        values = {"company": company_id, "ids": [row[0] for row in batch]}
+        payloads: dict[int, str] = dict(connection.execute(_PAYLOADS, values).tuples().all())
+        yield [
+            PendingDocument(document_id, content_hash, has_rows, deleted_at, payloads[document_id])
+            for document_id, content_hash, has_rows, deleted_at in batch
+        ]
     connection.exec_driver_sql("CLOSE pending_documents")
 
 

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, text
 
+from billingo_assets.warehouse.database import plan_for_many_rows
+
 WORST = 10
 """How many documents an answer names at most."""
 
@@ -48,37 +50,12 @@ def held_documents(connection: Connection, company_id: int) -> int:
 
 def rows_per_document(connection: Connection, company_id: int) -> Reconciliation:
     """One live row of `invoices` for each live raw document, made from its newest version; quarantine excepted."""
-    _plan_for_many_rows(connection)
-    query = text(
-        """
-        WITH raw AS (
-            SELECT document_id, content_hash FROM billingo.raw_invoices AS raw
-            WHERE company_id = :company AND deleted_at IS NULL AND NOT EXISTS (
-                SELECT FROM billingo.rejected_documents AS rejected
-                WHERE rejected.company_id = :company AND rejected.stage = 'normalize'
-                  AND rejected.content_hash = raw.content_hash)
-        ), quarantined AS (
-            SELECT document_id FROM billingo.rejected_documents
-            WHERE company_id = :company AND stage = 'normalize'
-        ), invoice AS (
-            SELECT id, content_hash FROM billingo.invoices
-            WHERE company_id = :company AND deleted_at IS NULL AND id NOT IN (SELECT document_id FROM quarantined)
-        ), wrong AS (
-            SELECT coalesce(raw.document_id, invoice.id) AS document_id,
-                   CASE WHEN invoice.id IS NULL THEN 'has no row in invoices'
-                        WHEN raw.document_id IS NULL THEN 'has a row in invoices but no document'
-                        ELSE 'has changed since its row was made' END AS fault
-            FROM raw FULL JOIN invoice ON invoice.id = raw.document_id
-            WHERE raw.content_hash IS DISTINCT FROM invoice.content_hash
-            ORDER BY 1 LIMIT :worst
-        )
-        SELECT document_id, fault, (SELECT count(*) FROM raw), (SELECT count(*) FROM invoice)
-        FROM (SELECT) AS always LEFT JOIN wrong ON true
-        """
-    )
-    rows = connection.execute(query, {"company": company_id, "worst": WORST}).all()
-    at_fault = tuple({"document": str(document), "fault": fault} for document, fault, _, _ in rows if fault)
-    return Reconciliation(expected=rows[0][2], found=rows[0][3], at_fault=at_fault)
+    plan_for_many_rows(connection)
+    values = {"company": company_id, "worst": WORST}
+    expected, found, wrong = connection.execute(_COUNT_ROWS, values).one()
+    rows = connection.execute(_WRONG_ROWS, values) if wrong else ()
+    at_fault = tuple({"document": str(document), "fault": fault} for document, fault in rows)
+    return Reconciliation(expected=expected, found=found, at_fault=at_fault)
 
 
 def items_per_document(connection: Connection, company_id: int) -> Reconciliation:
@@ -90,7 +67,7 @@ def items_per_document(connection: Connection, company_id: int) -> Reconciliatio
     expected, expected_sum, found, found_sum = connection.execute(_COUNT_ITEMS, {"company": company_id}).one()
     if (expected, expected_sum) == (found, found_sum):
         return Reconciliation(expected=expected, found=found)
-    _plan_for_many_rows(connection)
+    plan_for_many_rows(connection)
     rows = connection.execute(_COMPARE_ITEMS, {"company": company_id, "worst": WORST})
     at_fault = tuple(
         {"document": str(document), "items in the document": str(listed), "rows": str(written)}
@@ -98,6 +75,39 @@ def items_per_document(connection: Connection, company_id: int) -> Reconciliatio
     )
     return Reconciliation(expected=expected, found=found, at_fault=at_fault)
 
+
+_ROWS_BESIDE_DOCUMENTS = """
+(
+    SELECT document_id, content_hash FROM billingo.raw_invoices AS raw
+    WHERE company_id = :company AND deleted_at IS NULL AND NOT EXISTS (
+        SELECT FROM billingo.rejected_documents AS rejected
+        WHERE rejected.company_id = :company AND rejected.stage = 'normalize'
+          AND rejected.content_hash = raw.content_hash)
+) AS raw FULL JOIN (
+    SELECT id, content_hash FROM billingo.invoices
+    WHERE company_id = :company AND deleted_at IS NULL AND id NOT IN (
+        SELECT document_id FROM billingo.rejected_documents WHERE company_id = :company AND stage = 'normalize')
+) AS invoice ON invoice.id = raw.document_id
+"""
+
+_COUNT_ROWS = text(
+    f"""
+    SELECT count(document_id), count(id), count(*) FILTER (WHERE raw.content_hash IS DISTINCT FROM invoice.content_hash)
+    FROM {_ROWS_BESIDE_DOCUMENTS}
+    """  # noqa: S608 - our own text
+)
+
+_WRONG_ROWS = text(
+    f"""
+    SELECT coalesce(document_id, id),
+           CASE WHEN id IS NULL THEN 'has no row in invoices'
+                WHEN document_id IS NULL THEN 'has a row in invoices but no document'
+                ELSE 'has changed since its row was made' END
+    FROM {_ROWS_BESIDE_DOCUMENTS}
+    WHERE raw.content_hash IS DISTINCT FROM invoice.content_hash
+    ORDER BY 1 LIMIT :worst
+    """  # noqa: S608 - our own text
+)
 
 _QUARANTINED = """
 SELECT document_id FROM billingo.rejected_documents WHERE company_id = :company AND stage = 'normalize'
@@ -140,7 +150,7 @@ def reconciled_totals(connection: Connection, company_id: int) -> Reconciliation
     Rounding allows one smallest unit of the currency (1 for HUF, else 0.01) for the header and for each line,
     and 2.5 more for cash in HUF, which is paid in fives. All is added up anew from the tables.
     """
-    _plan_for_many_rows(connection)
+    plan_for_many_rows(connection)
     query = text(
         """
         WITH lines AS (
@@ -213,11 +223,6 @@ _WORST_TOTALS = text(
     ORDER BY unreconciled_by DESC LIMIT :worst
     """
 )
-
-
-def _plan_for_many_rows(connection: Connection) -> None:
-    """Right after a first load there are no statistics, and a loop over what is taken for one row takes minutes."""
-    connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
 
 
 def _gap(amount: Decimal | None, currency: str | None) -> str:
