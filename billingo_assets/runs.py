@@ -21,6 +21,7 @@ from billingo_assets.companies.registry import Company
 from billingo_assets.errors import BillingoAssetsError, DatabaseUnavailableError
 from billingo_assets.instance import pool_connections
 from billingo_assets.monitoring.outcomes import Fault, Outcome, Status, read_events
+from billingo_assets.partitions import PARTITION_TAG
 from billingo_assets.resources import WarehouseResource
 from billingo_assets.warehouse.locks import run_is_alive, showing_run_alive
 from billingo_assets.warehouse.rejections import open_rejections
@@ -132,7 +133,7 @@ def _execute(
 def _close_dead_runs(company: Company, instance: dg.DagsterInstance, connection: Connection) -> None:
     """Mark the runs of this command that were killed: without a daemon, nobody else does."""
     unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-    own = dg.RunsFilter(statuses=unfinished, tags={"dagster/partition": company.key, TRIGGER_TAG: "cli"})
+    own = dg.RunsFilter(statuses=unfinished, tags={PARTITION_TAG: company.key, TRIGGER_TAG: "cli"})
     for record in instance.get_run_records(own):
         if not run_is_alive(connection, record.dagster_run.run_id):
             instance.report_run_failed(record.dagster_run, "Its process was killed. What it had stored is kept.")

@@ -28,6 +28,7 @@ from billingo_assets.sandbox.world import World
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.database import open_database, upgrade_database
 from billingo_assets.warehouse.embedded import embedded_server
+from billingo_assets_tests.alerts.sinks import MailSink, WebSink, mail_sink, web_sink
 
 _numbers = itertools.count(1)
 
@@ -54,6 +55,20 @@ def pytest_configure(config: pytest.Config) -> None:
 def soak(request: pytest.FixtureRequest) -> bool:
     """Whether to run at full size what draws its cases at random."""
     return bool(request.config.getoption("--soak", default=False))
+
+
+@pytest.fixture
+def mail() -> Iterator[MailSink]:
+    """A mail server on loopback."""
+    with mail_sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def web() -> Iterator[WebSink]:
+    """A web server on loopback."""
+    with web_sink() as sink:
+        yield sink
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import apprise
@@ -16,13 +16,14 @@ import httpx
 from apprise.utils.parse import parse_urls
 from pydantic import SecretStr
 
-from billingo_assets.errors import BillingoAssetsError, ConfigurationError
+from billingo_assets.errors import BillingoAssetsError
 from billingo_assets.settings import Settings
 
 MessageSeverity = Literal["warning", "error", "recovery"]
 
 HEARTBEAT_SECONDS = 10
 
+_SEPARATORS = re.compile(r"[\s,]+")
 _WORDS = re.compile(r"[^\s/?&=@:+]{4,}")
 """What in a URL may be a secret, or part of one."""
 
@@ -80,28 +81,50 @@ class Channel:
             raise DeliveryError(f"{self.name} did not take the message: {_said(said, self.secrets)}")
 
 
-def open_channels(settings: Settings) -> list[Channel]:
+class Channels(NamedTuple):
+    """The channels that can be used, and of every URL that is none what is wrong with it, in a sentence."""
+
+    usable: list[Channel]
+    faults: list[str]
+
+
+def open_channels(settings: Settings) -> Channels:
     """Every channel that is configured, one that is named twice once.
 
-    Raises:
-        ConfigurationError: a URL that Apprise does not understand, told by its place: it may hold a password.
+    A URL that Apprise does not understand is a fault, told by its place: it may hold a password. It keeps no other
+    from being used.
     """
     if settings.alert_urls is None:
-        return []
+        return Channels([], [])
     channels: dict[str, Channel] = {}
-    for place, url in enumerate(parse_urls(settings.alert_urls.get_secret_value()) or [""], 1):
+    faults: list[str] = []
+    for place, url in enumerate(_split(settings.alert_urls.get_secret_value()), 1):
         with apprise.LogCapture(level=apprise.logging.WARNING, fmt="%(message)s") as said:
             service = apprise.Apprise.instantiate(url, asset=_LOOKS)
         if not isinstance(service, apprise.NotifyBase):
-            raise ConfigurationError(
+            faults.append(
                 f"BILLINGO_ALERT_URLS: number {place} cannot be used ({_said(said, _secrets(url))}). An example:"
                 " mailtos://user:password@host?to=you@example.com; all services and their URLs:"
                 " https://github.com/caronc/apprise/wiki"
             )
+            continue
         name = _name(service)
         channel = Channel(hashlib.sha256(url.encode()).hexdigest()[:16], name, service, _secrets(url, known=name))
         channels[channel.id] = channel
-    return list(channels.values())
+    return Channels(list(channels.values()), faults)
+
+
+def _split(urls: str) -> list[str]:
+    """The URLs; what Apprise takes for none, and would pass over in silence, among them in its place."""
+    found: list[str] = []
+    understood, rest = parse_urls(urls) or [], urls
+    for url in understood:
+        before, is_there, rest = rest.partition(url)
+        if not is_there:  # it was rewritten
+            return understood
+        *strays, beginning = _SEPARATORS.split(before)
+        found += [*strays, beginning + url]
+    return [entry for entry in (*found, *_SEPARATORS.split(rest)) if entry] or [""]
 
 
 def _secrets(url: str, *, known: str = "") -> frozenset[str]:

@@ -22,7 +22,7 @@ def test() -> None:
 
     settings = load_settings()
     channels = open_channels(settings)
-    if not channels and settings.heartbeat_url is None:
+    if channels == ([], []) and settings.heartbeat_url is None:
         raise ConfigurationError(
             "No channel is configured. Set BILLINGO_ALERT_URLS, for example to"
             " mailtos://user:password@smtp.example.com?to=you@example.com"
@@ -30,8 +30,10 @@ def test() -> None:
     message = Message(
         "recovery", "Test of the alerts", "This is a test. When a company is not synced, a message like this says so."
     )
-    failures = 0
-    for channel in channels:
+    for fault in channels.faults:
+        click.echo(f"failed: {fault}", err=True)
+    failures = len(channels.faults)
+    for channel in channels.usable:
         try:
             channel.send(message)
             click.echo(f"sent: {channel.name}")

@@ -7,9 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
+import psutil
 
 from billingo_assets.cli.demo_sandbox import serving_demo_companies
 from billingo_assets.companies.registry import list_companies
@@ -18,7 +21,7 @@ from billingo_assets.settings import load_settings, project_root
 from billingo_assets.warehouse.database import connecting, open_database
 
 HOST = "127.0.0.1"
-STOP_SECONDS = 30
+STOP_SECONDS = 20
 
 
 @click.command(short_help="Open the UI, with the daemon.")
@@ -69,13 +72,36 @@ def _run_until_stopped(*commands: list[str], folder: Path) -> int:
     os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # until one ends, whichever it is
     for service in services:
         service.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + STOP_SECONDS
     codes = []
     for service in services:
-        try:
-            codes.append(service.wait(timeout=STOP_SECONDS))
-        except subprocess.TimeoutExpired:
-            service.kill()
+        with suppress(subprocess.TimeoutExpired):
+            codes.append(service.wait(timeout=max(0, deadline - time.monotonic())))
+    for service in services:
+        _end_session(service, deadline)
     return 0 if told else next((code for code in codes if code), 1)
+
+
+def _end_session(service: subprocess.Popen[bytes], deadline: float) -> None:
+    """See that nothing that a service started is left, from the deadline on by force.
+
+    A code server that met a restart of PostgreSQL has lost the thread that would end it (Dagster 1.13).
+    """
+    while (left := _living(service.pid)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _living(session: int) -> list[psutil.Process]:
+    """The processes of a session that have not ended."""
+    living = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                living.append(process)
+    return living
 
 
 def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from billingo_assets.monitoring.overview import CompanyState
 
 SHOWN = {"green": "green", "yellow": "yellow", "red": "red", "disabled": "bright_black"}
+KEY_WIDTH = 13
+"""A longer key has a line of its own; the others keep to 80 columns."""
 
 
 @click.command(short_help="Show how every company is.")
@@ -77,13 +79,17 @@ def _as_json(overview: Sequence[CompanyState]) -> dict[str, Any]:
 def _print(overview: Sequence[CompanyState], settings: Settings) -> None:
     from billingo_assets.monitoring.overview import local_time
 
-    width = max(7, *(len(state.health.company.key) for state in overview))
+    width = min(KEY_WIDTH, max(7, *(len(state.health.company.key) for state in overview)))
     click.echo(f"{'company':<{width}}  state     last sync         next sync         documents  rejected")
     for state in overview:
         health = state.health
         color = click.style(f"{state.color:<8}", fg=SHOWN[state.color], bold=True)
+        key = health.company.key
+        if len(key) > width:
+            click.echo(key)
+            key = ""
         click.echo(
-            f"{health.company.key:<{width}}  {color}  {local_time(health.synced_at, settings):<16}"
+            f"{key:<{width}}  {color}  {local_time(health.synced_at, settings):<16}"
             f"  {local_time(health.next_sync_at, settings):<16}  {state.documents:>9,}  {state.rejections:>8,}"
         )
         for problem in health.problems:

@@ -152,19 +152,18 @@ def _instigators(instance: dg.DagsterInstance) -> Finding:
 
 
 def _channels(connection: Connection, settings: Settings) -> Iterator[Finding]:
-    try:
-        channels = open_channels(settings)
-    except BillingoAssetsError as error:
-        yield Finding("alerts", "fault", str(error))
-        return
-    if not channels:
-        yield Finding("alerts", "warning", "Nobody is told of failures. Set BILLINGO_ALERT_URLS.")
+    channels = open_channels(settings)
+    for fault in channels.faults:
+        yield Finding("alerts", "fault", fault)
+    if not channels.usable:
+        if not channels.faults:
+            yield Finding("alerts", "warning", "Nobody is told of failures. Set BILLINGO_ALERT_URLS.")
         return
     with connection.begin():
-        waiting = connection.scalar(_UNDELIVERED, {"own": [channel.id for channel in channels]})
+        waiting = connection.scalar(_UNDELIVERED, {"own": [channel.id for channel in channels.usable]})
     if waiting:
         words = f"{waiting:,} messages could not be delivered yet. Try the channels: billingo-assets alert test"
         yield Finding("alerts", "fault", words)
     else:
-        names = ", ".join(channel.name for channel in channels)
+        names = ", ".join(channel.name for channel in channels.usable)
         yield Finding("alerts", "ok", f"They go to {names}. Try them: billingo-assets alert test")

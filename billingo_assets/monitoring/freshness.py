@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from sqlalchemy import Connection, case, select
 
-from billingo_assets.assets.describing import RAW_INVOICES
 from billingo_assets.companies.registry import Company, list_companies
 from billingo_assets.monitoring.health import Moments, limits_of_age, staleness
 from billingo_assets.settings import Settings, load_settings
@@ -63,26 +59,6 @@ def read_all_freshness(connection: Connection, now: datetime) -> list[Freshness]
     return [
         _judge(company, moments[company.id], now, settings) for company in list_companies(connection, enabled_only=True)
     ]
-
-
-def forget_recorded(instance: dg.DagsterInstance, keys: Sequence[str]) -> None:
-    """Make room for what a sensor is about to record of companies.
-
-    Dagster (1.13) keeps one result of a check for each run and partition, and takes "no run" for a run: the second
-    result without one would be refused. What is taken away is in the event log all the same.
-    """
-    storage = instance.event_log_storage
-    assert isinstance(storage, SqlEventLogStorage)  # noqa: S101  # dagster.yaml names one
-    results = AssetCheckExecutionsTable.c
-    with storage.index_connection() as connection:
-        connection.execute(
-            AssetCheckExecutionsTable.delete().where(
-                results.asset_key == RAW_INVOICES.to_string(),
-                results.check_name == SYNCED_RECENTLY,
-                results.run_id == "",
-                results.partition.in_(keys),
-            )
-        )
 
 
 def _judge(company: Company, moments: Moments, now: datetime, settings: Settings) -> Freshness:

@@ -9,7 +9,8 @@ import dagster as dg
 
 from billingo_assets.companies.registry import Company
 from billingo_assets.monitoring.outcomes import Fault, Outcome, PastOutcome, Status, read_events
-from billingo_assets.monitoring.reading import PARTITION_TAG, UNFINISHED, events_of, is_sync
+from billingo_assets.monitoring.reading import UNFINISHED, events_of, is_sync
+from billingo_assets.partitions import PARTITION_TAG
 from billingo_assets.runs import TRIGGER_TAG
 
 PAGE = 200

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from sqlalchemy import text
 
 from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
 from billingo_assets.checks.names import CHECKS
 from billingo_assets.monitoring.reading import ANSWERED, UNFINISHED, runs_until_decided
+from billingo_assets.monitoring.results import delete_results_of_runs
 from billingo_assets.partitions import COMPANIES
 from billingo_assets.resources import WarehouseResource
 from billingo_assets.settings import load_settings
@@ -53,7 +51,7 @@ def prune(instance: dg.DagsterInstance, warehouse: WarehouseResource, now: datet
         past = [run_id for run_id in run_ids if run_id not in shown]
         for run_id in past:
             instance.delete_run(run_id)
-        _delete_results(instance, past)
+        delete_results_of_runs(instance, past)
         deleted, kept = deleted + len(past), kept + len(run_ids) - len(past)
         # What is deleted cannot be a cursor: the next page begins after the last that was kept, or anew.
         cursor = next((run_id for run_id in reversed(run_ids) if run_id in shown), cursor)
@@ -61,14 +59,6 @@ def prune(instance: dg.DagsterInstance, warehouse: WarehouseResource, now: datet
         messages = connection.execute(_FORGET_MESSAGES, {"before": before}).rowcount
         connection.execute(_FORGET_OUTAGES, {"before": before})
     return Pruned(deleted, kept, messages)
-
-
-def _delete_results(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> None:
-    """Delete the results of checks that runs left: Dagster itself deletes a run's events, and keeps these for ever."""
-    storage = instance.event_log_storage
-    assert isinstance(storage, SqlEventLogStorage)  # noqa: S101  # dagster.yaml names one
-    with storage.index_connection() as connection:
-        connection.execute(AssetCheckExecutionsTable.delete().where(AssetCheckExecutionsTable.c.run_id.in_(run_ids)))
 
 
 def _runs_that_show_the_present(instance: dg.DagsterInstance) -> set[str]:

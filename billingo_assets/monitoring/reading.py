@@ -18,9 +18,9 @@ from billingo_assets.jobs import SYNC_COMPANY
 from billingo_assets.monitoring.freshness import read_moments
 from billingo_assets.monitoring.health import CompanyHealth, Facts, FailedCheck, FailedRun, Severity, assess
 from billingo_assets.monitoring.outcomes import read_events
+from billingo_assets.partitions import PARTITION_TAG
 from billingo_assets.settings import Settings
 
-PARTITION_TAG = "dagster/partition"
 WILL_RETRY_TAG = "dagster/will_retry"
 
 UNFINISHED = (

@@ -23,7 +23,7 @@ OTHER_JOBS = (PRUNE_HISTORY, REFRESH_HEALTH)
 
 
 class Told(NamedTuple):
-    """How many problems there are, how many messages went out, and what the channels said that took none."""
+    """How many problems there are, how many messages went out, and why some channels were told nothing."""
 
     out: int
     delivered: int
@@ -42,13 +42,14 @@ def tell(connection: Connection, instance: dg.DagsterInstance, settings: Setting
         subjects = [Subject(health.company, health.problems) for health in healths]
         subjects.append(Subject(None, _problems_of_jobs(instance)))
         remember(connection, subjects, now)
-        if channels:
+        if channels.usable:
             wanted = {health.company.id: health.company for health in healths if health.company.enabled}
             busy = any(health.is_being_synced for health in healths)
             messages = news(connection, wanted, busy=busy, ui_url=settings.ui_url, now=now)
-            write_down(connection, messages, channels)
-    delivered = deliver(connection, channels)
-    return Told(sum(len(subject.problems) for subject in subjects), delivered.messages, delivered.failures)
+            write_down(connection, messages, channels.usable)
+    delivered = deliver(connection, channels.usable)
+    failures = [*channels.faults, *delivered.failures]
+    return Told(sum(len(subject.problems) for subject in subjects), delivered.messages, failures)
 
 
 def _problems_of_jobs(instance: dg.DagsterInstance) -> list[Problem]:

@@ -26,7 +26,7 @@ def alerts(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) ->
         context.log.warning(failure)
     summary = f"{told.out:,} out; {told.delivered:,} messages sent"
     if told.failures:
-        return dg.SkipReason(f"{summary}; {len(told.failures)} channels did not take theirs.")
+        return dg.SkipReason(f"{summary}; {len(told.failures)} channels could not be told.")
     if settings.heartbeat_url is not None:
         try:
             call_heartbeat(settings.heartbeat_url)

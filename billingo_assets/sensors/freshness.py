@@ -17,7 +17,8 @@ from billingo_assets.resources import WarehouseResource
 )
 def freshness(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult | dg.SkipReason:
     """Compare how fresh each company is with what was recorded last, and record what changed."""
-    from billingo_assets.monitoring.freshness import SYNCED_RECENTLY, forget_recorded, read_all_freshness
+    from billingo_assets.monitoring.freshness import SYNCED_RECENTLY, read_all_freshness
+    from billingo_assets.monitoring.results import delete_results_without_run
 
     with warehouse.connect() as connection:
         found = {one.company.key: one for one in read_all_freshness(connection, datetime.now(UTC))}
@@ -26,7 +27,8 @@ def freshness(context: dg.SensorEvaluationContext, warehouse: WarehouseResource)
     stale = {key: one.state for key, one in found.items() if not one.holds}
     if not changed:
         return dg.SkipReason(f"{len(stale):,} of {len(found):,} companies are stale, as before.")
-    forget_recorded(context.instance, [one.company.key for one in changed])
+    recorded_check = dg.AssetCheckKey(RAW_INVOICES, SYNCED_RECENTLY)
+    delete_results_without_run(context.instance, recorded_check, [one.company.key for one in changed])
     return dg.SensorResult(
         asset_events=[
             dg.AssetCheckEvaluation(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from billingo_assets.jobs import SYNC_COMPANY
-from billingo_assets.partitions import COMPANIES, companies_partitions
+from billingo_assets.partitions import COMPANIES, PARTITION_TAG, companies_partitions
 from billingo_assets.resources import WarehouseResource
 
 if TYPE_CHECKING:
@@ -84,4 +84,4 @@ def company_partitions(
 
 def _has_run(instance: dg.DagsterInstance, key: str) -> bool:
     """Whether anybody asked for the company already, the command line say."""
-    return bool(instance.get_run_records(dg.RunsFilter(tags={"dagster/partition": key}), limit=1))
+    return bool(instance.get_run_records(dg.RunsFilter(tags={PARTITION_TAG: key}), limit=1))

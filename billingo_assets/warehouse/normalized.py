@@ -89,7 +89,7 @@ def pending_documents(connection: Connection, company_id: int) -> Iterator[list[
     connection.exec_driver_sql(_PENDING.format(company=company_id, version=NORMALIZER_VERSION))
     while batch := connection.exec_driver_sql(f"FETCH {BATCH_DOCUMENTS} FROM pending_documents").all():
         values = {"company": company_id, "ids": [row[0] for row in batch]}
-        payloads: dict[int, str] = dict(connection.execute(_PAYLOADS, values).tuples().all())
+        payloads: dict[int, str] = {row.document_id: row.payload for row in connection.execute(_PAYLOADS, values)}
         yield [
             PendingDocument(document_id, content_hash, has_rows, deleted_at, payloads[document_id])
             for document_id, content_hash, has_rows, deleted_at in batch

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import URL, Engine, NullPool, create_engine
 
 from billingo_assets.settings import Settings, load_settings
-from billingo_assets_tests.alerts.sinks import MailSink, WebSink, mail_sink, web_sink
 from billingo_assets_tests.conftest import fresh_database
 from billingo_assets_tests.monitoring.conftest import age
 from billingo_assets_tests.orchestration.conftest import live_defs, sync
@@ -29,20 +28,6 @@ def tables(server_url: URL, admin: Engine, migrated_template: str) -> Iterator[E
         engine = create_engine(url.set(drivername="postgresql+psycopg"), poolclass=NullPool)
         yield engine
         engine.dispose()
-
-
-@pytest.fixture
-def mail() -> Iterator[MailSink]:
-    """A mail server on loopback."""
-    with mail_sink() as sink:
-        yield sink
-
-
-@pytest.fixture
-def web() -> Iterator[WebSink]:
-    """A web server on loopback."""
-    with web_sink() as sink:
-        yield sink
 
 
 Configure = Callable[..., Settings]

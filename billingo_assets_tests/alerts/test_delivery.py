@@ -27,7 +27,7 @@ def outbox(tables: Engine) -> Iterator[Connection]:
 
 @pytest.fixture
 def channels(mail: MailSink, web: WebSink, configure: Configure) -> list[Channel]:
-    opened = open_channels(configure(alert_urls=f"{web.url} {mail.url}"))
+    opened = open_channels(configure(alert_urls=f"{web.url} {mail.url}")).usable
     for channel in opened:
         channel.service.request_rate_per_sec = 0  # or Apprise would wait for seconds between two messages
     return opened

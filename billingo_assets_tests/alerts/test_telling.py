@@ -235,11 +235,27 @@ def test_the_heartbeat_is_not_called_while_a_channel_takes_nothing(
     revoke(True)
     sync(SMALL)
     mail.refusing = True
-    assert tick() == "1 out; 1 messages sent; 1 channels did not take theirs."
+    assert tick() == "1 out; 1 messages sent; 1 channels could not be told."
     assert web.gets == []
     mail.refusing = False
     tick()
     assert (len(web.gets), mail.subjects) == (1, [f"{SMALL}: the sync failed"])
+
+
+def test_a_url_that_is_no_channel_keeps_no_other_from_being_told_but_the_heartbeat_from_being_called(
+    beating: None,
+    sync: Sync,
+    revoke: Callable[[bool], None],
+    tick: Callable[[], str],
+    configure: Configure,
+    mail: MailSink,
+    web: WebSink,
+) -> None:
+    configure(alert_urls=f"nonsense {mail.url}")
+    revoke(True)
+    sync(SMALL)
+    assert tick() == "1 out; 1 messages sent; 1 channels could not be told."
+    assert (mail.subjects, web.gets) == ([f"{SMALL}: the sync failed"], [])
 
 
 def test_a_heartbeat_that_fails_fails_no_tick_and_loses_no_message(

@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from billingo_assets_tests.alerts.sinks import PASSWORD, TOKEN, MailSink, WebSink, mail_sink, web_sink
+from billingo_assets_tests.alerts.sinks import PASSWORD, TOKEN, MailSink, WebSink
 from billingo_assets_tests.cli.conftest import Command
-
-
-@pytest.fixture
-def mail() -> Iterator[MailSink]:
-    with mail_sink() as sink:
-        yield sink
-
-
-@pytest.fixture
-def web() -> Iterator[WebSink]:
-    with web_sink() as sink:
-        yield sink
 
 
 @pytest.fixture(autouse=True)
@@ -68,4 +54,12 @@ def test_without_a_channel_it_says_how_to_have_one(command: Command, monkeypatch
 def test_a_url_that_cannot_be_used_is_told_by_its_place(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BILLINGO_ALERT_URLS", f"slack://T1JJ3T3L2/A1BRTD4JD/{TOKEN}/")
     answer = command("alert", "test")
-    assert (answer.code, "number 1 cannot be used" in answer.err, TOKEN in answer.err) == (2, True, False)
+    assert (answer.code, "number 1 cannot be used" in answer.err, TOKEN in answer.err) == (1, True, False)
+
+
+def test_a_url_that_cannot_be_used_keeps_no_other_from_its_test(
+    command: Command, monkeypatch: pytest.MonkeyPatch, web: WebSink
+) -> None:
+    monkeypatch.setenv("BILLINGO_ALERT_URLS", f"nonsense {web.url}")
+    answer = command("alert", "test")
+    assert (answer.code, "number 1 cannot be used" in answer.err, web.titles) == (1, True, ["Test of the alerts"])

@@ -66,6 +66,18 @@ def test_the_table_fits_a_terminal_and_is_in_local_time(synced: None, command: C
     assert answer.out.count(" 02:00 ") == 3
 
 
+def test_a_long_key_has_a_line_of_its_own_and_all_else_stays_in_its_column(
+    alone: None, command: Command, engine: Engine
+) -> None:
+    long = "a-company-whose-key-is-as-long-as-the-name-that-it-was-made-from"
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE billingo.companies SET key = '{long}' WHERE key = '{LARGE}'"))
+    lines = command("status").out.splitlines()
+    assert max(len(line) for line in lines) <= 80
+    place = lines.index(long)
+    assert lines[place + 1].index("disabled") == lines[0].index("state")
+
+
 @pytest.mark.parametrize(("hours", "code", "color"), [(30, 1, "yellow"), (60, 2, "red")])
 def test_a_company_that_is_not_synced_is_an_exit_code(
     alone: None, command: Command, engine: Engine, hours: int, code: int, color: str

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from billingo_assets.companies.registry import Company
-from billingo_assets.monitoring.reading import PARTITION_TAG
+from billingo_assets.partitions import PARTITION_TAG
 from billingo_assets_tests.orchestration.conftest import live_defs, sync
 
 __all__ = ["live_defs", "sync"]

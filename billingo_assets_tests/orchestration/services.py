@@ -31,7 +31,7 @@ PROGRAM = Path(sys.executable).with_name("billingo-assets")
 READY_SECONDS = 60
 RUN_SECONDS = 60
 BACKFILL_SECONDS = 90
-STOP_SECONDS = 30
+STOP_SECONDS = 40
 FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 
 CODE_LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "billingo_assets"}

@@ -243,9 +243,7 @@ def test_the_services_outlive_a_restart_of_postgresql(
         url, home = restartable.url.set(database="restarted"), tmp_path_factory.mktemp("restart") / "home"
         place = Place(url, home, world, sandbox.url, sandbox=sandbox)
         place.register_companies()
-        # Killed at the end: a code server (Dagster 1.13) that meets the restart while a run has just ended loses the
-        # thread that would end it.
-        with running_services(place, end=signal.SIGKILL) as services:
+        with running_services(place) as services:
             all_over(place, at_least=3)
             place.engine.dispose()
             restartable.stop()
