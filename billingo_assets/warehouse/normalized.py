@@ -36,10 +36,13 @@ WHERE raw.company_id = {company}
         AND rejected.stage = 'normalize' AND rejected.normalizer_version = {version})
 """
 
+# One by one: right after a first load there are no statistics, and for "any of 1,000" the whole table would be read.
 _PAYLOADS = text(
     """
-    SELECT document_id, payload::text FROM billingo.raw_invoices
-    WHERE company_id = :company AND document_id = ANY(CAST(:ids AS bigint[]))
+    SELECT wanted.id, (
+        SELECT payload::text FROM billingo.raw_invoices WHERE company_id = :company AND document_id = wanted.id
+    ) AS payload
+    FROM unnest(CAST(:ids AS bigint[])) AS wanted (id)
     """
 )
 
@@ -89,7 +92,7 @@ def pending_documents(connection: Connection, company_id: int) -> Iterator[list[
     connection.exec_driver_sql(_PENDING.format(company=company_id, version=NORMALIZER_VERSION))
     while batch := connection.exec_driver_sql(f"FETCH {BATCH_DOCUMENTS} FROM pending_documents").all():
         values = {"company": company_id, "ids": [row[0] for row in batch]}
-        payloads: dict[int, str] = {row.document_id: row.payload for row in connection.execute(_PAYLOADS, values)}
+        payloads: dict[int, str] = {row.id: row.payload for row in connection.execute(_PAYLOADS, values)}
         yield [
             PendingDocument(document_id, content_hash, has_rows, deleted_at, payloads[document_id])
             for document_id, content_hash, has_rows, deleted_at in batch
