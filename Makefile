@@ -1,6 +1,6 @@
 # Every target installs what it needs, on a machine that has Python 3.11 or newer, make and git.
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test browser screenshots soak lint bench night lock clean
+.PHONY: help install demo dev test programs screenshots soak lint sbom bench night lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -30,23 +30,35 @@ demo: $(INSTALLED) ## sync invented companies into PostgreSQL, and verify
 dev: $(INSTALLED) ## the Dagster UI and its daemon on the same data
 	@$(BIN)/billingo-assets dev
 
-test: $(INSTALLED) browser ## all tests
+test: $(INSTALLED) programs ## all tests
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope
 
 # Without one, the tests of the UI fail and say what to do; the others need none.
-browser: $(INSTALLED)
-	-@$(BIN)/python -m billingo_assets_tests.ui.browser
+programs: $(INSTALLED)
+	-@$(BIN)/python -m billingo_assets_tests.programs
 
-screenshots: $(INSTALLED) browser ## take the README's pictures of the UI anew
+screenshots: $(INSTALLED) programs ## take the README's pictures of the UI anew
 	$(BIN)/python -m pytest --screenshots billingo_assets_tests/ui
 
 soak: $(INSTALLED) ## the fault suite at full size: ten times the random histories, and more of all else
 	$(BIN)/python -m pytest --soak billingo_assets_tests/sync
 
-lint: $(INSTALLED) ## format, style, security, types
+lint: $(INSTALLED) ## format, style, security, types, secrets, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --disable-plugin KeywordDetector \
+	  --exclude-secrets '$(INVENTED)' --exclude-files '(^|/)requirements\.lock$$'
+	@$(BIN)/python -m tools.audit requirements.lock
+
+# Passwords of examples and tests.
+INVENTED := ^(password|word|s3cret|hunter2|first|\{SECRET\}.*)$$
+
+sbom: $(INSTALLED) ## list every part and its licence: build/sbom.json (CycloneDX)
+	@mkdir -p build
+	@$(BIN)/python -m cyclonedx_py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible \
+	  --output-format JSON --output-file build/sbom.json
+	@echo "build/sbom.json"
 
 bench: $(INSTALLED) $(BENCH_INSTALLED) ## measure against dlt and a bare script; QUICK=1: only see that it works
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)

@@ -45,7 +45,7 @@ def checked_api_url(url: str) -> str:
         raise ValueError(f"must look like {LIVE_API_URL}")
     if parts.username is not None or "?" in url or "#" in url:
         raise ValueError("must not contain a user name, a password, a query or a fragment")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("must be https: plain http is allowed to loopback only, since the API key travels with it")
     return url.rstrip("/")
 
@@ -53,7 +53,7 @@ def checked_api_url(url: str) -> str:
 def checked_loopback_url(url: str) -> str:
     """Return `url` as `checked_api_url` does. Raises ValueError unless it is this machine's."""
     checked = checked_api_url(url)
-    if not _is_loopback(urlsplit(checked).hostname or ""):
+    if not is_loopback(urlsplit(checked).hostname or ""):
         raise ValueError("must be on loopback")
     return checked
 
@@ -74,7 +74,8 @@ def _can_be_connected_to(parts: SplitResult) -> bool:
     return port != 0
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine can be meant."""
     if host == "localhost":
         return True
     try:

@@ -17,42 +17,65 @@ import psutil
 from billingo_assets.cli.demo_sandbox import serving_demo_companies
 from billingo_assets.companies.registry import list_companies
 from billingo_assets.errors import ConfigurationError
-from billingo_assets.settings import load_settings, project_root
+from billingo_assets.settings import is_loopback, load_settings, project_root
 from billingo_assets.warehouse.database import connecting, open_database
 
-HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 STOP_SECONDS = 20
+WEBSERVER = [sys.executable, "-m", "billingo_assets.webserver"]
+DAEMON = [str(Path(sys.executable).with_name("dagster-daemon")), "run"]
 
 
 @click.command(short_help="Open the UI, with the daemon.")
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="The UI's port.")
+@click.option("--host", default=LOOPBACK, show_default=True, help="The address at which the UI listens.")
+@click.option(
+    "--i-have-a-proxy",
+    is_flag=True,
+    help="Listen at an address that others reach: a proxy that asks for a password stands before it.",
+)
 @click.option("--read-only", is_flag=True, help="Let nobody start, stop or change anything in the UI.")
-def dev(port: int, read_only: bool) -> None:
-    """Run Dagster's UI on loopback together with its daemon, until Ctrl-C."""
+def dev(port: int, host: str, i_have_a_proxy: bool, read_only: bool) -> None:
+    """Run Dagster's UI on loopback together with its daemon, until Ctrl-C.
+
+    The UI asks nobody for a password: whoever reaches it can do everything. deploy/ has proxies that ask.
+    """
     from billingo_assets.instance import add_partitions, open_instance, prepare_dagster_home
 
     settings = load_settings()
-    if _is_taken(port):
+    if not i_have_a_proxy and not is_loopback(host):
+        raise ConfigurationError(
+            f"The UI asks nobody for a password, and at {host} others reach it. Leave it on {LOOPBACK} and put a proxy"
+            " before it (deploy/README.md shows how). Where the proxy is on another machine, and nobody else gets"
+            " through, add --i-have-a-proxy."
+        )
+    if _is_taken(host, port):
         raise ConfigurationError(f"Port {port} is in use. Stop what listens there, or choose another with --port.")
     with connecting(open_database(settings)) as connection:
         companies = list_companies(connection)
     with open_instance(settings) as instance:
         add_partitions(instance, [company.key for company in companies])
     with serving_demo_companies(companies, settings):
-        click.echo(f"Dagster UI: http://{HOST}:{port} (ready in a few seconds; Ctrl-C ends it)")
+        click.echo(f"Dagster UI: http://{_in_url(host)}:{port} (ready in a few seconds; Ctrl-C ends it)")
         sys.exit(
             _run_until_stopped(
-                ["dagster-webserver", "--host", HOST, "--port", str(port), *(["--read-only"] if read_only else [])],
-                ["dagster-daemon", "run"],
+                [*WEBSERVER, "--host", host, "--port", str(port), *(["--read-only"] if read_only else [])],
+                DAEMON,
                 folder=prepare_dagster_home(settings),
             )
         )
 
 
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((HOST, port)) == 0
+def _is_taken(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _run_until_stopped(*commands: list[str], folder: Path) -> int:
@@ -106,8 +129,7 @@ def _living(session: int) -> list[psutil.Process]:
 
 def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
     """Start one of Dagster's programs in a session of its own: Ctrl-C reaches it through us alone, once."""
-    program = Path(sys.executable).with_name(command[0])
     workspace = project_root() / "workspace.yaml"
     return subprocess.Popen(  # noqa: S603
-        [str(program), *command[1:], "--workspace", str(workspace)], cwd=folder, start_new_session=True
+        [*command, "--workspace", str(workspace)], cwd=folder, start_new_session=True
     )

@@ -52,6 +52,22 @@ def test_a_port_that_is_taken_is_told(command: Command, database: object, words:
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "dagster.example.com", ""])
+def test_an_address_that_others_reach_is_refused_without_a_proxy(command: Command, database: object, host: str) -> None:
+    answer = command("dev", "--host", host)
+    assert (answer.code, "put a proxy before it" in answer.err, "Traceback" in answer.err) == (2, True, False)
+
+
+@pytest.mark.parametrize("options", [["0.0.0.0", "--i-have-a-proxy"], ["127.0.0.1"], ["localhost"]])
+def test_with_a_proxy_or_on_loopback_no_address_is_refused(
+    command: Command, database: object, options: list[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        answer = command("dev", "--port", port, "--host", *options)
+    assert (answer.code, f"Port {port} is in use" in answer.err) == (2, True)
+
+
 @pytest.mark.parametrize("call", ["--help", "company list", "database url", "database dump"])
 def test_output_that_cannot_be_written_is_told(database: object, call: str) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device

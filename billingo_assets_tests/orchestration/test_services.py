@@ -11,8 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import URL, Engine
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
 from billingo_assets.sandbox import SandboxServer, World
 from billingo_assets.settings import project_root
@@ -80,6 +84,37 @@ def test_the_code_location_is_loaded_without_an_error(services: Services) -> Non
         "billingo_assets",
         "RepositoryLocation",
     )
+
+
+FOREIGN = {
+    "a picture whose address is a mutation": ("GET", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}),
+    "the same in a browser that tells nothing": ("GET", {}),
+    "a form": ("POST", {"Origin": "https://evil.example.com"}),
+    "a page on another port": ("POST", {"Sec-Fetch-Site": "same-site"}),
+    "a page that was opened from a file": ("POST", {"Origin": "null"}),
+    "a name that was made to lead here": ("POST", {"Host": "evil.example.com", "Origin": "http://evil.example.com"}),
+}
+
+
+@pytest.mark.parametrize(("method", "headers"), FOREIGN.values(), ids=FOREIGN)
+def test_what_another_web_page_sends_is_not_answered(services: Services, method: str, headers: dict[str, str]) -> None:
+    answer = httpx.request(method, f"{services.url}/graphql", params={"query": "{ version }"}, headers=headers)
+    assert (answer.status_code, "version" in answer.text) == (403, False)
+
+
+def test_a_websocket_that_another_web_page_opens_is_refused(services: Services) -> None:
+    address = f"ws://127.0.0.1:{services.port}/graphql"
+    with pytest.raises(InvalidStatus) as refused, connect(address, origin=Origin("https://evil.example.com")):
+        pass
+    assert refused.value.response.status_code == 403
+    with connect(address, origin=Origin(services.url), subprotocols=[Subprotocol("graphql-ws")]) as own:
+        own.send('{"type": "connection_init"}')
+        assert json.loads(own.recv(timeout=30)) == {"type": "connection_ack"}
+
+
+def test_a_link_to_the_ui_from_elsewhere_opens_it(services: Services) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
+    assert httpx.get(f"{services.url}/runs", headers=headers).status_code == 200
 
 
 @pytest.fixture(scope="module")

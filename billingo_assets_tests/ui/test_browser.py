@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from billingo_assets_tests.ui.browser import NoBrowserError, find_browser
+from billingo_assets_tests.programs import NoProgramError
+from billingo_assets_tests.ui.browser import find_browser
 
 
 def program(path: Path, *, ends_with: int) -> Path:
@@ -31,5 +32,5 @@ def test_a_browser_that_does_not_start_is_passed_over(tmp_path: Path, monkeypatc
 
 def test_without_a_browser_it_is_said_how_to_install_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NoBrowserError, match=r"Install it with `\.venv/bin/playwright install --with-deps chromium`"):
+    with pytest.raises(NoProgramError, match=r"Install it with `\.venv/bin/playwright install --with-deps chromium`"):
         find_browser(tmp_path / "not there")

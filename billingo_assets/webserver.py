@@ -1,0 +1,94 @@
+"""Dagster's UI, which answers nobody but the people who opened it.
+
+`dagster-webserver` (1.13) takes orders from any web page that a person has open beside it: it runs a mutation that
+comes as a GET, as the address of a picture does, and asks neither who sent it nor under which name it was called. So
+it is started through here, by `python -m billingo_assets.webserver`, with the options of `dagster-webserver`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from dagster_webserver.cli import main as run_webserver
+from dagster_webserver.webserver import DagsterWebserver
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from billingo_assets.settings import is_loopback, load_settings
+
+
+class SameSiteOnly:
+    """Lets through what the UI itself sends, called by a name that is known; answers 403 to all else."""
+
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
+        self._app, self._names = app, names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Judge a request, or the beginning of a WebSocket, by its headers."""
+        if scope["type"] in ("http", "websocket"):
+            refusal = refused(Headers(scope=scope), self._names, is_query=_is_query(scope))
+            if refusal:
+                # A WebSocket that is not accepted is answered as a request is.
+                await PlainTextResponse(f"{refusal}\n", status_code=403)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def refused(headers: Mapping[str, str], names: frozenset[str], *, is_query: bool) -> str | None:
+    """Why a request is not answered; None if it is. `is_query`: it asks by its address to execute something."""
+    called = _host(f"//{headers.get('host', '')}")
+    if not is_loopback(called) and called not in names:
+        return (
+            f"The UI is not known by the name {called!r}. If it is to be, set BILLINGO_UI_URL to the address by which"
+            " people reach it, and start it anew."
+        )
+    if "origin" in headers:
+        is_foreign = _host(headers["origin"]) != called
+    else:
+        is_foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site") and (
+            headers.get("sec-fetch-mode") != "navigate"
+        )
+    if is_foreign:
+        return "This request comes from another web page."
+    if is_query:
+        return "Queries are sent by POST."
+    return None
+
+
+def _is_query(scope: Scope) -> bool:
+    return (
+        scope["type"] == "http"
+        and scope["method"] == "GET"
+        and scope["path"].endswith("/graphql")
+        and bool(scope["query_string"])
+    )
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def main() -> None:
+    """Run Dagster's program, with the middleware before its own."""
+    names = {_host(load_settings().ui_url)}
+    if "--host" in sys.argv:
+        names.add(sys.argv[sys.argv.index("--host") + 1])
+    build = DagsterWebserver.build_middleware
+
+    def build_middleware(self: DagsterWebserver[Any, Any]) -> list[Middleware]:
+        return [Middleware(SameSiteOnly, names=frozenset(names)), *build(self)]
+
+    DagsterWebserver.build_middleware = build_middleware  # type: ignore[method-assign]
+    run_webserver()  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    main()

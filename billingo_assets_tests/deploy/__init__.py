@@ -1,0 +1,1 @@
+"""The files in deploy/, used as they are meant to be."""
