@@ -6,6 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 LOCK = (ROOT / "requirements.lock").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -38,8 +40,9 @@ def test_every_direct_dependency_says_why_it_is_there() -> None:
         assert re.search(re.escape(f'"{requirement}",') + r"\s+# \w+", text), requirement
 
 
-def test_every_promise_names_tests_that_are_there() -> None:
-    promises = [line for line in (ROOT / "docs" / "guarantees.md").read_text().splitlines() if line.startswith("| ")]
+@pytest.mark.parametrize("page", ["docs/guarantees.md", "SECURITY.md"])
+def test_every_promise_names_tests_that_are_there(page: str) -> None:
+    promises = [line for line in (ROOT / page).read_text().splitlines() if line.startswith("| ")]
     rows = [row.rsplit("|", 2)[1] for row in promises if "held by" not in row]
     tests = "\n".join(file.read_text() for file in (ROOT / "billingo_assets_tests").rglob("test_*.py"))
     written = set(re.findall(r"^def (test_\w+)", tests, re.MULTILINE))
