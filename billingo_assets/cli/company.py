@@ -70,10 +70,13 @@ def add(key: str, name: str, company_id: int | None, schedule: Schedule, from_st
     with _registry(settings) as connection:
         registry.require_new(connection, key=key, company_id=company_id)
         keyring = registry.keyring_for(connection, settings)
+        registry.require_readable(connection, keyring)
         connection.rollback()  # not to hold a transaction open while a person types
         api_key = _read_api_key(from_stdin)
         tax_code = _tax_code_of(settings.api_url, api_key, settings)
         with open_instance(settings) as instance, connection.begin():
+            registry.lock_registry(connection)
+            registry.require_readable(connection, keyring)  # keys may have been rotated while a person typed
             added = registry.add_company(
                 connection,
                 key=key,
@@ -194,6 +197,19 @@ def check(key: str) -> None:
         require_same_company(entry, identity.tax_code)
         total = client.count_documents()
     click.echo(f"The API key of {key} works: tax code {identity.tax_code or 'unknown'}, {total:,} documents.")
+
+
+@company.command("rotate-encryption", short_help="Encrypt the stored API keys anew.")
+def rotate_encryption() -> None:
+    """Encrypt every stored API key anew, under the first of BILLINGO_ENCRYPTION_KEYS.
+
+    All of them or, when one cannot be read with any of those keys, none. Afterwards the first key alone will do.
+    """
+    settings = load_settings()
+    with _registry(settings) as connection, connection.begin():
+        rotated = registry.rotate_encryption(connection, registry.keyring_for(connection, settings))
+    what = "API key is" if len(rotated) == 1 else "API keys are"
+    click.echo(f"{len(rotated):,} {what} encrypted under the first encryption key, which alone will do from now on.")
 
 
 @company.command(short_help="Take a company out of the registry.")

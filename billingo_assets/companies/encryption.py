@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -86,9 +87,20 @@ def _create(path: Path) -> None:
 
 
 def _read(path: Path) -> SecretStr:
+    """Read a key file. A symbolic link is followed: what it leads to has to be ours, and closed to others."""
     try:
-        if path.stat().st_mode & 0o077:
-            raise ConfigurationError(f"Others on this machine can read {path}. Close it with: chmod 600 '{path}'")
-        return SecretStr(path.read_text(encoding="ascii", errors="replace"))
+        # Without waiting, as a pipe would have us do. What is looked at is what is read, whatever happens to the path.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ConfigurationError(f"The encryption key {path} cannot be read: it is not a file.")
+            if status.st_uid not in (os.geteuid(), 0):
+                raise ConfigurationError(
+                    f"{path} belongs to another user (uid {status.st_uid}), who can read it. Run the command as that"
+                    f" user, or make the file yours with: chown {os.geteuid()} '{path}'"
+                )
+            if status.st_mode & 0o077:
+                raise ConfigurationError(f"Others on this machine can read {path}. Close it with: chmod 600 '{path}'")
+            return SecretStr(file.read().decode("ascii", errors="replace"))
     except OSError as error:
         raise ConfigurationError(f"The encryption key {path} cannot be read: {error.strerror}.") from None

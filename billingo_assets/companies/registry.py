@@ -207,5 +207,31 @@ def keyring_for(connection: Connection, settings: Settings) -> Keyring:
     return open_keyring(settings, may_create=_no_key_is_stored(connection))
 
 
+def require_readable(connection: Connection, keyring: Keyring) -> None:
+    """Raise ConfigurationError, which names the company, when a stored API key is not readable with the keyring.
+
+    Before one more is stored: half of them under a lost key and half under a new one is worse than either.
+    """
+    for company in _with_api_key(connection):
+        company.api_key(keyring)
+
+
+def rotate_encryption(connection: Connection, keyring: Keyring) -> list[Company]:
+    """Encrypt every stored API key anew, under the keyring's first key, and return whose they are.
+
+    Raises:
+        ConfigurationError: one of them is not readable with any of the keys. Nothing is changed then.
+    """
+    lock_registry(connection)
+    api_keys = [(company, company.api_key(keyring)) for company in _with_api_key(connection)]
+    for company, api_key in api_keys:
+        change_company(connection, company.key, api_key_encrypted=keyring.encrypt(api_key))
+    return [company for company, _ in api_keys]
+
+
+def _with_api_key(connection: Connection) -> list[Company]:
+    return [company for company in list_companies(connection) if company.api_key_encrypted is not None]
+
+
 def _no_key_is_stored(connection: Connection) -> Callable[[], bool]:
     return lambda: not connection.scalar(select(exists().where(companies.c.api_key_encrypted.is_not(None))))

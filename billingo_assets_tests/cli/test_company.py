@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
 from sqlalchemy import URL, Engine, text
 
+from billingo_assets.companies import registry
+from billingo_assets.companies.encryption import KEY_FILE, Keyring
 from billingo_assets.companies.registry import Company
 from billingo_assets.instance import open_instance
 from billingo_assets.partitions import COMPANIES
@@ -194,6 +199,69 @@ def test_set_key_with_an_api_that_fails_keeps_the_old_key(
     assert answer.code == 1
     assert "redirect" in answer.err
     assert command("company", "check", "it-cardigan").code == 0
+
+
+def test_rotate_encryption_makes_the_old_key_unnecessary(
+    command: Command, companies: dict[str, Company], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_file = load_settings().home / KEY_FILE
+    new = Fernet.generate_key().decode()
+    monkeypatch.setenv("BILLINGO_ENCRYPTION_KEYS", f"{new},{key_file.read_text()}")
+    answer = command("company", "rotate-encryption")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith("3 API keys are encrypted under the first encryption key")
+    key_file.unlink()
+    monkeypatch.setenv("BILLINGO_ENCRYPTION_KEYS", new)
+    assert command("company", "check", "it-cardigan").code == 0
+
+
+def test_rotate_encryption_works_within_the_key_file(command: Command, companies: dict[str, Company]) -> None:
+    key_file, new = load_settings().home / KEY_FILE, Fernet.generate_key().decode()
+    key_file.write_text(f"{new},{key_file.read_text()}")
+    assert command("company", "rotate-encryption").code == 0
+    key_file.write_text(f"{new}\n")
+    assert command("company", "check", "it-cardigan").code == 0
+
+
+def test_rotate_encryption_with_a_wrong_key_changes_nothing(
+    command: Command, companies: dict[str, Company], engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLINGO_ENCRYPTION_KEYS", Fernet.generate_key().decode())
+    answer = command("company", "rotate-encryption")
+    assert (answer.code, answer.out) == (2, "")
+    assert "The API key of arvizturo cannot be decrypted" in answer.err
+    with engine.connect() as connection:
+        stored = {one.key: one.api_key_encrypted for one in registry.list_companies(connection)}
+    assert stored == {key: company.api_key_encrypted for key, company in companies.items()}
+
+
+def test_add_stores_nothing_while_another_companys_key_cannot_be_read(
+    add: Command, companies: dict[str, Company], sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLINGO_ENCRYPTION_KEYS", Fernet.generate_key().decode())
+    answer = add("another", "--name", "Another")
+    assert answer.code == 2
+    assert "The API key of arvizturo cannot be decrypted" in answer.err
+    assert len(sandbox.requests) == 0
+
+
+def test_add_notices_that_the_keys_were_rotated_while_somebody_typed(
+    add: Command, companies: dict[str, Company], engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = Keyring(SecretStr(f"{Fernet.generate_key().decode()},{(load_settings().home / KEY_FILE).read_text()}"))
+
+    class RotatedMeanwhile(io.StringIO):
+        def readline(self, size: int | None = -1, /) -> str:
+            with engine.begin() as connection:
+                registry.rotate_encryption(connection, new)
+            return super().readline(-1 if size is None else size)
+
+    monkeypatch.setattr(io, "StringIO", RotatedMeanwhile)
+    answer = add("another", "--name", "Another")
+    assert answer.code == 2
+    assert "cannot be decrypted" in answer.err
+    with engine.connect() as connection:
+        assert {one.key for one in registry.list_companies(connection)} == companies.keys()
 
 
 def test_remove_asks_first_and_says_what_stays(command: Command, companies: dict[str, Company]) -> None:

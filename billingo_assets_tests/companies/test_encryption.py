@@ -1,7 +1,9 @@
+import os
 import subprocess
 import sys
 import threading
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -135,9 +137,42 @@ def test_a_key_file_may_hold_several_keys(settings: Settings, key_file: Path) ->
     assert (reads(keyring, before), reads(keyring_of(NEW), keyring.encrypt(API_KEY))) == (True, True)
 
 
-def test_a_key_file_that_cannot_be_read_is_told_by_its_path(settings: Settings, key_file: Path) -> None:
-    key_file.mkdir(parents=True, mode=0o700)
-    with pytest.raises(ConfigurationError, match=f"{key_file} cannot be read: Is a directory"):
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["a folder", "a pipe"])
+def test_a_key_file_that_is_no_file_is_told_by_its_path(
+    settings: Settings, key_file: Path, make: Callable[[Path, int], None]
+) -> None:
+    key_file.parent.mkdir(parents=True)
+    make(key_file, 0o600)
+    with pytest.raises(ConfigurationError, match=f"{key_file} cannot be read: (Is a directory|it is not a file)"):
+        open_keyring(settings, may_create=lambda: True)
+
+
+def test_a_key_file_that_leads_nowhere_is_told_by_its_path_and_kept(settings: Settings, key_file: Path) -> None:
+    key_file.parent.mkdir(parents=True)
+    key_file.symlink_to("an unmounted disk")
+    with pytest.raises(ConfigurationError, match=f"{key_file} cannot be read: No such file"):
+        open_keyring(settings, may_create=lambda: True)
+    assert key_file.is_symlink()
+    assert [path.name for path in settings.home.iterdir()] == [KEY_FILE]
+
+
+def test_a_key_file_may_be_elsewhere_and_is_as_closed_as_what_the_link_leads_to(
+    settings: Settings, key_file: Path, tmp_path: Path
+) -> None:
+    token = open_keyring(settings, may_create=lambda: True).encrypt(API_KEY)
+    elsewhere = key_file.rename(tmp_path / "elsewhere")
+    key_file.symlink_to(elsewhere)
+    assert reads(open_keyring(settings, may_create=lambda: False), token)
+    elsewhere.chmod(0o640)
+    with pytest.raises(ConfigurationError, match=f"Others on this machine can read {key_file}"):
+        open_keyring(settings, may_create=lambda: False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away, and read it then")
+def test_a_key_file_of_another_user_is_refused(settings: Settings, key_file: Path) -> None:
+    open_keyring(settings, may_create=lambda: True)
+    os.chown(key_file, 12345, -1)
+    with pytest.raises(ConfigurationError, match=f"{key_file} belongs to another user \\(uid 12345\\)"):
         open_keyring(settings, may_create=lambda: True)
 
 

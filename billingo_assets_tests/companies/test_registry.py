@@ -1,4 +1,5 @@
 import threading
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from billingo_assets.companies import registry
 from billingo_assets.companies.encryption import KEY_FILE, Keyring
@@ -334,6 +335,65 @@ def test_an_encryption_key_is_made_anew_when_the_last_api_key_is_forgotten(conne
     (settings.home / KEY_FILE).unlink()
     registry.keyring_for(connection, settings)
     assert (settings.home / KEY_FILE).exists()
+
+
+def keyring_of(*names: str) -> Keyring:
+    """A keyring of invented keys, the same for the same name."""
+    return Keyring(SecretStr(",".join(urlsafe_b64encode(name[0].encode() * 32).decode() for name in names)))
+
+
+def store(connection: Connection, key: str, keyring: Keyring) -> Company:
+    """Register a company whose API key is told by its name."""
+    return add(connection, key, api_key_encrypted=keyring.encrypt(SecretStr(f"the api key of {key}")))
+
+
+def tokens(connection: Connection) -> dict[str, str | None]:
+    return {company.key: company.api_key_encrypted for company in registry.list_companies(connection)}
+
+
+def test_after_a_rotation_the_first_key_alone_reads_every_api_key(connection: Connection) -> None:
+    store(connection, "alma", keyring_of("old"))
+    store(connection, "barack", keyring_of("new"))
+    rotated = registry.rotate_encryption(connection, keyring_of("new", "old"))
+    assert [company.key for company in rotated] == ["alma", "barack"]
+    for company in registry.list_companies(connection):
+        assert company.api_key(keyring_of("new")).get_secret_value() == f"the api key of {company.key}"
+        with pytest.raises(ConfigurationError):
+            company.api_key(keyring_of("old"))
+
+
+def test_a_rotation_passes_over_companies_without_an_api_key(connection: Connection) -> None:
+    add(connection, "alma", api_key_encrypted=None)
+    store(connection, "barack", keyring_of("old"))
+    assert [c.key for c in registry.rotate_encryption(connection, keyring_of("new", "old"))] == ["barack"]
+
+
+def test_an_api_key_that_no_key_reads_leaves_all_as_they_were(connection: Connection) -> None:
+    for key, encrypted_with in [("alma", "old"), ("barack", "lost"), ("cseresznye", "old")]:
+        store(connection, key, keyring_of(encrypted_with))
+    before = tokens(connection)
+    with pytest.raises(ConfigurationError, match="The API key of barack cannot be decrypted"):
+        registry.rotate_encryption(connection, keyring_of("new", "old"))
+    assert tokens(connection) == before
+
+
+def test_a_rotation_lets_nobody_store_an_api_key_meanwhile(engine: Engine, connection: Connection) -> None:
+    with connection.begin():
+        store(connection, "alma", keyring_of("old"))
+    with connection.begin():
+        registry.rotate_encryption(connection, keyring_of("new", "old"))
+        with engine.connect() as another, another.begin():
+            another.execute(text("SET LOCAL lock_timeout = '100ms'"))
+            with pytest.raises(OperationalError, match="lock timeout"):
+                registry.change_company(another, "alma", api_key_encrypted="an older one")
+
+
+def test_the_first_company_whose_api_key_is_unreadable_is_named(connection: Connection) -> None:
+    store(connection, "alma", keyring_of("old"))
+    store(connection, "barack", keyring_of("lost"))
+    registry.require_readable(connection, keyring_of("new", "old", "lost"))
+    with pytest.raises(ConfigurationError, match="The API key of barack cannot be decrypted"):
+        registry.require_readable(connection, keyring_of("old"))
 
 
 def test_the_key_of_a_company_goes_to_the_api_of_the_settings(connection: Connection) -> None:
