@@ -11,12 +11,12 @@ import os
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from dotenv.parser import Binding, parse_stream
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -24,6 +24,8 @@ from sqlalchemy.exc import ArgumentError
 from billingo_assets.errors import ConfigurationError
 
 PREFIX = "BILLINGO_"
+FILE_SUFFIX = "_FILE"
+MAX_SECRET_BYTES = 2**16
 LIVE_API_URL = "https://api.billingo.hu/v3"
 
 
@@ -136,6 +138,26 @@ def _located(path: Path) -> Path:
         raise ValueError("begins with a ~ that names nobody's home directory") from None
 
 
+def _secret_in(named: str | Path, name: str) -> str:
+    """The content of a file that holds a secret, without the line's end. Who may read it is its maker's business."""
+    try:
+        path = _located(Path(named))
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: {error}.") from None
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_SECRET_BYTES + 1)
+        text = content.decode().rstrip("\r\n")
+    except OSError as error:
+        raise ConfigurationError(f"{name}: {path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:  # whose text quotes what it could not read
+        raise ConfigurationError(f"{name}: {path} does not hold UTF-8 text.") from None
+    if not text.strip() or len(content) > MAX_SECRET_BYTES:
+        size = "empty" if not text.strip() else f"larger than {MAX_SECRET_BYTES:,} bytes"
+        raise ConfigurationError(f"{name}: {path} is {size}.")
+    return text
+
+
 CronLine = Annotated[str, AfterValidator(_checked_cron)]
 """When a schedule ticks, in `timezone`."""
 
@@ -180,6 +202,14 @@ class Settings(BaseSettings):
     """Called after each tick that found and told everything, so that its silence is noticed."""
     ui_url: Annotated[str, AfterValidator(_checked_web_url)] = "http://127.0.0.1:3000"
     """Where people find Dagster's UI: links to runs begin with it."""
+    database_url_file: Path | None = None
+    """A file that holds `database_url`, as Docker's secrets and systemd's credentials are."""
+    encryption_keys_file: Path | None = None
+    """A file that holds `encryption_keys`."""
+    alert_urls_file: Path | None = None
+    """A file that holds `alert_urls`."""
+    heartbeat_url_file: Path | None = None
+    """A file that holds `heartbeat_url`."""
     lookback_days: int = Field(default=7, ge=0, le=3_650)
     """How far before the last sync an incremental one looks for changes."""
     requests_per_minute: int = Field(default=300, ge=0)
@@ -200,6 +230,21 @@ class Settings(BaseSettings):
     """How long a sync waits for another sync of the same company before it gives up."""
     statement_timeout_seconds: Seconds = 600.0
     """How long one SQL statement may run."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secret_files(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Put what a `…_file` holds in the place of the setting it is for, which is then checked as if set itself."""
+        read = {}
+        for field in cls.model_fields:
+            setting = field.removesuffix(FILE_SUFFIX.lower())
+            if setting == field or given.get(field) is None:
+                continue
+            name = PREFIX + field.upper()
+            if given.get(setting) is not None:
+                raise ConfigurationError(f"{PREFIX}{setting.upper()} and {name} are both set. Unset one of them.")
+            read[setting] = _secret_in(given[field], name)
+        return {**given, **read}
 
     @property
     def zone(self) -> ZoneInfo:

@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,10 @@ def test_without_any_variable_the_defaults_hold(monkeypatch: pytest.MonkeyPatch)
         "retention_days": 90,
         "alert_urls": None,
         "heartbeat_url": None,
+        "database_url_file": None,
+        "encryption_keys_file": None,
+        "alert_urls_file": None,
+        "heartbeat_url_file": None,
         "ui_url": "http://127.0.0.1:3000",
         "lookback_days": 7,
         "requests_per_minute": 300,
@@ -289,6 +294,83 @@ def test_the_home_is_absolute_wherever_the_process_goes(monkeypatch: pytest.Monk
 
 def test_dagster_has_its_home_in_ours(tmp_path: Path) -> None:
     assert Settings(home=tmp_path).dagster_home == tmp_path / "dagster"
+
+
+SECRET_SETTINGS = {
+    "DATABASE_URL": f"postgresql://user:{SECRET}@host/db",
+    "ENCRYPTION_KEYS": f"{SECRET},{SECRET}",
+    "ALERT_URLS": f"json://host/{SECRET}\nmailto://user:{SECRET}@host",
+    "HEARTBEAT_URL": f"https://hc-ping.com/{SECRET}",
+}
+
+
+def test_every_secret_setting_may_be_in_a_file() -> None:
+    secret = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
+    assert {name.lower() for name in SECRET_SETTINGS} == secret
+    assert {f"{name}_file" for name in secret} < Settings.model_fields.keys()
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("setting", SECRET_SETTINGS)
+def test_a_secret_is_read_from_the_file_that_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, setting: str, end: str
+) -> None:
+    # As systemd has it in $CREDENTIALS_DIRECTORY and Docker in /run/secrets: for those in the container to read.
+    (tmp_path / "secret").write_bytes((SECRET_SETTINGS[setting] + end).encode())
+    (tmp_path / "secret").chmod(0o444)
+    monkeypatch.setenv(f"BILLINGO_{setting}_FILE", str(tmp_path / "secret"))
+    assert getattr(load_settings(), setting.lower()).get_secret_value() == SECRET_SETTINGS[setting]
+    assert SECRET not in repr(load_settings())
+
+
+def test_a_file_may_be_named_in_the_dotenv_file(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("mailto://user:word@host\n")
+    (checkout / ".env").write_text(f"BILLINGO_ALERT_URLS_FILE={tmp_path / 'secret'}\n")
+    assert told_in(checkout, "settings.alert_urls.get_secret_value()") == "mailto://user:word@host"
+
+
+def test_what_is_in_a_file_is_checked_as_if_it_was_set_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text(f"mysql://user:{SECRET}@host/db")
+    told = refusal(monkeypatch, BILLINGO_DATABASE_URL_FILE=str(tmp_path / "secret"))
+    assert "must be a postgresql:// URL" in told
+    assert SECRET not in told
+
+
+@pytest.mark.parametrize("setting", SECRET_SETTINGS)
+def test_a_secret_that_is_set_twice_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, setting: str) -> None:
+    (tmp_path / "secret").write_text(SECRET_SETTINGS[setting])
+    monkeypatch.setenv(f"BILLINGO_{setting}", SECRET_SETTINGS[setting])
+    told = refusal(monkeypatch, **{f"BILLINGO_{setting}_FILE": str(tmp_path / "secret")})
+    assert told == f"BILLINGO_{setting} and BILLINGO_{setting}_FILE are both set. Unset one of them."
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: None, "cannot be read: No such file or directory"),
+        (Path.mkdir, "cannot be read: Is a directory"),
+        (Path.touch, "is empty"),
+        (lambda path: path.write_text(" \n"), "is empty"),
+        (lambda path: path.write_bytes(SECRET.encode() + b"\xff"), "does not hold UTF-8 text"),
+        (lambda path: path.write_text(SECRET * 10_000), "is larger than 65,536 bytes"),
+    ],
+    ids=["missing", "folder", "empty", "blank", "binary", "large"],
+)
+def test_a_file_without_a_secret_is_told_by_its_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make: Callable[[Path], object], words: str
+) -> None:
+    path = tmp_path / "secret"
+    make(path)
+    told = refusal(monkeypatch, BILLINGO_HEARTBEAT_URL_FILE=str(path))
+    assert told == f"BILLINGO_HEARTBEAT_URL_FILE: {path} {words}."
+
+
+def test_only_secrets_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refusal(monkeypatch, BILLINGO_TIMEZONE_FILE="/run/x").startswith(
+        "There is no setting BILLINGO_TIMEZONE_FILE"
+    )
 
 
 @pytest.fixture
