@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from billingo_assets import dagster_errors
 from billingo_assets.assets.invoices import normalized_invoices
 from billingo_assets.assets.raw_invoices import raw_invoices
 from billingo_assets.assets.sync_health import sync_health
@@ -28,6 +29,7 @@ from billingo_assets.settings import load_settings
 
 def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
     """Assemble the code location; `resource_overrides` replaces resources by key."""
+    dagster_errors.install()
     return dg.Definitions(
         assets=[raw_invoices, normalized_invoices, sync_health],
         asset_checks=[

@@ -14,6 +14,7 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import URL, Engine, text
 
+from billingo_assets import dagster_errors
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.database import UPGRADE_LOCK, connecting, database_url, engine_for
 
@@ -28,6 +29,7 @@ class WarehouseStorage(DagsterPostgresStorage):
     """Runs, events and schedules in the schema `dagster` of the database that the settings name."""
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        dagster_errors.install()
         settings = load_settings()
         url = database_url(settings)
         engine = engine_for(url, settings)

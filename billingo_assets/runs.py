@@ -22,6 +22,7 @@ from billingo_assets.errors import BillingoAssetsError, DatabaseUnavailableError
 from billingo_assets.instance import pool_connections
 from billingo_assets.monitoring.outcomes import Fault, Outcome, Status, read_events
 from billingo_assets.partitions import PARTITION_TAG
+from billingo_assets.redaction import redact
 from billingo_assets.resources import WarehouseResource
 from billingo_assets.warehouse.locks import run_is_alive, showing_run_alive
 from billingo_assets.warehouse.rejections import open_rejections
@@ -69,7 +70,7 @@ def sync(
             _close_dead_runs(company, instance, connection)
             result = _execute(company, run_id, job, instance, run_config)
     except Exception as error:  # Dagster itself failed: its database is gone, say. The next company may fare better.
-        fault = Fault(_missing_database() or _why_it_broke_off(error))
+        fault = Fault(redact(_missing_database() or _why_it_broke_off(error)))
         pool_connections(instance)
         _report_failed(instance, run_id, fault.error)
         return _outcome(company, "failed", run_id, started, errors=[fault])

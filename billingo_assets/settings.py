@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
+from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from dotenv.parser import Binding, parse_stream
@@ -21,7 +23,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from billingo_assets import redaction
 from billingo_assets.errors import ConfigurationError
+
+_PASSWORD = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
+_HOST = re.compile(r"(?:://|@)([^\s/?&=@:,]+\.[^\s/?&=@:,]+)")
+_TOKEN = re.compile(r"(?=[^\s/?&=@:,]*\d)[^\s/?&=@:,]{8,}|[^\s/?&=@:,]{16,}")
+"""What in a webhook's URL is taken for a secret: a long word, or one with a digit."""
 
 PREFIX = "BILLINGO_"
 FILE_SUFFIX = "_FILE"
@@ -259,7 +267,7 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """Read the environment and `.env` once a process.
+    """Read the environment and `.env` once a process, which from then on says nothing of the secrets in them.
 
     Raises:
         ConfigurationError: a variable is misspelt, its value is not acceptable, or a line of `.env` sets nothing.
@@ -267,9 +275,30 @@ def load_settings() -> Settings:
     env_file = project_root() / ".env"
     _refuse_unknown_names({*os.environ, *_names_in(env_file)})
     try:
-        return Settings(_env_file=env_file)  # type: ignore[call-arg]
+        settings = Settings(_env_file=env_file)  # type: ignore[call-arg]
     except ValidationError as error:
         raise ConfigurationError(_describe(error)) from None
+    redaction.install()
+    redaction.remember(*_secrets(settings))
+    return settings
+
+
+def _secrets(settings: Settings) -> Iterator[str]:
+    """What in the settings nobody is to see, each piece as it may turn up by itself."""
+    if settings.database_url is not None:
+        written = settings.database_url.get_secret_value()
+        url = make_url(written)
+        yield written.rpartition("@")[0].partition("://")[2].partition(":")[2]
+        yield from (str(url.password or ""), *url.normalized_query.get("password", ()))
+        yield from url.normalized_query.get("sslpassword", ())
+    if settings.encryption_keys is not None:
+        yield from (key.strip() for key in settings.encryption_keys.get_secret_value().split(","))
+    for urls in (settings.alert_urls, settings.heartbeat_url):
+        if urls is not None:
+            written = f"{urls.get_secret_value()} {unquote(urls.get_secret_value())}"
+            hosts = set(_HOST.findall(written))  # which are told, so that one knows of which channel
+            yield from _PASSWORD.findall(written)
+            yield from (word for word in _TOKEN.findall(written) if word not in hosts)
 
 
 def _names_in(env_file: Path) -> set[str]:

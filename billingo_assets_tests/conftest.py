@@ -19,6 +19,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
 
+from billingo_assets import redaction
 from billingo_assets.billingo.pacing import pacer_for
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
@@ -81,6 +82,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     pacer_for.cache_clear()
     yield
     load_settings.cache_clear()
+    redaction.forget()  # what is a secret to one test is a word to others
     # Written by the code under test, so nothing else takes it back.
     os.environ.pop("DAGSTER_HOME", None)
 

@@ -23,6 +23,7 @@ from billingo_assets.billingo.errors import (
     SubscriptionError,
     UnavailableError,
 )
+from billingo_assets.redaction import redact
 
 MAX_TOLD = 200
 """Characters of somebody else's message that an error of ours repeats."""
@@ -110,4 +111,5 @@ def _told(body: bytes) -> str:
         return "no explanation"
     # What a stranger wrote is shown on terminals: no control character of it is.
     visible = "".join(character if character.isprintable() else " " for character in message)
-    return " ".join(visible.split())[:MAX_TOLD].rstrip(".")
+    # Nor is the API key, which a gateway that refuses it may repeat; before a part of it is cut off.
+    return redact(" ".join(visible.split()))[:MAX_TOLD].rstrip(".")

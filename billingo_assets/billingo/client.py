@@ -21,6 +21,7 @@ import tenacity
 from pydantic import SecretStr
 
 import billingo_assets
+from billingo_assets import redaction
 from billingo_assets.billingo.answers import raise_for_answer, server_time
 from billingo_assets.billingo.budget import Budget, bounded_transport
 from billingo_assets.billingo.errors import (
@@ -73,6 +74,7 @@ class BillingoClient:
         if not _SENDABLE.fullmatch(api_key.get_secret_value()):
             raise CredentialsError("The API key holds characters that cannot be sent.")
         checked_api_url(api_url)
+        redaction.remember(api_key)
         self._limits = limits or Limits()
         # The limit is the key's: a client that is made anew must not forget what its predecessor sent.
         key_hash = hashlib.sha256(api_key.get_secret_value().encode()).digest()

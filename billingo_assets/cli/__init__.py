@@ -6,12 +6,12 @@ A command's module is loaded when it is called: `--help` must not wait for Dagst
 from __future__ import annotations
 
 import sys
-import traceback
 from importlib import import_module
 
 import click
 
 import billingo_assets
+from billingo_assets import redaction
 from billingo_assets.cli.output import give_up_output, is_of_output
 from billingo_assets.errors import BillingoAssetsError
 
@@ -63,8 +63,8 @@ def main() -> None:
         cli(prog_name="billingo-assets")
     except BillingoAssetsError as error:
         if verbose:
-            traceback.print_exc()
-        click.echo(f"billingo-assets: {error}", err=True)
+            click.echo(redaction.traceback_of(error), err=True, nl=False)
+        click.echo(f"billingo-assets: {redaction.redact(str(error))}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
         if not is_of_output(error):

@@ -10,7 +10,6 @@ import sys
 from itertools import islice
 
 import click
-from sqlalchemy import URL
 
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.database import (
@@ -20,6 +19,7 @@ from billingo_assets.warehouse.database import (
     libpq_url,
     require_tables,
     upgrade_database,
+    without_password,
 )
 
 HEADER_LINES = 60
@@ -44,12 +44,14 @@ def upgrade() -> None:
 
 
 @database.command(short_help="Print the database's URL.")
-def url() -> None:
-    """Print the URL for psql and other clients, its password included.
+@click.option("--with-password", is_flag=True, help="Print its password as well.")
+def url(with_password: bool) -> None:
+    """Print the URL for psql and other clients, without its password unless that is asked for.
 
     An embedded server runs while a billingo-assets command does; `billingo-assets dev` keeps it up.
     """
-    click.echo(libpq_url(database_url(load_settings())))
+    full = database_url(load_settings())
+    click.echo(libpq_url(full if with_password else without_password(full)[0]))
 
 
 @database.command(short_help="Open psql on the database.", context_settings={"ignore_unknown_options": True})
@@ -90,8 +92,8 @@ def _start(program: str, *arguments: str, stdout: int | None = None) -> subproce
     with connecting(engine_for(url, settings)):
         pass  # it can be reached; if not, that is told in our words, not the program's
     environment = dict(os.environ)
-    if url.password is not None:
-        environment["PGPASSWORD"] = str(url.password)
-    bare = libpq_url(URL.create("postgresql", url.username, None, url.host, url.port, url.database, url.query))
-    command = [str(programs().bin / program), "--dbname", bare, *arguments]
+    bare, password = without_password(url)
+    if password is not None:
+        environment["PGPASSWORD"] = password
+    command = [str(programs().bin / program), "--dbname", libpq_url(bare), *arguments]
     return subprocess.Popen(command, env=environment, stdout=stdout)  # noqa: S603

@@ -12,6 +12,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
+from billingo_assets import redaction
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings
 
@@ -22,6 +23,7 @@ class Keyring:
     """Encrypts with the first key, decrypts with any. Keys are comma-separated; `source` tells where they are from."""
 
     def __init__(self, keys: SecretStr, *, source: str = "BILLINGO_ENCRYPTION_KEYS") -> None:
+        redaction.remember(*(key.strip() for key in keys.get_secret_value().split(",")))
         try:
             self._fernet = MultiFernet(
                 [Fernet(key.strip()) for key in keys.get_secret_value().split(",") if key.strip()]
@@ -34,18 +36,21 @@ class Keyring:
 
     def encrypt(self, api_key: SecretStr) -> str:
         """Return the API key as a Fernet token."""
+        redaction.remember(api_key)
         return self._fernet.encrypt(api_key.get_secret_value().encode()).decode()
 
     def decrypt(self, token: str, *, company: str) -> SecretStr:
         """Return the API key of `company`. Raises ConfigurationError when none of the keys fits."""
         try:
-            return SecretStr(self._fernet.decrypt(token).decode())
+            api_key = SecretStr(self._fernet.decrypt(token).decode())
         except InvalidToken:
             raise ConfigurationError(
                 f"The API key of {company} cannot be decrypted with the encryption key in use."
                 " Put the former key back (BILLINGO_ENCRYPTION_KEYS or the file encryption.key), or store the API key"
                 f" again with `billingo-assets company set-key {company}`."
             ) from None
+        redaction.remember(api_key)
+        return api_key
 
 
 def open_keyring(settings: Settings, *, may_create: Callable[[], bool]) -> Keyring:

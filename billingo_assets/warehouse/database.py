@@ -54,6 +54,14 @@ def database_url(settings: Settings) -> URL:
     return url
 
 
+def without_password(url: URL) -> tuple[URL, str | None]:
+    """Return the URL without the password that it holds, and that password."""
+    passwords = url.normalized_query.get("password", ())
+    password = str(url.password) if url.password is not None else next(iter(passwords), None)
+    bare = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
+    return bare.difference_update_query(["password", "sslpassword"]), password
+
+
 def libpq_url(url: URL) -> str:
     """Write a URL, its password included, so that psql and every other client reads it as it is meant.
 

@@ -71,6 +71,18 @@ def test_url_is_one_that_ordinary_clients_understand(command: Command, database:
     assert shown.stdout == b"42\n"
 
 
+@pytest.mark.parametrize(
+    "with_password",
+    ["postgresql://someone:{}@127.0.0.1:1/books", "postgresql://someone@127.0.0.1:1/books?password={}"],
+)
+def test_url_tells_the_password_only_when_asked(
+    command: Command, monkeypatch: pytest.MonkeyPatch, with_password: str
+) -> None:
+    monkeypatch.setenv("BILLINGO_DATABASE_URL", with_password.format("hunter2"))
+    assert command("database", "url").out == "postgresql://someone@127.0.0.1:1/books\n"
+    assert command("database", "url", "--with-password").out == with_password.format("hunter2") + "\n"
+
+
 def test_psql_runs_a_statement(database: URL, companies: dict[str, Company]) -> None:
     words = [COMMAND, "database", "psql", "-Atc", "SELECT count(*) FROM billingo.companies"]
     assert subprocess.run(words, capture_output=True, check=True).stdout == b"3\n"

@@ -1,0 +1,29 @@
+"""Errors as Dagster shows and stores them, without secrets.
+
+A step's failure goes into the event log with its traceback, a sensor's with its tick, and both to the UI. All of them
+are made of Python's exceptions in one function, whose result is redacted here.
+"""
+
+from __future__ import annotations
+
+from traceback import TracebackException
+from typing import Any
+
+from dagster_shared.error import SerializableErrorInfo
+
+from billingo_assets import redaction
+
+_as_it_is = SerializableErrorInfo.from_traceback.__func__  # type: ignore[attr-defined]
+
+
+def _redacted(cls: type[SerializableErrorInfo], told: TracebackException) -> Any:
+    """Make an error of Dagster's; it calls itself for causes and contexts, which so come here as well."""
+    error = _as_it_is(cls, told)
+    return error._replace(
+        message=redaction.redact(error.message), stack=[redaction.redact(frame) for frame in error.stack]
+    )
+
+
+def install() -> None:
+    """Redact every error that this process makes. To call it again changes nothing."""
+    SerializableErrorInfo.from_traceback = classmethod(_redacted)  # type: ignore[method-assign,assignment]
