@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from billingo_assets.redaction import redact
+
 
 class BillingoAssetsError(Exception):
     """A foreseeable failure, told in words. `exit_code` is what the command line ends with."""
@@ -16,6 +18,10 @@ class BillingoAssetsError(Exception):
     exit_code = 1
     counts: Mapping[str, int | float | str | None] = MappingProxyType({})
     """What a sync had done when it failed, by name."""
+
+    def __str__(self) -> str:
+        """The sentence, without secrets: it may repeat what a server or a driver said."""
+        return redact(super().__str__())
 
 
 class ConfigurationError(BillingoAssetsError):

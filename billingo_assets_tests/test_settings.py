@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -365,6 +366,11 @@ def test_a_file_without_a_secret_is_told_by_its_path(
     make(path)
     told = refusal(monkeypatch, BILLINGO_HEARTBEAT_URL_FILE=str(path))
     assert told == f"BILLINGO_HEARTBEAT_URL_FILE: {path} {words}."
+
+
+def test_no_setting_switches_the_verification_of_certificates_off() -> None:
+    about_it = re.compile("verif|ssl|tls|insecure|certif|proxy|trust")
+    assert [name for name in Settings.model_fields if about_it.search(name)] == []
 
 
 def test_only_secrets_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:

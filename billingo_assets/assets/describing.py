@@ -11,7 +11,6 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
 from billingo_assets.errors import BillingoAssetsError
-from billingo_assets.redaction import redact
 
 GROUP = "billingo"
 OWNERS = ("team:finance",)
@@ -53,7 +52,7 @@ def failing_in_words(context: dg.AssetExecutionContext | dg.AssetCheckExecutionC
         if not transient:
             context.instance.add_run_tags(context.run.run_id, {RETRY_TAG: "false"})
         raise dg.Failure(
-            description=redact(str(error)),
+            description=str(error),
             metadata={"error": type(error).__name__, **error.counts},
             allow_retries=transient,
         ) from None

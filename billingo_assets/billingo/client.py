@@ -26,6 +26,7 @@ from billingo_assets.billingo.answers import raise_for_answer, server_time
 from billingo_assets.billingo.budget import Budget, bounded_transport
 from billingo_assets.billingo.errors import (
     BillingoError,
+    CertificateError,
     CredentialsError,
     MalformedAnswerError,
     RateLimitError,
@@ -192,6 +193,8 @@ class BillingoClient:
         except (httpx.DecodingError, httpx.RemoteProtocolError) as error:
             raise MalformedAnswerError(f"Billingo's answer broke off or is damaged ({error}).") from None
         except httpx.TransportError as error:
+            if (fault := _certificate_fault(error)) is not None:
+                raise CertificateError(f"Billingo at {self._http.base_url} has a wrong certificate: {fault}.") from None
             raise UnavailableError(f"Billingo at {self._http.base_url} cannot be reached ({error}).") from None
 
     def _read(self, response: httpx.Response) -> bytes:
@@ -229,6 +232,13 @@ class BillingoClient:
 def _tls_context() -> ssl.SSLContext:
     """Certificates are always verified. One for all clients: to load the authorities takes 20 ms."""
     return httpx.create_ssl_context(trust_env=False)
+
+
+def _certificate_fault(error: BaseException | None) -> str | None:
+    """Why a certificate was refused, if that is what the error comes from."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return None if error is None else error.verify_message.rstrip(".")
 
 
 def _decode(body: bytes, kind: type[Answer]) -> Answer:

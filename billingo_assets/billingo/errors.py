@@ -59,6 +59,15 @@ class IdentityMismatchError(BillingoError):
         self.found = found
 
 
+class CertificateError(BillingoError):
+    """The server does not prove that it is Billingo. The key, which goes out afterwards, was not sent."""
+
+    advice = (
+        "The API key was not sent. Check BILLINGO_API_URL, and whether something on the network answers in Billingo's"
+        " place: certificates are always verified."
+    )
+
+
 class RateLimitError(BillingoError):
     """429: too many requests. `retry_after` is the wait that Billingo asked for, in seconds, if it said one."""
 

@@ -64,7 +64,7 @@ def main() -> None:
     except BillingoAssetsError as error:
         if verbose:
             click.echo(redaction.traceback_of(error), err=True, nl=False)
-        click.echo(f"billingo-assets: {redaction.redact(str(error))}", err=True)
+        click.echo(f"billingo-assets: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
         if not is_of_output(error):

@@ -73,14 +73,21 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
+@contextlib.contextmanager
+def listening() -> Iterator[Listener]:
+    """A listener, until the block ends."""
+    with Listener() as listener:
+        thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield listener
+        listener.shutdown()
+        thread.join()
+
+
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    with Listener() as listening:
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield listening
-        listening.shutdown()
-        thread.join()
+    with listening() as listener:
+        yield listener
 
 
 @pytest.fixture

@@ -1,0 +1,161 @@
+"""The API key reaches the configured address and no other: what leads elsewhere is not followed."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import certifi
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from billingo_assets.billingo import client as client_module
+from billingo_assets.billingo.errors import CertificateError, RedirectError
+from billingo_assets_tests.billingo.conftest import KEY, Connect, Listener, listening
+
+CERTIFICATE_VARIABLES = ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Listener]:
+    """Where the key is not to go."""
+    with listening() as another:
+        yield another
+
+
+def certificate(directory: Path, name: str) -> Path:
+    """A certificate that its own key has signed, for an address or a host name, together with that key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    try:
+        holder: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        holder = x509.DNSName(name)
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([holder]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = directory / f"{name}.pem"
+    path.write_bytes(
+        signed.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return path
+
+
+def over_tls(listener: Listener, certificate: Path) -> str:
+    """Have the listener speak TLS with a certificate; returns its URL."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    listener.socket = context.wrap_socket(listener.socket, server_side=True)
+    return listener.url.replace("http:", "https:")
+
+
+@pytest.fixture
+def trusting(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Lets a test name the authorities that come with certifi."""
+    client_module._tls_context.cache_clear()
+    yield monkeypatch
+    client_module._tls_context.cache_clear()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_kind_of_redirect_is_followed(
+    listener: Listener, elsewhere: Listener, connect: Connect, status: int
+) -> None:
+    listener.status, listener.headers["Location"] = status, f"{elsewhere.url}/organization"
+    with pytest.raises(RedirectError, match=f"a redirect \\({status}\\), which is not followed"):
+        connect(listener.url).identity()
+    assert (len(listener.received), elsewhere.received) == (1, [])
+
+
+@pytest.mark.parametrize("location", ["https://127.0.0.1:{port}/v3", "//localhost:{port}/v3", "/v3/elsewhere"])
+def test_a_redirect_to_another_scheme_host_or_path_is_not_followed(
+    listener: Listener, connect: Connect, location: str
+) -> None:
+    listener.status, listener.headers["Location"] = 307, location.format(port=listener.server_port)
+    with pytest.raises(RedirectError):
+        connect(listener.url).identity()
+    assert len(listener.received) == 1
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
+def test_a_proxy_for_https_that_the_environment_names_is_not_used(
+    listener: Listener,
+    elsewhere: Listener,
+    connect: Connect,
+    tmp_path: Path,
+    trusting: pytest.MonkeyPatch,
+    variable: str,
+) -> None:
+    proved = certificate(tmp_path, "127.0.0.1")
+    trusting.setattr(certifi, "where", lambda: str(proved))
+    for name in ("NO_PROXY", "no_proxy"):
+        trusting.delenv(name, raising=False)
+    trusting.setenv(variable, elsewhere.url)
+    connect(over_tls(listener, proved)).identity()
+    assert (len(listener.received), elsewhere.received) == (1, [])
+
+
+def test_a_password_that_netrc_has_for_the_host_is_not_sent(
+    listener: Listener, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password of-another-program\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    connect(listener.url).identity()
+    (received,) = listener.received
+    assert received.headers["X-API-KEY"] == KEY
+    assert "Authorization" not in received.headers
+
+
+def test_a_server_with_a_certificate_that_proves_it_gets_the_key(
+    listener: Listener, connect: Connect, tmp_path: Path, trusting: pytest.MonkeyPatch
+) -> None:
+    proved = certificate(tmp_path, "127.0.0.1")
+    trusting.setattr(certifi, "where", lambda: str(proved))
+    connect(over_tls(listener, proved)).identity()
+    assert listener.received[0].headers["X-API-KEY"] == KEY
+
+
+def test_a_certificate_of_another_host_is_refused_in_words(
+    listener: Listener, connect: Connect, tmp_path: Path, trusting: pytest.MonkeyPatch
+) -> None:
+    proved = certificate(tmp_path, "api.example.com")
+    trusting.setattr(certifi, "where", lambda: str(proved))
+    with pytest.raises(CertificateError, match=r"not valid for '127\.0\.0\.1'") as caught:
+        connect(over_tls(listener, proved)).identity()
+    assert "has a wrong certificate" in str(caught.value)
+    assert "The API key was not sent" in str(caught.value)
+    assert listener.received == []
+
+
+@pytest.mark.parametrize("variable", ["", *CERTIFICATE_VARIABLES, "PYTHONHTTPSVERIFY"])
+def test_a_certificate_that_nobody_vouches_for_is_refused_whatever_the_environment_says(
+    listener: Listener, connect: Connect, tmp_path: Path, trusting: pytest.MonkeyPatch, variable: str
+) -> None:
+    own = certificate(tmp_path, "127.0.0.1")
+    if variable:
+        values = {"SSL_CERT_DIR": str(tmp_path), "PYTHONHTTPSVERIFY": "0"}
+        trusting.setenv(variable, values.get(variable, str(own)))
+    client = connect(over_tls(listener, own))
+    with pytest.raises(CertificateError, match="has a wrong certificate: self-signed certificate"):
+        client.identity()
+    # To ask again would be no use, and nothing was sent.
+    assert (client.calls, listener.received) == (1, [])
