@@ -8,12 +8,17 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from dagster._utils.error import serializable_error_info_from_exc_info
 from pydantic import SecretStr
 
 from billingo_assets import dagster_errors, redaction
+from billingo_assets.billingo.client import BillingoClient
+from billingo_assets.companies.encryption import Keyring
+from billingo_assets.errors import DatabaseError
 from billingo_assets.settings import load_settings
 
 SECRET = "kép0nya/c+titok%'x"
@@ -122,6 +127,34 @@ def test_a_cause_and_a_context_are_concealed_in_dagsters_errors_too() -> None:
     assert "postgresql://user:***@host" in told
     assert "in fail" in told
     assert SECRET not in told
+
+
+def test_a_line_of_source_in_a_traceback_is_concealed(tmp_path: Path) -> None:
+    dagster_errors.install()
+    source = tmp_path / "source.py"
+    source.write_text(f"password = {SECRET!r}; 1 / 0\n")
+    try:
+        exec(compile(source.read_text(), source, "exec"))
+    except ZeroDivisionError as error:
+        told = redaction.traceback_of(error)
+        stored = serializable_error_info_from_exc_info(sys.exc_info()).to_string()
+    assert "password = '***" in told.replace('"', "'")
+    assert "password = '***" in stored.replace('"', "'")
+
+
+def test_our_errors_repeat_no_secret_that_somebody_else_said() -> None:
+    assert str(DatabaseError(f"PostgreSQL refused: {SECRET}.")) == "PostgreSQL refused: ***."
+
+
+def test_an_api_key_is_known_once_it_is_encrypted_decrypted_or_used() -> None:
+    keyring = Keyring(SecretStr(Fernet.generate_key().decode()))
+    token = keyring.encrypt(SecretStr("an-api-key-to-encrypt"))
+    assert redaction.redact("an-api-key-to-encrypt") == "***"
+    redaction.forget()
+    keyring.decrypt(token, company="it-cardigan")
+    assert redaction.redact("an-api-key-to-encrypt") == "***"
+    with BillingoClient(api_url="http://127.0.0.1:1/v3", api_key=SecretStr("an-api-key-to-use")):
+        assert redaction.redact("an-api-key-to-use") == "***"
 
 
 @pytest.mark.parametrize("where", ["", "thread"])

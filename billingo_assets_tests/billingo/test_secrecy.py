@@ -60,6 +60,16 @@ def test_the_key_is_not_told_of_a_server_that_is_not_there(connect: Connect, clo
     assert KEY not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.parametrize("before", [0, 180, 195])
+def test_an_api_that_repeats_the_key_in_its_refusal_is_told_without_any_part_of_it(
+    listener: Listener, connect: Connect, before: int
+) -> None:
+    listener.status, listener.body = 401, b'{"error": {"message": "%s%s"}}' % (b"." * before, KEY.encode())
+    with pytest.raises(CredentialsError) as caught:
+        connect(listener.url).identity()
+    assert KEY[:4] not in str(caught.value)
+
+
 def test_the_key_is_in_no_repr(client: BillingoClient, company: Company) -> None:
     assert company.api_key not in f"{client!r} {vars(client)!r}"
 

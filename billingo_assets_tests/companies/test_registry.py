@@ -379,7 +379,7 @@ def test_an_api_key_that_no_key_reads_leaves_all_as_they_were(connection: Connec
 
 def test_a_rotation_lets_nobody_store_an_api_key_meanwhile(engine: Engine, connection: Connection) -> None:
     with connection.begin():
-        store(connection, "alma", keyring_of("old"))
+        add(connection, "alma", api_key_encrypted=None)  # whose row is not written to, and so not locked
     with connection.begin():
         registry.rotate_encryption(connection, keyring_of("new", "old"))
         with engine.connect() as another, another.begin():
