@@ -1,6 +1,6 @@
 """The companies: who they are, whether they are synced, under which encrypted API key.
 
-Every function works on a connection and leaves the transaction to its caller.
+Every function works on a connection and leaves the transaction to its caller. Each change is in the audit log.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from billingo_assets.companies.encryption import Keyring, open_keyring
 from billingo_assets.companies.schedule import Schedule
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings
-from billingo_assets.warehouse.tables import companies, metadata
+from billingo_assets.warehouse import audit
+from billingo_assets.warehouse.tables import audit_log, companies, metadata
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 SLUG_RULES = "1 to 63 lower-case letters a-z, digits and hyphens, with a letter or digit at both ends"
@@ -143,7 +144,7 @@ def add_company(
         connection.execute(
             text("SELECT setval(pg_get_serial_sequence('billingo.companies', 'id'), max(id)) FROM billingo.companies")
         )
-        return get_company(connection, key)
+        return _audited(connection, "company added", key, schedule=schedule, demo=is_demo)
     is_another = None not in (removed.tax_code, tax_code) and removed.tax_code != tax_code
     if is_another or company_id not in (None, removed.id):
         raise ConfigurationError(
@@ -160,7 +161,7 @@ def add_company(
             updated_at=func.now(),
         )
     )
-    return get_company(connection, key)
+    return _audited(connection, "company added again", key, schedule=schedule, demo=is_demo)
 
 
 def change_company(
@@ -182,6 +183,12 @@ def change_company(
     }
     changes = {name: value for name, value in given.items() if value is not None}
     connection.execute(update(companies).where(companies.c.id == company.id).values(**changes, updated_at=func.now()))
+    if enabled is not None:
+        audit.record(connection, "company enabled" if enabled else "company disabled", company)
+    if schedule is not None:
+        audit.record(connection, "schedule set", company, details={"from": company.schedule, "to": schedule})
+    if api_key_encrypted is not None:
+        audit.record(connection, "API key changed", company)
     return get_company(connection, key)
 
 
@@ -189,17 +196,26 @@ def remove_company(connection: Connection, key: str) -> Company:
     """Take a company out of the registry and forget its API key; its documents stay, unless they are the demo's."""
     company = get_company(connection, key)
     if company.is_demo:
-        for table in reversed(metadata.sorted_tables):
-            column = companies.c.id if table is companies else table.c.get("company_id")
-            if column is not None:
-                connection.execute(delete(table).where(column == company.id))
+        delete_company(connection, company)
+        audit.record(connection, "company removed", company, details={"documents": "deleted: the demo's"})
         return company
     connection.execute(
         update(companies)
         .where(companies.c.id == company.id)
         .values(removed_at=func.now(), updated_at=func.now(), enabled=False, api_key_encrypted=None)
     )
+    audit.record(connection, "company removed", company, details={"documents": "kept"})
     return company
+
+
+def delete_company(connection: Connection, company: Company) -> dict[str, int]:
+    """Delete all that is held of a company but its records in the audit log. Returns the rows of each table."""
+    rows = {}
+    for table in reversed(metadata.sorted_tables):
+        column = companies.c.id if table is companies else table.c.get("company_id")
+        if column is not None and table is not audit_log:
+            rows[table.name] = connection.execute(delete(table).where(column == company.id)).rowcount
+    return rows
 
 
 def keyring_for(connection: Connection, settings: Settings) -> Keyring:
@@ -231,6 +247,11 @@ def rotate_encryption(connection: Connection, keyring: Keyring) -> list[Company]
 
 def _with_api_key(connection: Connection) -> list[Company]:
     return [company for company in list_companies(connection) if company.api_key_encrypted is not None]
+
+def _audited(connection: Connection, action: str, key: str, **details: object) -> Company:
+    company = get_company(connection, key)
+    audit.record(connection, action, company, details=details)
+    return company
 
 
 def _no_key_is_stored(connection: Connection) -> Callable[[], bool]:

@@ -20,7 +20,7 @@ from billingo_assets.errors import ConfigurationError, DatabaseError, DatabaseUn
 from billingo_assets.settings import Settings
 
 OLDEST_SERVER = 15
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every migration, oldest first. Kept here as well so that a sync need not load Alembic to compare."""
 
 _IS_OF_SOMETHING_ELSE = text(
@@ -114,10 +114,13 @@ def require_tables(settings: Settings) -> None:
 def upgrade_database(settings: Settings) -> tuple[str | None, str]:
     """Apply the migrations that are missing and return the revisions before and after.
 
+    The owner gives the roles their rights anew, also where no migration is missing.
+
     Raises:
-        DatabaseError: as `open_database`, or the role may not create the schema.
+        DatabaseError: as `open_database`, or the role may not create the schema or the roles.
     """
     from billingo_assets.warehouse.migrations import upgrade
+    from billingo_assets.warehouse.roles import grant_rights
 
     engine = engine_for(database_url(settings), settings)
     with connecting(engine) as connection, connection.begin():
@@ -127,6 +130,7 @@ def upgrade_database(settings: Settings) -> tuple[str | None, str]:
             raise DatabaseError(_version_sentence(before))
         if before != REVISIONS[-1]:
             upgrade(connection)
+        grant_rights(connection)
     return before, REVISIONS[-1]
 
 
@@ -237,8 +241,8 @@ def _in_words(url: URL, error: DBAPIError | psycopg.Error) -> DatabaseError:
     if state == InsufficientPrivilege.sqlstate:
         return DatabaseError(
             f"PostgreSQL refused: {said}. Run `billingo-assets database upgrade` as the database's owner, or have the"
-            " owner GRANT CREATE ON DATABASE … TO …; a sync needs all rights on what is in the schemas billingo and"
-            " dagster."
+            " owner GRANT CREATE ON DATABASE … TO …. A sync needs a role that is a member of billingo_sync; to delete"
+            " documents and to grant takes the owner."
         )
     if not isinstance(error, _UNAVAILABLE):
         return DatabaseError(f"PostgreSQL refused: {said}.")

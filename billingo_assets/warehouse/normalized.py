@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Column, Connection, Table, text
 
 from billingo_assets.normalize.columns import NORMALIZER_VERSION
+from billingo_assets.warehouse.copying import copying
 from billingo_assets.warehouse.database import plan_for_many_rows
 from billingo_assets.warehouse.tables import invoice_items, invoices, related_documents
 
@@ -174,10 +175,9 @@ def _delete(
 
 def _copy(connection: Connection, table: Table, company_id: int, frame: pd.DataFrame, **constants: int) -> None:
     """COPY a frame's columns, with the company and other constant columns beside them."""
-    names = ", ".join(["company_id", *constants, *frame.columns])
+    names = ["company_id", *constants, *frame.columns]
     leading = [[value] * len(frame) for value in (company_id, *constants.values())]
-    cursor = connection.connection.cursor()
-    with cursor.copy(f"COPY {table.fullname} ({names}) FROM STDIN") as copy:
+    with copying(connection, table, names) as copy:
         # Lists: pandas would look at each value that it hands out.
         for row in zip(*leading, *(frame[column].tolist() for column in frame.columns), strict=True):
             copy.write_row(row)

@@ -11,6 +11,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from billingo_assets.warehouse.copying import copying
+from billingo_assets.warehouse.tables import raw_invoices
+
 _KNOWN = text(
     """
     SELECT document_id, content_hash, deleted_at IS NOT NULL AS is_deleted
@@ -18,11 +21,16 @@ _KNOWN = text(
     """
 )
 
-_COPY = """
-COPY billingo.raw_invoices
-    (company_id, document_id, content_hash, item_count, block_id, number_year, number, payload)
-FROM STDIN
-"""
+_COPIED = (
+    "company_id",
+    "document_id",
+    "content_hash",
+    "item_count",
+    "block_id",
+    "number_year",
+    "number",
+    "payload",
+)
 
 # The payloads travel as one JSON array: PostgreSQL parses them once, and keeps every numeral as it was sent.
 # Content that differs by its spelling alone (1 and 1.0, the order of fields) is equal as jsonb, and is not written.
@@ -103,8 +111,7 @@ def insert_documents(connection: Connection, company_id: int, documents: Sequenc
     Raises:
         psycopg.Error: not wrapped by SQLAlchemy.
     """
-    cursor = connection.connection.cursor()
-    with cursor.copy(_COPY) as copy:
+    with copying(connection, raw_invoices, _COPIED) as copy:
         for document in documents:
             copy.write_row(
                 (

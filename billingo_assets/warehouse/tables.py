@@ -334,3 +334,44 @@ alert_deliveries = Table(
     _moment("delivered_at", nullable=True),
     Index("alert_deliveries_pending_idx", "channel", "message_id", postgresql_where=text("delivered_at IS NULL")),
 )
+
+company_readers = Table(
+    "company_readers",
+    metadata,
+    Column("role_name", Text, primary_key=True, comment="The PostgreSQL role that may read the company"),
+    _registered_company_id(),
+    Column(
+        "masked",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="Only in the views of billingo_masked, without personal data",
+    ),
+    _moment("granted_at"),
+)
+
+# Without a foreign key: what was done with a company is known when the company is gone.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _moment("at"),
+    Column("actor", Text, nullable=False, comment="The user of the machine, or the run and what triggered it"),
+    Column("action", Text, nullable=False),
+    Column("company_id", Integer, comment="NULL: no company's alone. The company need not be there any more"),
+    Column("company_key", Text),
+    Column(
+        "details",
+        JSONB,
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="What else is worth knowing; never a secret",
+    ),
+    Column(
+        "database_role",
+        Text,
+        nullable=False,
+        server_default=text("SESSION_USER"),
+        comment="Who was connected, as PostgreSQL knows",
+    ),
+)

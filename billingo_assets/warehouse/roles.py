@@ -1,0 +1,184 @@
+"""The three roles that people and the pipeline get their rights from, and what each may do.
+
+    billingo_sync     the pipeline: reads and writes; owns nothing, deletes no document, only adds to the audit log
+    billingo_reader   people: reads the documents of the companies that were granted, through row-level security
+    billingo_masked   people without need of personal data: reads the views of the schema `billingo_masked`
+
+None of them can log in; login roles are members of them. Roles belong to the whole server, so they may be there
+already. Which rows a role sees, policies and views decide, which are made by a migration; grants are made here, anew at
+each `database upgrade`, since a dump leaves them out.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from billingo_assets.errors import DatabaseError
+
+SYNC = "billingo_sync"
+READER = "billingo_reader"
+MASKED = "billingo_masked"
+
+MASKED_SCHEMA = "billingo_masked"
+
+_WRITTEN = "SELECT, INSERT, UPDATE, DELETE"
+_KEPT = "SELECT, INSERT, UPDATE"
+
+SYNC_RIGHTS = {
+    "alembic_version": "SELECT",
+    "companies": _KEPT,
+    "raw_invoices": _KEPT,
+    "raw_invoice_versions": "SELECT, INSERT",
+    "raw_invoice_history": "SELECT",
+    "invoices": _WRITTEN,
+    "invoice_items": _WRITTEN,
+    "related_documents": _WRITTEN,
+    "rejected_documents": _WRITTEN,
+    "sync_state": _KEPT,
+    "listings": _WRITTEN,
+    "listing_pages": _WRITTEN,
+    "number_gaps": _WRITTEN,
+    "outages": _WRITTEN,
+    "alert_messages": _WRITTEN,
+    "alert_deliveries": _WRITTEN,
+    "company_readers": "SELECT",
+    # Not `at` nor `id`: nobody dates a record but the database.
+    "audit_log": "SELECT, INSERT (actor, action, company_id, company_key, details)",
+}
+"""By table or view. The pipeline never deletes what documents are made from: to erase a company takes the owner."""
+
+READER_RIGHTS = {
+    "companies": "SELECT (id, key, name, tax_code, is_demo, enabled, schedule, created_at, updated_at, removed_at)",
+    "raw_invoices": "SELECT",
+    "raw_invoice_versions": "SELECT",
+    "raw_invoice_history": "SELECT",
+    "invoices": "SELECT",
+    "invoice_items": "SELECT",
+    "related_documents": "SELECT",
+    "rejected_documents": "SELECT",
+    "sync_state": "SELECT",
+    "number_gaps": "SELECT",
+    "company_readers": "SELECT",  # the policies read it; it shows a reader what was granted to that reader
+}
+"""By table or view. Not the API keys, encrypted as they are."""
+
+MASKED_VIEWS = ("companies", "invoices", "invoice_items", "related_documents")
+
+NEEDS_ADMINISTRATOR = "BGR01"
+"""The SQLSTATE with which `MAKE_ROLES` says in words what an administrator does first."""
+
+MAKE_ROLES = f"""
+DO $make_roles$
+DECLARE
+    is_new CONSTANT boolean := current_setting('server_version_num')::integer >= 160000;
+    wanted text;
+    member name;
+    left_to_do text[] := '{{}}';
+BEGIN
+    -- Other databases of the server have the same roles, and one of them may be making them at this moment.
+    FOREACH wanted IN ARRAY ARRAY['{SYNC}', '{READER}', '{MASKED}'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = wanted) THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
+            EXCEPTION
+                WHEN duplicate_object OR unique_violation THEN NULL;
+                WHEN insufficient_privilege THEN
+                    left_to_do := left_to_do || format('CREATE ROLE %I NOLOGIN;', wanted);
+            END;
+        END IF;
+    END LOOP;
+    -- Row-level security is forced upon the owner too, who sees everything as a member of {SYNC}.
+    FOR member IN
+        SELECT current_user
+        UNION SELECT pg_get_userbyid(relowner) FROM pg_catalog.pg_class
+        WHERE relnamespace = to_regnamespace('billingo') AND relkind = 'r'
+    LOOP
+        IF NOT EXISTS (
+            SELECT FROM pg_catalog.pg_roles WHERE rolname = '{SYNC}' AND pg_has_role(member, oid, 'USAGE')
+        ) THEN
+            BEGIN
+                EXECUTE format('GRANT {SYNC} TO %I', member) || CASE WHEN is_new THEN ' WITH INHERIT TRUE' ELSE '' END;
+            EXCEPTION
+                WHEN unique_violation OR internal_error THEN NULL;  -- another database's migration just did
+                WHEN insufficient_privilege OR undefined_object THEN NULL;  -- told below
+            END;
+            IF NOT EXISTS (
+                SELECT FROM pg_catalog.pg_roles WHERE rolname = '{SYNC}' AND pg_has_role(member, oid, 'USAGE')
+            ) THEN
+                left_to_do := left_to_do || format('GRANT {SYNC} TO %I', member)
+                    || CASE WHEN is_new THEN ' WITH INHERIT TRUE;' ELSE format('; ALTER ROLE %I INHERIT;', member) END;
+            END IF;
+        END IF;
+    END LOOP;
+    IF left_to_do <> '{{}}' THEN
+        RAISE EXCEPTION 'The role % may not make the roles that this database needs. Have an administrator of the'
+            ' server run first: %', current_user, array_to_string(left_to_do, ' ')
+            USING ERRCODE = '{NEEDS_ADMINISTRATOR}';
+    END IF;
+END
+$make_roles$;
+"""  # noqa: S608 - our own names
+"""Makes the roles that are missing, and the owners members of `billingo_sync`. Changes nothing where all is there."""
+
+
+def _grants() -> str:
+    everybody = f"{SYNC}, {READER}, {MASKED}"
+    lines = [
+        f"REVOKE ALL ON ALL TABLES IN SCHEMA billingo, {MASKED_SCHEMA} FROM PUBLIC, {everybody};",
+        f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA billingo FROM PUBLIC, {everybody};",
+        f"REVOKE ALL ON SCHEMA billingo, {MASKED_SCHEMA} FROM PUBLIC, {everybody};",
+        f"GRANT USAGE ON SCHEMA billingo TO {SYNC}, {READER};",
+        f"GRANT USAGE ON SCHEMA {MASKED_SCHEMA} TO {MASKED};",
+        f"GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA billingo TO {SYNC};",
+        *(f"GRANT {rights} ON billingo.{table} TO {SYNC};" for table, rights in SYNC_RIGHTS.items()),
+        *(f"GRANT {rights} ON billingo.{table} TO {READER};" for table, rights in READER_RIGHTS.items()),
+        *(f"GRANT SELECT ON {MASKED_SCHEMA}.{view} TO {MASKED};" for view in MASKED_VIEWS),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+GRANTS = (
+    _grants()
+    + f"""
+DO $grant_dagster$
+BEGIN
+    -- Dagster's own tables, once there are any; those that a later Dagster adds as well.
+    IF to_regnamespace('dagster') IS NOT NULL THEN
+        GRANT USAGE ON SCHEMA dagster TO {SYNC};
+        GRANT {_WRITTEN} ON ALL TABLES IN SCHEMA dagster TO {SYNC};
+        GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA dagster TO {SYNC};
+        ALTER DEFAULT PRIVILEGES IN SCHEMA dagster GRANT {_WRITTEN} ON TABLES TO {SYNC};
+        ALTER DEFAULT PRIVILEGES IN SCHEMA dagster GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO {SYNC};
+    END IF;
+END
+$grant_dagster$;
+"""
+)
+"""Gives each role what it may do in this database, and takes away what else it was given."""
+
+_OWNS_ALL = """
+SELECT bool_and(pg_has_role(current_user, relowner, 'USAGE')) FROM pg_catalog.pg_class
+WHERE relnamespace IN (to_regnamespace('billingo'), to_regnamespace('dagster'))
+"""
+
+
+def make_roles(connection: Connection) -> None:
+    """Make the roles that are missing, and the owner of the tables a member of `billingo_sync`.
+
+    Raises:
+        DatabaseError: the connection's role may not do so; it says which statements an administrator runs first.
+    """
+    try:
+        connection.execute(text(MAKE_ROLES))
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != NEEDS_ADMINISTRATOR:
+            raise
+        said = getattr(getattr(error.orig, "diag", None), "message_primary", None)
+        raise DatabaseError(str(said)) from None
+
+
+def grant_rights(connection: Connection) -> None:
+    """Give the roles their rights anew; only the owner of the tables can, anybody else changes nothing."""
+    if connection.scalar(text(_OWNS_ALL)):
+        connection.execute(text(GRANTS))
