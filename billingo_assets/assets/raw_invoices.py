@@ -46,6 +46,7 @@ def raw_invoices(
     """
     # What a run needs and a code server does not is loaded here, so that loading the definitions stays quick.
     from billingo_assets.billingo.errors import IdentityMismatchError
+    from billingo_assets.monitoring.history import trigger_of
     from billingo_assets.sync.engine import CompanySync, SyncOptions
 
     key = context.partition_key
@@ -56,7 +57,12 @@ def raw_invoices(
                 billingo.client(work.company, work.api_key) as client,
             ):
                 on_page = progress.listener(key, context.log.info)
-                options = SyncOptions(full=config.full, accept_empty=config.accept_empty, lookback=work.lookback)
+                options = SyncOptions(
+                    full=config.full,
+                    accept_empty=config.accept_empty,
+                    asked_by=f"run {context.run.run_id} ({trigger_of(context.run)})",
+                    lookback=work.lookback,
+                )
                 sync = CompanySync(client, work.connection, work.company, context.run.run_id, on_page, options)
                 report = sync.run()
         except IdentityMismatchError as mismatch:

@@ -17,6 +17,7 @@ from billingo_assets.errors import BillingoAssetsError
 
 COMMANDS = {
     "alert": "billingo_assets.cli.alert:alert",
+    "audit": "billingo_assets.cli.audit:audit",
     "company": "billingo_assets.cli.company:company",
     "database": "billingo_assets.cli.database:database",
     "demo": "billingo_assets.cli.demo:demo",

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from billingo_assets.billingo.connecting import connect
 from billingo_assets.cli.demo_sandbox import serving_demo_companies
+from billingo_assets.cli.readers import grant, readers, revoke
 from billingo_assets.companies import registry
 from billingo_assets.companies.schedule import SCHEDULES, Schedule
 from billingo_assets.errors import ConfigurationError
@@ -45,6 +46,10 @@ def _visible(_context: click.Context, _option: click.Parameter, name: str) -> st
 @click.group(short_help="Add, list, check, change and remove companies.")
 def company() -> None:
     """The companies whose documents are synced."""
+
+
+for _command in (grant, revoke, readers):
+    company.add_command(_command)
 
 
 @company.command(short_help="Register a company.")

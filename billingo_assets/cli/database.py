@@ -10,10 +10,14 @@ import sys
 from itertools import islice
 
 import click
+from sqlalchemy import text
 
-from billingo_assets.settings import load_settings
+from billingo_assets.errors import DatabaseError
+from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.database import (
+    REVISIONS,
     connecting,
+    current_revision,
     database_url,
     engine_for,
     libpq_url,
@@ -21,6 +25,7 @@ from billingo_assets.warehouse.database import (
     upgrade_database,
     without_password,
 )
+from billingo_assets.warehouse.roles import GRANTS, MAKE_ROLES, MASKED_SCHEMA, SYNC, grant_rights
 
 HEADER_LINES = 60
 """How far into a dump its settings may come; what follows is data, and is not looked at."""
@@ -33,8 +38,15 @@ def database() -> None:
 
 @database.command(short_help="Bring the tables up to date.")
 def upgrade() -> None:
-    """Make the tables, or bring them to the version that this program needs."""
-    before, after = upgrade_database(load_settings())
+    """Make the tables, Dagster's too, or bring them to the version that this program needs, and grant the rights."""
+    from billingo_assets.dagster_storage import WarehouseStorage
+
+    settings = load_settings()
+    before, after = upgrade_database(settings)
+    # Made here, by the owner: who is merely in billingo_sync may not.
+    WarehouseStorage()
+    with connecting(engine_for(database_url(settings), settings)) as connection, connection.begin():
+        grant_rights(connection)
     if before == after:
         click.echo(f"The database is up to date (version {after}).")
     elif before is None:
@@ -70,17 +82,45 @@ def dump() -> None:
 
     For example: billingo-assets database dump | psql postgresql://user@host/billingo
     """
-    require_tables(load_settings())
-    what = ("--schema=billingo", "--schema=dagster", "--no-owner", "--no-privileges")
-    process = _start("pg_dump", *what, stdout=subprocess.PIPE)
+    settings = load_settings()
+    require_tables(settings)
+    is_current = _require_to_see_all(settings)
+    schemas = [f"--schema={schema}" for schema in ("billingo", MASKED_SCHEMA, "dagster")]
+    # With row-level security, which lets the owner see everything; without, PostgreSQL has it from superusers only.
+    what = ("--no-owner", "--no-privileges", "--enable-row-security")
+    process = _start("pg_dump", *schemas, *what, stdout=subprocess.PIPE)
     if process.stdout is not None:
+        # The policies name the roles, so these come first. What they may do is not the dump's, and comes last.
+        sys.stdout.buffer.write(MAKE_ROLES.encode())
         for line in islice(process.stdout, HEADER_LINES):
             # A setting of PostgreSQL 17 that an older server takes for an error.
             if line != b"SET transaction_timeout = 0;\n":
                 sys.stdout.buffer.write(line)
         shutil.copyfileobj(process.stdout, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-    sys.exit(process.wait())
+    ended = process.wait()
+    if ended == 0 and is_current:  # what is older gets its grants when it is upgraded
+        sys.stdout.buffer.write(GRANTS.encode())
+    sys.stdout.buffer.flush()
+    sys.exit(ended)
+
+
+def _require_to_see_all(settings: Settings) -> bool:
+    """Return whether the tables are at this program's version.
+
+    Raises DatabaseError where row-level security would leave rows out of a dump without a word.
+    """
+    with connecting(engine_for(database_url(settings), settings)) as connection:
+        sees_all = connection.scalar(
+            text("SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = :sync"), {"sync": SYNC}
+        )
+        is_secured = connection.scalar(text("SELECT row_security_active('billingo.companies')"))
+        revision = current_revision(connection)
+    if is_secured and not sees_all:
+        raise DatabaseError(
+            "The role that BILLINGO_DATABASE_URL names does not see every company, so its dump would not be whole."
+            " Dump as the owner of the tables."
+        )
+    return revision == REVISIONS[-1]
 
 
 def _start(program: str, *arguments: str, stdout: int | None = None) -> subprocess.Popen[bytes]:

@@ -79,9 +79,10 @@ def list_companies(connection: Connection, *, enabled_only: bool = False) -> lis
     return [Company(**row) for row in connection.execute(query).mappings()]
 
 
-def get_company(connection: Connection, key: str) -> Company:
-    """The company registered as `key`. Raises ConfigurationError, with the nearest key that exists."""
-    row = connection.execute(select(*_COLUMNS).where(_REGISTERED, companies.c.key == key)).mappings().one_or_none()
+def get_company(connection: Connection, key: str, *, removed_too: bool = False) -> Company:
+    """The company registered as `key`, or once registered. Raises ConfigurationError, with the nearest that exists."""
+    query = select(*_COLUMNS).where(companies.c.key == key)
+    row = connection.execute(query if removed_too else query.where(_REGISTERED)).mappings().one_or_none()
     if row is not None:
         return Company(**row)
     near = difflib.get_close_matches(key, [company.key for company in list_companies(connection)], n=1)

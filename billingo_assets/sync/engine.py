@@ -21,6 +21,7 @@ from billingo_assets.sync.full import FullSync
 from billingo_assets.sync.incremental import IncrementalSync
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.work import Work
+from billingo_assets.warehouse import audit
 from billingo_assets.warehouse.raw_invoices import count_changes, database_clock
 from billingo_assets.warehouse.sync_state import SyncState, read_sync_state
 
@@ -30,10 +31,14 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncOptions:
-    """How to sync: `full`, although an incremental sync would do; `accept_empty`, see `FullSync`."""
+    """How to sync: `full`, although an incremental sync would do; `accept_empty`, see `FullSync`.
+
+    `asked_by` is who or what wants it so, for the audit log.
+    """
 
     full: bool = False
     accept_empty: bool = False
+    asked_by: str | None = None
     lookback: timedelta = timedelta(days=7)
 
 
@@ -60,6 +65,8 @@ class CompanySync:
         with self.connection.begin():
             began_at = database_clock(self.connection)
             state = read_sync_state(self.connection, self.company.id)
+            if self.options.full:
+                audit.record(self.connection, "full sync forced", self.company, actor=self.options.asked_by)
         work = Work(self.client, self.connection, self.company, self.run_id, self.on_page, began_at)
         report = SyncReport("full" if state is None or self.options.full else "incremental")
         try:
@@ -75,7 +82,9 @@ class CompanySync:
                 report = incremental.report
                 reason = incremental.run(started_at)
             if reason is not None:
-                full = FullSync(work, reason=reason, accept_empty=self.options.accept_empty)
+                full = FullSync(
+                    work, reason=reason, accept_empty=self.options.accept_empty, asked_by=self.options.asked_by
+                )
                 report = full.report
                 full.run(started_at)
         except (BillingoError, EmptyAnswerError) as error:

@@ -24,6 +24,7 @@ from billingo_assets.sync.listing import Listing
 from billingo_assets.sync.numbers import MAX_GAPS_SOUGHT, seek
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.work import MAX_LISTINGS, Work
+from billingo_assets.warehouse import audit
 from billingo_assets.warehouse.listings import (
     Listed,
     ListingState,
@@ -49,13 +50,17 @@ RESUMABLE = timedelta(hours=24)
 
 
 class FullSync:
-    """One full sync. An API that shows no document at all where there were some is believed with `accept_empty`."""
+    """One full sync. An API that shows no document at all where there were some is believed with `accept_empty`.
 
-    def __init__(self, work: Work, *, reason: str, accept_empty: bool = False) -> None:
+    `asked_by` is who or what wants it believed.
+    """
+
+    def __init__(self, work: Work, *, reason: str, accept_empty: bool = False, asked_by: str | None = None) -> None:
         self._work = work
         self._connection = work.connection
         self._company_id = work.company.id
         self._accept_empty = accept_empty
+        self._asked_by = asked_by
         self._shown = self._last_page = 0
         self.report = SyncReport("full", reason)
         """What was done so far, whole once `run` has ended."""
@@ -191,6 +196,10 @@ class FullSync:
         holes, sought, found = self._seek_numbers()
         with self._connection.begin():
             self.report.deleted = bury_unlisted(self._connection, self._company_id)
+            if self._accept_empty and self.report.api_total == 0 and self.report.deleted:
+                details = {"documents": self.report.deleted}
+                company, actor = self._work.company, self._asked_by
+                audit.record(self._connection, "documents accepted as gone", company, actor=actor, details=details)
             release_unseen(self._connection, self._company_id, self._work.store.broken)
             touch_listed(self._connection, self._company_id)
             replace_gaps(self._connection, self._company_id, holes, asked=sought, within=None)
