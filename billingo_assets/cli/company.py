@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from billingo_assets.billingo.connecting import connect
 from billingo_assets.cli.demo_sandbox import serving_demo_companies
+from billingo_assets.cli.leaving import erase, export
 from billingo_assets.cli.readers import grant, readers, revoke
 from billingo_assets.companies import registry
 from billingo_assets.companies.schedule import SCHEDULES, Schedule
@@ -48,7 +49,7 @@ def company() -> None:
     """The companies whose documents are synced."""
 
 
-for _command in (grant, revoke, readers):
+for _command in (grant, revoke, readers, export, erase):
     company.add_command(_command)
 
 
@@ -233,6 +234,8 @@ def remove(key: str, yes: bool) -> None:
         if not yes:
             click.echo(f"{key} ({entry.name}) leaves the registry and its API key is forgotten.")
             click.echo(f"Its {documents:,} documents {fate}. Its runs stay in the history.")
+            if not entry.is_demo:
+                click.echo(f"Accounting records are to be kept for eight years; `company erase {key}` deletes them.")
             if sys.stdin is None:
                 raise ConfigurationError("There is nobody to ask. To remove it without being asked, add --yes.")
             click.confirm("Remove it?", abort=True)

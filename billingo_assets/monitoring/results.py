@@ -1,11 +1,11 @@
-"""Takes away what Dagster (1.13) keeps of checks' results, for which it has no call of its own."""
+"""Takes away what Dagster (1.13) keeps of checks' results and of partitions, for which it has no call of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import dagster as dg
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from sqlalchemy import ColumnElement
 
@@ -34,8 +34,20 @@ def delete_results_without_run(
     )
 
 
+def delete_events_of_partition(instance: dg.DagsterInstance, partition: str) -> None:
+    """Delete what no run left but a sensor recorded of a partition, and its checks' results."""
+    _delete(instance, _results.partition == partition)
+    with _storage(instance).index_connection() as connection:
+        events = SqlEventLogStorageTable
+        connection.execute(events.delete().where(events.c.partition == partition))
+
+
 def _delete(instance: dg.DagsterInstance, *where: ColumnElement[bool]) -> None:
+    with _storage(instance).index_connection() as connection:
+        connection.execute(AssetCheckExecutionsTable.delete().where(*where))
+
+
+def _storage(instance: dg.DagsterInstance) -> SqlEventLogStorage:
     storage = instance.event_log_storage
     assert isinstance(storage, SqlEventLogStorage)  # noqa: S101  # dagster.yaml names one
-    with storage.index_connection() as connection:
-        connection.execute(AssetCheckExecutionsTable.delete().where(*where))
+    return storage

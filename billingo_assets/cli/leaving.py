@@ -1,0 +1,77 @@
+"""`billingo-assets company export|erase`: a company's data taken along, and deleted for good."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from billingo_assets.companies.registry import get_company
+from billingo_assets.errors import ConfigurationError
+from billingo_assets.settings import load_settings
+from billingo_assets.warehouse.database import connecting, open_database
+from billingo_assets.warehouse.locks import company_lock
+
+
+@click.command(short_help="Write a company's data to files.")
+@click.argument("key")
+@click.option(
+    "--to",
+    "folder",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder, made if it is missing. No file in it is overwritten.",
+)
+def export(key: str, folder: Path) -> None:
+    """Write all that is held of a company, removed or not, to Parquet and CSV files that only you can read.
+
+    Parquet is exact. In CSV, text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
+    from billingo_assets.companies.exporting import export_company
+
+    with connecting(open_database(load_settings())) as connection:
+        rows = export_company(connection, get_company(connection, key, removed_too=True), folder)
+    for table, number in rows.items():
+        click.echo(f"{table + ':':<22} {number:>12,} rows")
+    click.echo(f"Everything of {key} is in {folder}, but for its API key.")
+
+
+@click.command(short_help="Delete all that is held of a company.")
+@click.argument("key")
+@click.option("--yes-erase", "confirmed", metavar="KEY", help="Do not ask: the company's key once more.")
+def erase(key: str, confirmed: str | None) -> None:
+    """Delete all that is held of a company, removed or not: its documents, their history, its runs, its API key.
+
+    The audit log keeps that it was done, by whom, how many rows it was, and a checksum of the documents. Books are to
+    be kept for eight years: `company export` first.
+    """
+    from billingo_assets.companies.erasing import erase_company
+    from billingo_assets.instance import open_instance, remove_partition
+    from billingo_assets.monitoring.forgetting import forget_company
+
+    settings = load_settings()
+    with connecting(open_database(settings)) as connection, open_instance(settings) as instance:
+        entry = get_company(connection, key, removed_too=True)
+        connection.rollback()
+        if confirmed is None:
+            click.echo(f"All that is held of {key} ({entry.name}) is deleted for good, and the history of its runs.")
+            click.echo("Accounting records are to be kept for at least eight years by Hungarian law.")
+            click.echo(f"To keep the documents: billingo-assets company export {key} --to FOLDER")
+            if sys.stdin is None:
+                raise ConfigurationError(f"There is nobody to ask. To be asked nothing, add --yes-erase {key}.")
+            confirmed = click.prompt("Type the company's key to erase it", default="", show_default=False)
+        if confirmed != key:
+            raise ConfigurationError(f"That is not {key}. Nothing was deleted.")
+        with (
+            company_lock(
+                connection, entry.id, company=key, run_id="company erase", wait_seconds=settings.lock_wait_seconds
+            ),
+            connection.begin(),
+        ):
+            told = erase_company(connection, entry)
+        remove_partition(instance, key)
+        runs = forget_company(instance, key)
+    rows = sum(told["rows"].values())
+    click.echo(f"Erased {key}: {told['documents']:,} documents, {rows:,} rows in all, {runs:,} runs.")
+    click.echo(f"SHA-256 of its documents: {told['documents_sha256']}. It is in the audit log.")

@@ -1,0 +1,228 @@
+"""`billingo-assets company export|erase`, and that nothing else deletes documents."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from decimal import Decimal
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from pyarrow import parquet
+from sqlalchemy import Engine, text
+
+from billingo_assets.companies import exporting
+from billingo_assets.companies.registry import Company
+from billingo_assets.instance import open_instance
+from billingo_assets.partitions import COMPANIES, PARTITION_TAG
+from billingo_assets.settings import load_settings
+from billingo_assets.warehouse.locks import company_lock
+from billingo_assets.warehouse.tables import metadata
+from billingo_assets_tests.cli.conftest import Command
+
+
+@pytest.fixture
+def synced(command: Command, companies: dict[str, Company]) -> dict[str, Company]:
+    """Two companies with documents, one of which has a former version."""
+    answer = command("sync", "ozon-bt", "it-cardigan")
+    assert answer.code == 0, answer.out
+    return companies
+
+
+def rows_by_table(engine: Engine, company_id: int) -> dict[str, int]:
+    with engine.connect() as connection:
+        return {
+            table.name: connection.execute(
+                text(f"SELECT count(*) FROM {table.fullname} WHERE {column} = :company"), {"company": company_id}
+            ).scalar_one()
+            for table in metadata.sorted_tables
+            if (column := "id" if table.name == "companies" else "company_id") in table.c
+        }
+
+
+def alter(engine: Engine, statement: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+def test_an_export_has_every_row_exactly_in_both_forms(
+    command: Command, synced: dict[str, Company], engine: Engine, tmp_path: Path
+) -> None:
+    company_id = synced["ozon-bt"].id
+    exact = "12345678901234567890.000000000123"
+    alter(
+        engine, f"UPDATE billingo.invoices SET gross_total = {exact}, net_total = 0.10 WHERE company_id = {company_id}"
+    )
+    answer = command("company", "export", "ozon-bt", "--to", str(tmp_path / "out"))
+    assert answer.code == 0, answer.err
+    held = rows_by_table(engine, company_id)
+    for table in exporting.EXPORTED:
+        arrow = parquet.read_table(tmp_path / "out" / f"{table.name}.parquet")
+        with (tmp_path / "out" / f"{table.name}.csv").open(newline="") as lines:
+            sheet = list(csv.DictReader(lines))
+        assert arrow.num_rows == len(sheet) == held[table.name], table.name
+    invoices = parquet.read_table(tmp_path / "out" / "invoices.parquet").to_pylist()
+    assert {row["gross_total"] for row in invoices} == {Decimal(exact)}
+    assert {row["net_total"] for row in invoices} == {Decimal("0.10")}
+    with (tmp_path / "out" / "invoices.csv").open(newline="") as lines:
+        assert {(row["gross_total"], row["net_total"]) for row in csv.DictReader(lines)} == {(exact, "0.10")}
+    with engine.connect() as connection:
+        payloads = connection.scalars(
+            text("SELECT payload::text FROM billingo.raw_invoices WHERE company_id = :id ORDER BY document_id"),
+            {"id": company_id},
+        ).all()
+    exported = parquet.read_table(tmp_path / "out" / "raw_invoices.parquet")["payload"].to_pylist()
+    assert exported == payloads
+
+
+def test_a_number_too_long_for_a_decimal_is_exported_as_its_digits(
+    command: Command, synced: dict[str, Company], engine: Engine, tmp_path: Path
+) -> None:
+    long = f"0.{'1' * 100}"
+    alter(engine, f"UPDATE billingo.invoices SET conversion_rate = {long}")
+    assert command("company", "export", "ozon-bt", "--to", str(tmp_path / "out")).code == 0
+    rates = parquet.read_table(tmp_path / "out" / "invoices.parquet")["conversion_rate"].to_pylist()
+    assert set(rates) == {long}
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_text_in_a_csv_is_a_formula(
+    command: Command, synced: dict[str, Company], engine: Engine, tmp_path: Path, start: str
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE billingo.invoices SET comment = :evil, gross_total = -7"), {"evil": f"{start}1+1"}
+        )
+    assert command("company", "export", "ozon-bt", "--to", str(tmp_path / "out")).code == 0
+    with (tmp_path / "out" / "invoices.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert {(row["comment"], row["gross_total"]) for row in rows} == {(f"'{start}1+1", "-7")}
+    exact = parquet.read_table(tmp_path / "out" / "invoices.parquet")["comment"].to_pylist()
+    assert set(exact) == {f"{start}1+1"}
+
+
+def test_only_the_user_can_read_what_was_exported_and_no_key_is_in_it(
+    command: Command, synced: dict[str, Company], engine: Engine, tmp_path: Path
+) -> None:
+    before = os.umask(0)
+    try:
+        assert command("company", "export", "ozon-bt", "--to", str(tmp_path / "out")).code == 0
+    finally:
+        os.umask(before)
+    files = list((tmp_path / "out").iterdir())
+    assert len(files) == 2 * len(exporting.EXPORTED)
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
+    with engine.connect() as connection:
+        key = connection.scalar(text("SELECT api_key_encrypted FROM billingo.companies WHERE key = 'ozon-bt'"))
+    assert key
+    assert [path for path in files if key.encode() in path.read_bytes()] == []
+    assert "api_key_encrypted" not in (tmp_path / "out" / "companies.csv").read_text()
+
+
+def test_an_export_overwrites_nothing_and_leaves_nothing_half_done(
+    command: Command, synced: dict[str, Company], tmp_path: Path
+) -> None:
+    (tmp_path / "sync_state.csv").write_text("mine")
+    answer = command("company", "export", "ozon-bt", "--to", str(tmp_path))
+    assert answer.code == 2
+    assert "sync_state.csv is there already" in answer.err
+    assert (tmp_path / "sync_state.csv").read_text() == "mine"
+    assert not (tmp_path / "invoices.csv").exists()
+
+
+def test_an_export_that_fails_takes_back_what_it_wrote(
+    command: Command, synced: dict[str, Company], engine: Engine, tmp_path: Path
+) -> None:
+    alter(engine, "ALTER TABLE billingo.number_gaps RENAME TO elsewhere")
+    assert command("company", "export", "ozon-bt", "--to", str(tmp_path / "out")).code != 0
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_export_is_read_a_batch_at_a_time(
+    command: Command, synced: dict[str, Company], engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "BATCH_ROWS", 10)
+    assert command("company", "export", "ozon-bt", "--to", str(tmp_path / "out")).code == 0
+    file = parquet.ParquetFile(tmp_path / "out" / "raw_invoices.parquet")
+    assert (file.metadata.num_rows, file.metadata.num_row_groups) == (61, 7)
+
+
+def test_erase_deletes_all_of_one_company_and_nothing_of_another(
+    command: Command, synced: dict[str, Company], engine: Engine
+) -> None:
+    erased, other = synced["ozon-bt"].id, synced["it-cardigan"].id
+    before = rows_by_table(engine, other)
+    answer = command("company", "erase", "ozon-bt", "--yes-erase", "ozon-bt")
+    assert answer.code == 0, answer.err
+    left = rows_by_table(engine, erased)
+    assert {table for table, rows in left.items() if rows} == {"audit_log"}
+    assert rows_by_table(engine, other) == before
+    with open_instance(load_settings()) as instance:
+        assert instance.get_dynamic_partitions(COMPANIES) == ["it-cardigan"]
+        assert instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: "ozon-bt"})) == []
+        assert len(instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: "it-cardigan"}))) == 1
+    with engine.connect() as connection:
+        for table in ("event_logs", "asset_check_executions"):
+            query = text(f"SELECT count(*) FROM dagster.{table} WHERE partition = 'ozon-bt'")
+            assert connection.scalar(query) == 0, table
+    assert command("sync", "it-cardigan").code == 0
+
+
+def test_the_proof_of_an_erasure_is_of_the_documents_that_an_export_kept(
+    command: Command, synced: dict[str, Company], tmp_path: Path
+) -> None:
+    command("company", "export", "ozon-bt", "--to", str(tmp_path / "out"))
+    answer = command("company", "erase", "ozon-bt", "--yes-erase", "ozon-bt")
+    assert answer.code == 0, answer.err
+    with (tmp_path / "out" / "raw_invoices.csv").open(newline="") as lines:
+        kept = "\n".join(f"{row['document_id']} {row['content_hash']}" for row in csv.DictReader(lines))
+    record = json.loads(command("audit", "--company", "ozon-bt", "--json").out)["records"][-1]
+    assert record["action"] == "company erased"
+    assert record["details"]["documents"] == 61
+    assert record["details"]["documents_sha256"] == hashlib.sha256(kept.encode()).hexdigest()
+    assert record["details"]["rows"]["raw_invoices"] == 61
+    assert record["details"]["rows"]["companies"] == 1
+
+
+@pytest.mark.parametrize("typed", ["", "n", "y", "it-cardigan", "OZON-BT"])
+def test_erase_wants_the_key_typed(command: Command, synced: dict[str, Company], engine: Engine, typed: str) -> None:
+    before = rows_by_table(engine, synced["ozon-bt"].id)
+    answer = command("company", "erase", "ozon-bt", stdin=f"{typed}\n")
+    assert answer.code == 2
+    assert "company export ozon-bt" in answer.out
+    assert "Nothing was deleted" in answer.err
+    assert command("company", "erase", "ozon-bt", "--yes-erase", typed).code == 2 or not typed
+    assert rows_by_table(engine, synced["ozon-bt"].id) == before
+    assert command("company", "erase", "ozon-bt", stdin="ozon-bt\n").code == 0
+
+
+def test_a_company_that_was_removed_keeps_its_documents_and_can_be_exported_and_erased(
+    command: Command, synced: dict[str, Company], engine: Engine, tmp_path: Path
+) -> None:
+    before = rows_by_table(engine, synced["ozon-bt"].id)
+    assert "kept for eight years" in command("company", "remove", "ozon-bt", stdin="y\n").out
+    after = rows_by_table(engine, synced["ozon-bt"].id)
+    assert after == {**before, "audit_log": before["audit_log"] + 1}
+    assert command("company", "export", "ozon-bt", "--to", str(tmp_path / "out")).code == 0
+    assert command("company", "erase", "ozon-bt", "--yes-erase", "ozon-bt").code == 0
+    assert rows_by_table(engine, synced["ozon-bt"].id)["raw_invoices"] == 0
+
+
+def test_erase_waits_for_a_sync_to_end(
+    command: Command,
+    synced: dict[str, Company],
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BILLINGO_LOCK_WAIT_SECONDS", "0")
+    company = synced["ozon-bt"]
+    with (
+        engine.connect() as other,
+        company_lock(other, company.id, company=company.key, run_id="of-another", wait_seconds=0),
+    ):
+        assert command("company", "erase", "ozon-bt", "--yes-erase", "ozon-bt").code == 1
+    assert rows_by_table(engine, company.id)["raw_invoices"] == 61
