@@ -32,8 +32,7 @@ class Redactor:
     """The secrets that are known, and texts without them."""
 
     def __init__(self) -> None:
-        self._forms: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._forms: tuple[str, ...] = ()
         self._lock = threading.Lock()
 
     def remember(self, *secrets: SecretStr | str | None) -> None:
@@ -45,26 +44,25 @@ class Redactor:
                 forms |= {text, quote(text, safe=""), quote(text), quote_plus(text)}
                 forms |= {repr(text)[1:-1], json.dumps(text)[1:-1]}
         with self._lock:
-            if forms <= self._forms:
-                return
-            self._forms |= forms
             # The longest first, or what holds another would be left in part.
-            known = sorted(self._forms, key=len, reverse=True)
-            self._pattern = re.compile("|".join(_found(form) for form in known))
+            self._forms = tuple(sorted({*self._forms, *forms}, key=len, reverse=True))
 
     def forget(self) -> None:
         """Know none any more."""
         with self._lock:
-            self._forms, self._pattern = set(), None
+            self._forms = ()
 
     def redact(self, text: str) -> str:
         """Return the text with `***` in place of each secret."""
-        pattern = self._pattern
-        return text if pattern is None else pattern.sub(SHOWN, text)
+        for form in self._forms:
+            if form in text:  # quicker than one pattern of all, which is compiled for each company anew
+                is_long = len(form) >= LONG
+                text = text.replace(form, SHOWN) if is_long else re.sub(_word(form), SHOWN, text)
+        return text
 
 
-def _found(form: str) -> str:
-    return re.escape(form) if len(form) >= LONG else rf"(?<!\w){re.escape(form)}(?!\w)"
+def _word(form: str) -> str:
+    return rf"(?<!\w){re.escape(form)}(?!\w)"
 
 
 _known = Redactor()

@@ -135,5 +135,7 @@ def _start(program: str, *arguments: str, stdout: int | None = None) -> subproce
     bare, password = without_password(url)
     if password is not None:
         environment["PGPASSWORD"] = password
+    if "sslpassword" in url.query:  # which libpq takes from nowhere else
+        bare = bare.update_query_dict({"sslpassword": url.query["sslpassword"]})
     command = [str(programs().bin / program), "--dbname", libpq_url(bare), *arguments]
     return subprocess.Popen(command, env=environment, stdout=stdout)  # noqa: S603

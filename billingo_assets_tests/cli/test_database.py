@@ -73,7 +73,11 @@ def test_url_is_one_that_ordinary_clients_understand(command: Command, database:
 
 @pytest.mark.parametrize(
     "with_password",
-    ["postgresql://someone:{}@127.0.0.1:1/books", "postgresql://someone@127.0.0.1:1/books?password={}"],
+    [
+        "postgresql://someone:{}@127.0.0.1:1/books",
+        "postgresql://someone@127.0.0.1:1/books?password={}",
+        "postgresql://someone@127.0.0.1:1/books?sslpassword={}",
+    ],
 )
 def test_url_tells_the_password_only_when_asked(
     command: Command, monkeypatch: pytest.MonkeyPatch, with_password: str

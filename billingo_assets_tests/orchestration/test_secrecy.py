@@ -245,6 +245,8 @@ def live(life: Life) -> None:
         assert life.call("sync", SMALL, "--full", "--verbose") == 1
     with life.leaking("billingo.companies", "UPDATE"):
         assert life.call("--verbose", "company", "disable", SMALL) == 2
+    for form in (life.place.variables["BILLINGO_DATABASE_URL"], _with_password_in_query(life)):
+        assert life.call("database", "psql", "-c", r"\! ps -ww -o args= -p $PPID", BILLINGO_DATABASE_URL=form) == 0
     with running_services(life.place) as services:
         _live_in_the_ui(life, services)
     with life.leaking("dagster.event_logs", "INSERT"):
@@ -276,6 +278,11 @@ def live(life: Life) -> None:
 
 def _with_wrong_password(life: Life) -> str:
     return life.place.variables["BILLINGO_DATABASE_URL"].replace("@/", "0@/")
+
+
+def _with_password_in_query(life: Life) -> str:
+    host, password = quote(str(life.server.socket), safe=""), quote(DATABASE_PASSWORD, safe="")
+    return f"postgresql://canary@/canary?host={host}&password={password}"
 
 
 def _live_in_the_ui(life: Life, services: Services) -> None:
@@ -328,6 +335,7 @@ def test_an_encryption_key_is_found_in_its_file_alone(life: Life) -> None:
         ("output of --verbose company disable", f"{LEAK}: postgresql://canary:***@host"),
         ("output of --verbose sync", f"{LEAK}: postgresql://canary:***@host"),
         ("output of database dump", f"{LEAK}: postgresql://canary:***@host"),
+        ("output of database psql", "psql --dbname postgresql://canary@/canary?host="),
         ("graphql: logs", f"{LEAK}: postgresql://canary:***@host, X-API-KEY ***"),
         ("graphql: logs", "DELETE FROM billingo.alert_messages"),
         ("graphql: ticks", f"{LEAK}: postgresql://canary:***@host"),
