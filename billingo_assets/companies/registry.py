@@ -249,6 +249,7 @@ def rotate_encryption(connection: Connection, keyring: Keyring) -> list[Company]
 def _with_api_key(connection: Connection) -> list[Company]:
     return [company for company in list_companies(connection) if company.api_key_encrypted is not None]
 
+
 def _audited(connection: Connection, action: str, key: str, **details: object) -> Company:
     company = get_company(connection, key)
     audit.record(connection, action, company, details=details)

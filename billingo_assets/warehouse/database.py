@@ -155,14 +155,6 @@ def current_revision(connection: Connection) -> str | None:
     return revision
 
 
-def plan_for_many_rows(connection: Connection) -> None:
-    """Plan no loop in the rest of this transaction, for statements that compare a company's tables whole.
-
-    Right after a first load there are no statistics, and a loop over what is taken for one row takes minutes.
-    """
-    connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
-
-
 def engine_for(url: URL, settings: Settings) -> Engine:
     """The process's one engine, and so its one connection pool, on a database. Nothing is connected yet."""
     return _engine(url, settings.statement_timeout_seconds)

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, Table, text
 
 from billingo_assets.normalize.columns import NORMALIZER_VERSION
 from billingo_assets.warehouse.copying import copying
-from billingo_assets.warehouse.database import plan_for_many_rows
+from billingo_assets.warehouse.planning import plan_for_many_rows
 from billingo_assets.warehouse.tables import invoice_items, invoices, related_documents
 
 if TYPE_CHECKING:

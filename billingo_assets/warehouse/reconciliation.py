@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, text
 
-from billingo_assets.warehouse.database import plan_for_many_rows
+from billingo_assets.warehouse.planning import plan_for_many_rows
 
 WORST = 10
 """How many documents an answer names at most."""
