@@ -39,12 +39,16 @@ class BillingoResource(dg.ConfigurableResource["BillingoResource"]):
 
 @dataclass(frozen=True, slots=True)
 class CompanyWork:
-    """One company under its lock: the connection that holds it, its entry and API key, how far syncs look back."""
+    """One company under its lock: the connection that holds it, its entry and API key.
+
+    How far syncs look back, and the largest document that they store.
+    """
 
     connection: Connection
     company: Company
     api_key: SecretStr
     lookback: timedelta
+    max_document_bytes: int
 
 
 class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
@@ -128,7 +132,8 @@ def _work(connection: Connection, key: str) -> CompanyWork:
     with connection.begin():
         company = get_company(connection, key)
         api_key = company.api_key(keyring_for(connection, settings))
-    return CompanyWork(connection, company, api_key, timedelta(days=settings.lookback_days))
+    lookback, most = timedelta(days=settings.lookback_days), settings.max_document_mib * 2**20
+    return CompanyWork(connection, company, api_key, lookback, most)
 
 
 class ProgressLog:

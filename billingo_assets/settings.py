@@ -232,8 +232,14 @@ class Settings(BaseSettings):
     """How long a connection may take to open."""
     read_timeout_seconds: Seconds = 30.0
     """How long the API may be silent while it answers."""
-    max_response_mib: int = Field(default=64, ge=1)
-    """The largest answer that is read; a page of 100 documents is about 0.3 MiB."""
+    max_response_mib: int = Field(default=64, ge=1, le=512)
+    """The largest answer that is read, unpacked; a page of 100 documents is about 0.3 MiB."""
+    max_document_mib: int = Field(default=16, ge=1, le=255)
+    """The largest document that is stored; a larger one goes to quarantine. PostgreSQL's own limit is 255."""
+    max_page_documents: int = Field(default=10_000, ge=100, le=1_000_000)
+    """The most documents that one page may hold; 100 are asked for."""
+    max_pages: int = Field(default=100_000, ge=1, le=10_000_000)
+    """The most pages that are read of one listing."""
     lock_wait_seconds: float = Field(default=5.0, ge=0, le=86_400)
     """How long a sync waits for another sync of the same company before it gives up."""
     statement_timeout_seconds: Seconds = 600.0

@@ -62,6 +62,7 @@ def raw_invoices(
                     accept_empty=config.accept_empty,
                     asked_by=f"run {context.run.run_id} ({trigger_of(context.run)})",
                     lookback=work.lookback,
+                    max_document_bytes=work.max_document_bytes,
                 )
                 sync = CompanySync(client, work.connection, work.company, context.run.run_id, on_page, options)
                 report = sync.run()

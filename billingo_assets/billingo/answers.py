@@ -23,10 +23,8 @@ from billingo_assets.billingo.errors import (
     SubscriptionError,
     UnavailableError,
 )
+from billingo_assets.foreign import told
 from billingo_assets.redaction import redact
-
-MAX_TOLD = 200
-"""Characters of somebody else's message that an error of ours repeats."""
 
 
 def raise_for_answer(status: int, headers: httpx.Headers, body: bytes) -> None:
@@ -39,26 +37,26 @@ def raise_for_answer(status: int, headers: httpx.Headers, body: bytes) -> None:
 
 
 def _raise_for_status(status: int, headers: httpx.Headers, body: bytes) -> NoReturn:
-    told = _told(body)
+    message = _told(body)
     # A date is read against the clock that it was written by, which need not agree with ours.
     retry_after = seconds_to_wait(headers.get("Retry-After"), now=server_time(headers) or datetime.now(UTC))
     if status < 300:
-        raise MalformedAnswerError(f"Billingo answered {status} where its API promises 200 ({told}).")
+        raise MalformedAnswerError(f"Billingo answered {status} where its API promises 200 ({message}).")
     if status == 429:
-        raise RateLimitError(f"Billingo refused the request as one too many (429: {told}).", retry_after=retry_after)
+        raise RateLimitError(f"Billingo refused the request as one too many (429: {message}).", retry_after=retry_after)
     if status >= 500 or status == httpx.codes.REQUEST_TIMEOUT:
-        raise UnavailableError(f"Billingo failed to answer ({status}: {told}).", retry_after=retry_after)
-    raise _permanent_error(status, told)
+        raise UnavailableError(f"Billingo failed to answer ({status}: {message}).", retry_after=retry_after)
+    raise _permanent_error(status, message)
 
 
-def _permanent_error(status: int, told: str) -> BillingoError:
+def _permanent_error(status: int, message: str) -> BillingoError:
     if status in (401, 403):
-        return CredentialsError(f"Billingo does not accept the API key ({status}: {told}).")
+        return CredentialsError(f"Billingo does not accept the API key ({status}: {message}).")
     if status == 402:
-        return SubscriptionError(f"The Billingo subscription does not include the API (402: {told}).")
+        return SubscriptionError(f"The Billingo subscription does not include the API (402: {message}).")
     if 300 <= status < 400:
         return RedirectError(f"The API answered with a redirect ({status}), which is not followed.")
-    return InvalidRequestError(f"Billingo did not accept the request ({status}: {told}).")
+    return InvalidRequestError(f"Billingo did not accept the request ({status}: {message}).")
 
 
 def seconds_to_wait(retry_after: str | None, *, now: datetime) -> float | None:
@@ -107,9 +105,5 @@ def _error_message(body: bytes) -> str | None:
 
 def _told(body: bytes) -> str:
     message = _error_message(body)
-    if message is None:
-        return "no explanation"
-    # What a stranger wrote is shown on terminals: no control character of it is.
-    visible = "".join(character if character.isprintable() else " " for character in message)
-    # Nor is the API key, which a gateway that refuses it may repeat; before a part of it is cut off.
-    return redact(" ".join(visible.split()))[:MAX_TOLD].rstrip(".")
+    # Without the API key, which a gateway that refuses it may repeat; before a part of it is cut off.
+    return "no explanation" if message is None else told(redact(message)).rstrip(".")

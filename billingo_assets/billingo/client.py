@@ -5,11 +5,13 @@ What an answer means is decided in `answers`; what is done with documents, elsew
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from types import TracebackType
@@ -36,6 +38,8 @@ from billingo_assets.billingo.errors import (
 from billingo_assets.billingo.models import DocumentsEnvelope, DocumentsPage, Identity, Organization
 from billingo_assets.billingo.pacing import pacer_for
 from billingo_assets.billingo.salvage import elements, members
+from billingo_assets.billingo.unpacking import ACCEPTED, DamagedError, OverflowingError, read_body
+from billingo_assets.foreign import told
 from billingo_assets.settings import checked_api_url
 
 MAX_PAGE_SIZE = 100
@@ -58,6 +62,8 @@ class Limits:
     connect_seconds: float = 10.0
     read_seconds: float = 30.0
     max_response_bytes: int = 64 * 2**20
+    max_page_documents: int = 10_000
+    max_pages: int = 100_000
     first_backoff_seconds: float = 0.5
     rate_limit_seconds: float = 15.0
     """The pause after a 429 that names none, as Billingo's do: five of them outlast its window of a minute."""
@@ -91,6 +97,7 @@ class BillingoClient:
             headers={
                 "X-API-KEY": api_key.get_secret_value(),
                 "Accept": "application/json",
+                "Accept-Encoding": ACCEPTED,
                 "User-Agent": f"billingo-assets/{billingo_assets.__version__}",
             },
             timeout=httpx.Timeout(
@@ -110,6 +117,11 @@ class BillingoClient:
         return self._limits.concurrent_requests
 
     @property
+    def limits(self) -> Limits:
+        """The bounds of every request."""
+        return self._limits
+
+    @property
     def calls(self) -> int:
         """How many requests were sent, retries included."""
         return self._calls
@@ -124,7 +136,8 @@ class BillingoClient:
     ) -> DocumentsPage:
         """Read one page of documents, newest first (`GET /documents`)."""
         query = {"page": str(page), "per_page": str(page_size), **(filters or {})}
-        envelope, _ = self._get("/documents", query, _decode_page)
+        most = self._limits.max_page_documents
+        envelope, _ = self._get("/documents", query, lambda body: _decode_page(body, most))
         return DocumentsPage(
             number=page,
             last_page=envelope.last_page,
@@ -190,8 +203,8 @@ class BillingoClient:
                 return response, self._read(response)
         except httpx.TimeoutException:
             raise UnavailableError(f"Billingo at {self._http.base_url} did not answer in time.") from None
-        except (httpx.DecodingError, httpx.RemoteProtocolError) as error:
-            raise MalformedAnswerError(f"Billingo's answer broke off or is damaged ({error}).") from None
+        except (DamagedError, httpx.RemoteProtocolError) as error:
+            raise MalformedAnswerError(f"Billingo's answer broke off or is damaged ({told(str(error))}).") from None
         except httpx.TransportError as error:
             if (fault := _certificate_fault(error)) is not None:
                 raise CertificateError(f"Billingo at {self._http.base_url} has a wrong certificate: {fault}.") from None
@@ -199,14 +212,13 @@ class BillingoClient:
 
     def _read(self, response: httpx.Response) -> bytes:
         """Read the body within the size limit."""
-        body = bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > self._limits.max_response_bytes:
-                raise TooLargeAnswerError(
-                    f"Billingo's answer is larger than {self._limits.max_response_bytes // 2**20} MiB."
-                )
-        return bytes(body)
+        most = self._limits.max_response_bytes
+        try:
+            return read_body(response.iter_raw(), encoding=response.headers.get("Content-Encoding", ""), most=most)
+        except OverflowingError:
+            raise TooLargeAnswerError(
+                f"Billingo's answer is larger than {most // 2**20} MiB.", setting="BILLINGO_MAX_RESPONSE_MIB"
+            ) from None
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         """Seconds before the next try: what Billingo asked for, but never less than the back-off with its jitter."""
@@ -245,26 +257,65 @@ def _decode(body: bytes, kind: type[Answer]) -> Answer:
     try:
         return msgspec.json.decode(body, type=kind, strict=False)
     except (ValueError, RecursionError) as error:
-        raise MalformedAnswerError(f"Billingo's answer is not what its API promises ({error}).") from None
+        raise MalformedAnswerError(f"Billingo's answer is not what its API promises ({told(str(error))}).") from None
 
 
 def _decode_organization(body: bytes) -> Organization:
     return _decode(body, Organization)
 
 
-def _decode_page(body: bytes) -> DocumentsEnvelope:
-    """Read a page of documents. One that no decoder reads is left to be told apart from its sound neighbours."""
+LARGE_PAGE_BYTES = 2**20
+MANY_COMMAS = 200_000
+"""A page holds no more documents than this is, or than it has commas: so many are decoded before they are counted."""
+
+
+def _decode_page(body: bytes, most: int) -> DocumentsEnvelope:
+    """Read a page of at most so many documents.
+
+    One that no decoder reads is left to be told apart from its sound neighbours.
+    """
+    if len(body) > LARGE_PAGE_BYTES and body.count(b",") > MANY_COMMAS:
+        # A document is a hundred bytes here where it may have been two: they are counted first.
+        with suppress(KeyError, ValueError):
+            _documents(members(body, {"data"})["data"], most)
     try:
-        return _decode(body, DocumentsEnvelope)
+        envelope = _decode(body, DocumentsEnvelope)
     except MalformedAnswerError:
-        try:
-            told = members(body)
-            documents = elements(told.pop("data"))
-            counts = _decode(
-                b'{"data":[],"total":%b,"last_page":%b}' % (told["total"], told["last_page"]), DocumentsEnvelope
-            )
-        except (KeyError, ValueError):
-            counts = None
-        if not counts or not documents:
+        salvaged = _salvage_page(body, most)
+        if salvaged is None:
             raise
-        return msgspec.structs.replace(counts, data=[msgspec.Raw(document) for document in documents])
+        return salvaged
+    if len(envelope.data) > most:
+        raise _too_many_documents(most)
+    return envelope
+
+
+def _salvage_page(body: bytes, most: int) -> DocumentsEnvelope | None:
+    body = body.removeprefix(codecs.BOM_UTF8).strip()
+    if not (body.startswith(b"{") and body.endswith(b"}")):
+        return None
+    try:
+        found = members(body, {"data", "total", "last_page"})
+        documents = _documents(found["data"], most) if found["data"].startswith(b"[") else []
+        counts = _decode(
+            b'{"data":[],"total":%b,"last_page":%b}' % (found["total"], found["last_page"]), DocumentsEnvelope
+        )
+    except (KeyError, ValueError, MalformedAnswerError):
+        return None
+    return msgspec.structs.replace(counts, data=documents) if documents else None
+
+
+def _documents(data: bytes, most: int) -> list[msgspec.Raw]:
+    found: list[msgspec.Raw] = []
+    for document in elements(data):
+        if len(found) == most:
+            raise _too_many_documents(most)
+        found.append(msgspec.Raw(document))
+    return found
+
+
+def _too_many_documents(most: int) -> TooLargeAnswerError:
+    return TooLargeAnswerError(
+        f"Billingo's answer is a page of more than {most:,} documents, where {MAX_PAGE_SIZE} were asked for.",
+        setting="BILLINGO_MAX_PAGE_DOCUMENTS",
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from billingo_assets.errors import BillingoAssetsError
+from billingo_assets.foreign import visible
 
 
 class BillingoError(BillingoAssetsError):
@@ -19,7 +20,7 @@ class BillingoError(BillingoAssetsError):
     """What the user can do about it."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what} {self.advice}".rstrip())
+        super().__init__(visible(f"{what} {self.advice}".rstrip()))
 
 
 class CredentialsError(BillingoError):
@@ -98,6 +99,10 @@ class MalformedAnswerError(BillingoError):
 
 
 class TooLargeAnswerError(BillingoError):
-    """An answer larger than is read. Asking again would bring the same."""
+    """An answer larger than is read, or one of more pages. Asking again would bring the same.
 
-    advice = "If it is sound, raise BILLINGO_MAX_RESPONSE_MIB."
+    `setting` names the one that sets the bound.
+    """
+
+    def __init__(self, what: str, *, setting: str) -> None:
+        super().__init__(f"{what} If it is sound, raise {setting}.")

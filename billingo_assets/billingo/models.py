@@ -12,7 +12,7 @@ import msgspec
 class Organization(msgspec.Struct, frozen=True):
     """`GET /organization`: whose key it is. Other fields are ignored."""
 
-    tax_code: str | None = None
+    tax_code: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] | None = None
 
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
@@ -43,3 +43,8 @@ class DocumentsPage:
     last_page: int
     total: int
     documents: list[bytes]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all documents."""
+        return sum(map(len, self.documents))

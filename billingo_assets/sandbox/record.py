@@ -6,7 +6,7 @@ document (tests store broken ones), so every reading here falls back to "unknown
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 import msgspec
@@ -70,7 +70,7 @@ def parse(body: bytes) -> Any:
     """Decode JSON without binary floats; None where the text is not JSON, or nested too deeply."""
     try:
         return _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation):
         return None
 
 

@@ -17,6 +17,7 @@ from billingo_assets.billingo.salvage import members
 from billingo_assets.warehouse.raw_invoices import Document
 
 MAX_DOCUMENT_BYTES = 16 * 2**20
+"""The largest document that is stored, where nobody says otherwise."""
 MAX_NUMBER_PLACES = 400
 """A fraction of more digits, or so far from 1, is refused: `1e999999` written out would be a megabyte."""
 MAX_ID = 2**63 - 1
@@ -58,8 +59,8 @@ _ABSURD_NUMBER = "it holds a number that is out of all proportion"
 _sketch_decoder = msgspec.json.Decoder(_Sketch)
 
 
-def read_document(payload: bytes) -> Document | Unreadable:
-    """Read one document as sent. Never raises for anything a page can hold.
+def read_document(payload: bytes, max_bytes: int = MAX_DOCUMENT_BYTES) -> Document | Unreadable:
+    """Read one document as sent, of `max_bytes` at most. Never raises for anything a page can hold.
 
     Numbers are not looked at: should PostgreSQL refuse one, `why_unstorable` says so of its document.
     """
@@ -67,16 +68,16 @@ def read_document(payload: bytes) -> Document | Unreadable:
         sketch = _sketch_decoder.decode(payload)
         text = payload.decode()
     except (ValueError, RecursionError):
-        return _read_otherwise(payload)
-    if not 0 < sketch.id <= MAX_ID or len(payload) > MAX_DOCUMENT_BYTES or _holds_nul(payload):
-        return _read_otherwise(payload)
+        return _read_otherwise(payload, max_bytes)
+    if not 0 < sketch.id <= MAX_ID or len(payload) > max_bytes or _holds_nul(payload):
+        return _read_otherwise(payload, max_bytes)
     return _document(sketch.id, text, payload, len(sketch.items or ()), sketch.block_id, sketch.invoice_number)
 
 
-def why_unstorable(document: Document) -> Unreadable:
+def why_unstorable(document: Document, max_bytes: int = MAX_DOCUMENT_BYTES) -> Unreadable:
     """What keeps PostgreSQL from taking a document that `read_document` took."""
     payload = document.text.encode()
-    strict = _read_otherwise(payload)
+    strict = _read_otherwise(payload, max_bytes)
     if isinstance(strict, Unreadable):
         return strict
     return Unreadable(document.id, payload, "The document cannot be stored: PostgreSQL refuses its JSON.")
@@ -98,10 +99,10 @@ def _document(
     )
 
 
-def _read_otherwise(payload: bytes) -> Document | Unreadable:
+def _read_otherwise(payload: bytes, max_bytes: int) -> Document | Unreadable:
     """Read a document that is not of the usual form: strictly, every value of it."""
     try:
-        document = _decode(payload)
+        document = _decode(payload, max_bytes)
         document_id = _usable_id(document.get("id"))
     except _UnstorableError as error:
         return Unreadable(_id_alone(payload), payload, f"The document cannot be stored: {error}.")
@@ -124,9 +125,9 @@ def _require_proportionate(literal: str) -> None:
 _strict_decoder = msgspec.json.Decoder(float_hook=_require_proportionate)
 
 
-def _decode(payload: bytes) -> dict[str, Any]:
-    if len(payload) > MAX_DOCUMENT_BYTES:
-        raise _UnstorableError(f"it is larger than {MAX_DOCUMENT_BYTES // 2**20} MiB")
+def _decode(payload: bytes, max_bytes: int) -> dict[str, Any]:
+    if len(payload) > max_bytes:
+        raise _UnstorableError(f"it is larger than {max_bytes // 2**20} MiB (BILLINGO_MAX_DOCUMENT_MIB)")
     try:
         document = _strict_decoder.decode(payload)
     except RecursionError:
@@ -157,6 +158,6 @@ def _usable_id(value: object) -> int:
 def _id_alone(payload: bytes) -> int | None:
     """The id of a document that cannot be read as a whole, so that its older version is not taken for deleted."""
     try:
-        return _usable_id(msgspec.json.decode(members(payload).get("id", b"null")))
+        return _usable_id(msgspec.json.decode(members(payload, {"id"}).get("id", b"null")))
     except (ValueError, RecursionError, _UnstorableError):
         return None

@@ -17,6 +17,7 @@ from billingo_assets.billingo.client import BillingoClient
 from billingo_assets.billingo.errors import BillingoError, IdentityMismatchError
 from billingo_assets.companies.registry import Company
 from billingo_assets.errors import EmptyAnswerError
+from billingo_assets.sync.documents import MAX_DOCUMENT_BYTES
 from billingo_assets.sync.full import FullSync
 from billingo_assets.sync.incremental import IncrementalSync
 from billingo_assets.sync.report import Progress, SyncReport
@@ -33,13 +34,14 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 class SyncOptions:
     """How to sync: `full`, although an incremental sync would do; `accept_empty`, see `FullSync`.
 
-    `asked_by` is who or what wants it so, for the audit log.
+    `asked_by` is who or what wants it so, for the audit log. A document of more than `max_document_bytes` goes to quarantine.
     """
 
     full: bool = False
     accept_empty: bool = False
     asked_by: str | None = None
     lookback: timedelta = timedelta(days=7)
+    max_document_bytes: int = MAX_DOCUMENT_BYTES
 
 
 @dataclass(slots=True)
@@ -67,7 +69,8 @@ class CompanySync:
             state = read_sync_state(self.connection, self.company.id)
             if self.options.full:
                 audit.record(self.connection, "full sync forced", self.company, actor=self.options.asked_by)
-        work = Work(self.client, self.connection, self.company, self.run_id, self.on_page, began_at)
+        most = self.options.max_document_bytes
+        work = Work(self.client, self.connection, self.company, self.run_id, self.on_page, began_at, most)
         report = SyncReport("full" if state is None or self.options.full else "incremental")
         try:
             now = datetime.now(UTC)

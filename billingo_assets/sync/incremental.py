@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
-from billingo_assets.sync.listing import MAX_PAGES, Listing
+from billingo_assets.sync.listing import Listing
 from billingo_assets.sync.numbers import MAX_GAPS_SOUGHT, seek
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.storing import Shown
@@ -108,7 +108,7 @@ class IncrementalSync:
             ids: set[int] = set()
             totals: set[int] = set()
             pages = anonymous = 0
-            for pages in range(1, MAX_PAGES):
+            for pages in range(1, self._work.client.limits.max_pages + 1):
                 page = self._work.client.documents(page=pages)
                 shown = self._work.store_pages([page])
                 ids |= shown.ids

@@ -10,19 +10,21 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE, BillingoClient
+from billingo_assets.billingo.errors import TooLargeAnswerError
 from billingo_assets.billingo.models import DocumentsPage
 
-MAX_PAGES = 100_000
-"""Ten million documents: an end to a `last_page` that lies."""
 BATCH_PAGES = 10
 """Pages handed out together at most, where they arrive faster than they are stored."""
+BATCH_BYTES = 16 * 2**20
+"""Documents handed out together, and read ahead of that, unless one page alone has more."""
 
 
 class Listing:
     """One reading of the documents that `filters` select, from page `start` on.
 
     `total` and `last_page` are what its first page told, or, where that was read before, what the caller knows; both
-    count, since one of them may lie. `totals` are all that were told. Memory: two batches of pages.
+    count, since one of them may lie. `totals` are all that were told. Memory: two batches of pages, by their number or
+    their size, and one page for each connection.
     """
 
     def __init__(
@@ -39,10 +41,15 @@ class Listing:
         self._next = start
         self.total = total
         self.totals: set[int] = set()
-        self.last_page = min(max(last_page, _pages(total)), MAX_PAGES)
+        self.last_page = max(last_page, _pages(total))
+        self._most = client.limits.max_pages
 
     def batches(self) -> Iterator[list[DocumentsPage]]:
-        """Yield the pages in order, one or more at a time, until the last or an empty one."""
+        """Yield the pages in order, one or more at a time, until the last or an empty one.
+
+        Raises:
+            TooLargeAnswerError: it goes on behind the last page that may be asked for.
+        """
         if self._next == 1:
             first = self._client.documents(page=1, filters=self._filters)
             self.total = first.total
@@ -55,9 +62,15 @@ class Listing:
             while True:
                 self._ask(threads, under_way)
                 if not under_way:
+                    self._require_end()
                     return
                 batch = [under_way.popleft().result()]
-                while under_way and len(batch) < BATCH_PAGES and _has_arrived(under_way[0]):
+                while (
+                    under_way
+                    and len(batch) < BATCH_PAGES
+                    and _size(under_way[0]) + sum(page.size for page in batch) <= BATCH_BYTES
+                    and _has_arrived(under_way[0])
+                ):
                     batch.append(under_way.popleft().result())
                 sound = [page for page in batch if page.documents]
                 for page in sound:
@@ -72,18 +85,36 @@ class Listing:
 
     def _ask(self, threads: ThreadPoolExecutor, under_way: deque[Future[DocumentsPage]]) -> None:
         """Keep every connection busy, and a batch of pages in store."""
-        while self._next <= self.last_page and len(under_way) < self._client.concurrent_requests + BATCH_PAGES:
+        most = self._client.concurrent_requests + BATCH_PAGES
+        last_page = min(self.last_page, self._most)
+        while (
+            self._next <= last_page
+            and len(under_way) < most
+            and not (under_way and sum(map(_size, under_way)) > BATCH_BYTES)
+        ):
             under_way.append(threads.submit(self._client.documents, page=self._next, filters=self._filters))
             self._next += 1
+
+    def _require_end(self) -> None:
+        if self.last_page > self._most:
+            raise TooLargeAnswerError(
+                f"Billingo's listing goes on behind page {self._most:,}, up to page {self.last_page:,}.",
+                setting="BILLINGO_MAX_PAGES",
+            )
 
     def _note(self, page: DocumentsPage) -> None:
         """Documents that arrive meanwhile push the oldest ones to pages that were not there at first."""
         self.totals.add(page.total)
-        self.last_page = min(max(self.last_page, page.last_page, _pages(page.total)), MAX_PAGES)
+        self.last_page = max(self.last_page, page.last_page, _pages(page.total))
 
 
 def _pages(total: int) -> int:
     return -(-total // MAX_PAGE_SIZE)
+
+
+def _size(page: Future[DocumentsPage]) -> int:
+    """Bytes of a page that has arrived; 0 before."""
+    return page.result().size if _has_arrived(page) else 0
 
 
 def _has_arrived(page: Future[DocumentsPage]) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from billingo_assets.billingo.models import DocumentsPage
-from billingo_assets.sync.documents import Unreadable, read_document, why_unstorable
+from billingo_assets.sync.documents import MAX_DOCUMENT_BYTES, Unreadable, read_document, why_unstorable
 from billingo_assets.warehouse.raw_invoices import (
     Document,
     insert_documents,
@@ -54,6 +54,7 @@ class DocumentStore:
 
     connection: Connection
     company_id: int
+    max_document_bytes: int = MAX_DOCUMENT_BYTES
     broken: set[bytes] = field(default_factory=set)
 
     def store(
@@ -68,7 +69,7 @@ class DocumentStore:
         unreadable: list[Unreadable] = []
         for page in pages:
             for payload in page.documents:
-                match read_document(payload):
+                match read_document(payload, self.max_document_bytes):
                     case Document() as document:
                         documents[document.id] = document
                     case Unreadable() as document:
@@ -116,7 +117,7 @@ class DocumentStore:
                     yield from self._write(write, chunk[:middle])
                     yield from self._write(write, chunk[middle:])
                 else:
-                    yield why_unstorable(chunk[0])
+                    yield why_unstorable(chunk[0], self.max_document_bytes)
 
     def _quarantine(self, unreadable: Sequence[Unreadable], alike_are_one: bool) -> tuple[bytes, ...]:
         rejected = []

@@ -28,10 +28,11 @@ class Work:
     run_id: str
     on_page: Callable[[Progress], None]
     began_at: datetime
+    max_document_bytes: int
     store: DocumentStore = field(init=False)
 
     def __post_init__(self) -> None:
-        self.store = DocumentStore(self.connection, self.company.id)
+        self.store = DocumentStore(self.connection, self.company.id, self.max_document_bytes)
 
     def store_pages(self, pages: Sequence[DocumentsPage]) -> Shown:
         """Store what some pages show, in a transaction of its own."""

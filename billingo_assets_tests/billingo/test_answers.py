@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billingo_assets.billingo.answers import MAX_TOLD, raise_for_answer, seconds_to_wait, server_time
+from billingo_assets.billingo.answers import raise_for_answer, seconds_to_wait, server_time
 from billingo_assets.billingo.errors import (
     BillingoError,
     CredentialsError,
@@ -19,6 +19,7 @@ from billingo_assets.billingo.errors import (
     SubscriptionError,
     UnavailableError,
 )
+from billingo_assets.foreign import MAX_TOLD
 
 NOW = datetime(2026, 7, 2, 12, 0, tzinfo=UTC)
 MESSAGE = {"error": {"message": "Something is wrong."}}

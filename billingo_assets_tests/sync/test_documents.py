@@ -157,7 +157,10 @@ def test_the_text_of_an_escape_is_no_nul() -> None:
 
 def test_a_document_larger_than_the_limit_is_unreadable_and_known_by_its_id() -> None:
     found = unreadable(f'{{"id": 7, "a": "{"x" * MAX_DOCUMENT_BYTES}"}}')
-    assert (found.id, found.reason) == (7, "The document cannot be stored: it is larger than 16 MiB.")
+    assert (found.id, found.reason) == (
+        7,
+        "The document cannot be stored: it is larger than 16 MiB (BILLINGO_MAX_DOCUMENT_MIB).",
+    )
 
 
 NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,500})(\.[0-9]{1,500})?([eE][+-]?[0-9]{1,6})?", fullmatch=True)

@@ -34,6 +34,7 @@ class ObservedClient:
     def __init__(self, client: BillingoClient) -> None:
         self.client = client
         self.concurrent_requests = client.concurrent_requests
+        self.limits = client.limits
         self.begun = 0
         self.answered = 0
         self.changed = threading.Condition()

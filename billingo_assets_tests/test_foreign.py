@@ -1,0 +1,32 @@
+"""Text that others wrote, as it is shown."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billingo_assets.foreign import MAX_TOLD, told, visible, visible_json, visible_lines
+
+
+@pytest.mark.parametrize("text", ["Kötött kardigán, kék", "=1+1", "<b>", "日本", "😀", "`a` | *b*"])
+def test_what_can_be_seen_stays_as_it_is(text: str) -> None:
+    assert visible(text) == visible_lines(text) == told(text) == visible_json(text) == text
+
+
+@given(st.text(alphabet=st.characters()))
+def test_nothing_that_a_terminal_obeys_or_hides_is_left(text: str) -> None:
+    assert visible(text).isprintable()
+    assert len(visible(text)) == len(text)
+    assert all(line.isprintable() for line in visible_lines(text).split("\n"))
+    assert told(text).isprintable()
+    assert len(told(text)) <= MAX_TOLD
+
+
+@given(st.text(alphabet=st.characters()))
+def test_json_means_the_same_without_what_cannot_be_seen(text: str) -> None:
+    shown = visible_json(json.dumps({text: text}, ensure_ascii=False))
+    assert shown.isprintable()
+    assert json.loads(shown) == {text: text}
