@@ -1,6 +1,6 @@
 # Every target installs what it needs, on a machine that has Python 3.11 or newer, make and git.
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test programs screenshots soak lint sbom bench night lock clean
+.PHONY: help install demo dev test programs screenshots soak fuzz lint sbom bench night lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -42,6 +42,9 @@ screenshots: $(INSTALLED) programs ## take the README's pictures of the UI anew
 
 soak: $(INSTALLED) ## the fault suite at full size: ten times the random histories, and more of all else
 	$(BIN)/python -m pytest --soak billingo_assets_tests/sync
+
+fuzz: $(INSTALLED) ## 100,000 random documents, bodies and command lines; INPUTS=1000000: more
+	$(BIN)/python -m pytest -q --fuzz $(or $(INPUTS),100000) billingo_assets_tests/fuzz billingo_assets_tests/cli/test_any_arguments.py
 
 lint: $(INSTALLED) ## format, style, security, types, secrets, known vulnerabilities
 	$(BIN)/ruff format --check .

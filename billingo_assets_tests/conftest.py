@@ -43,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the tests of many random histories, moments and faults at full size: ten times as many, or more",
     )
+    parser.addoption("--fuzz", type=int, default=0, help="try about so many inputs at random, other ones each time")
     parser.addoption("--screenshots", action="store_true", help="have the tests of the UI take the README's pictures")
 
 

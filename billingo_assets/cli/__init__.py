@@ -6,14 +6,15 @@ A command's module is loaded when it is called: `--help` must not wait for Dagst
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import click
 
 import billingo_assets
 from billingo_assets import redaction
-from billingo_assets.cli.output import give_up_output, is_of_output
-from billingo_assets.errors import BillingoAssetsError
+from billingo_assets.cli.output import give_up_output, is_of_output, say
+from billingo_assets.errors import BillingoAssetsError, ConfigurationError
 
 COMMANDS = {
     "alert": "billingo_assets.cli.alert:alert",
@@ -61,14 +62,23 @@ def main() -> None:
     """Entry point: run the command, and tell a foreseeable error in words on standard error."""
     verbose = "--verbose" in sys.argv[1:]
     try:
+        _require_text(sys.argv[1:])
         cli(prog_name="billingo-assets")
     except BillingoAssetsError as error:
         if verbose:
-            click.echo(redaction.traceback_of(error), err=True, nl=False)
-        click.echo(f"billingo-assets: {error}", err=True)
+            say(redaction.traceback_of(error), err=True, nl=False)
+        say(f"billingo-assets: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
         if not is_of_output(error):
             raise
         give_up_output(error)
         sys.exit(1)
+
+
+def _require_text(words: Sequence[str]) -> None:
+    """What is not UTF-8 arrives as lone surrogates, which neither PostgreSQL nor a terminal takes."""
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError("An argument is not text in UTF-8.") from None

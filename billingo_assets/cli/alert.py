@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from billingo_assets.cli.output import say
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import load_settings
 
@@ -31,21 +32,21 @@ def test() -> None:
         "recovery", "Test of the alerts", "This is a test. When a company is not synced, a message like this says so."
     )
     for fault in channels.faults:
-        click.echo(f"failed: {fault}", err=True)
+        say(f"failed: {fault}", err=True)
     failures = len(channels.faults)
     for channel in channels.usable:
         try:
             channel.send(message)
-            click.echo(f"sent: {channel.name}")
+            say(f"sent: {channel.name}")
         except DeliveryError as error:
             failures += 1
-            click.echo(f"failed: {error}", err=True)
+            say(f"failed: {error}", err=True)
     if settings.heartbeat_url is not None:
         try:
             call_heartbeat(settings.heartbeat_url)
-            click.echo("called: the heartbeat")
+            say("called: the heartbeat")
         except DeliveryError as error:
             failures += 1
-            click.echo(f"failed: {error}", err=True)
+            say(f"failed: {error}", err=True)
     if failures:
         sys.exit(1)

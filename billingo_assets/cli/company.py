@@ -18,6 +18,7 @@ from billingo_assets.billingo.connecting import connect
 from billingo_assets.cli.demo_sandbox import serving_demo_companies
 from billingo_assets.cli.leaving import erase, export
 from billingo_assets.cli.readers import grant, readers, revoke
+from billingo_assets.cli.output import say
 from billingo_assets.companies import registry
 from billingo_assets.companies.schedule import SCHEDULES, Schedule
 from billingo_assets.errors import ConfigurationError
@@ -96,8 +97,8 @@ def add(key: str, name: str, company_id: int | None, schedule: Schedule, from_st
             registered = registry.list_companies(connection)
             same = [other.key for other in registered if tax_code and other.tax_code == tax_code and other.key != key]
     for other in same:
-        click.echo(f"{other} has the same tax code: its documents would be there twice.", err=True)
-    click.echo(f"Added {key} (id {added.id}), tax code {tax_code or 'unknown'}. Sync it: billingo-assets sync {key}")
+        say(f"{other} has the same tax code: its documents would be there twice.", err=True)
+    say(f"Added {key} (id {added.id}), tax code {tax_code or 'unknown'}. Sync it: billingo-assets sync {key}")
 
 
 @company.command("list", short_help="List the companies.")
@@ -106,12 +107,12 @@ def list_() -> None:
     with _registry(load_settings()) as connection:
         companies = registry.list_companies(connection)
     if not companies:
-        click.echo("No company yet. Add one: billingo-assets company add KEY --name NAME")
+        say("No company yet. Add one: billingo-assets company add KEY --name NAME")
         return
     width = max(len(company.key) for company in companies)
     for entry in companies:
         state = "enabled" if entry.enabled else "disabled"
-        click.echo(f"{entry.key:<{width}}  {entry.id:>4}  {state:<8}  {entry.schedule:<11}  {entry.name}")
+        say(f"{entry.key:<{width}}  {entry.id:>4}  {state:<8}  {entry.schedule:<11}  {entry.name}")
 
 
 @company.command(short_help="Show one company.")
@@ -137,7 +138,7 @@ def show(key: str) -> None:
     if entry.is_demo:
         facts["API"] = "the sandbox (a company of the demo)"
     for name, value in facts.items():
-        click.echo(f"{name + ':':<12} {value}")
+        say(f"{name + ':':<12} {value}")
 
 
 @company.command(short_help="Let a company be synced again.")
@@ -161,7 +162,7 @@ def set_schedule(key: str, rhythm: Schedule) -> None:
     """Change the rhythm in which the schedules sync a company; it counts from the next tick."""
     with _registry(load_settings()) as connection, connection.begin():
         registry.change_company(connection, key, schedule=rhythm)
-    click.echo(f"{key} is synced {'when asked' if rhythm == 'manual' else rhythm}.")
+    say(f"{key} is synced {'when asked' if rhythm == 'manual' else rhythm}.")
 
 
 @company.command("set-key", short_help="Store a new API key.")
@@ -184,7 +185,7 @@ def set_key(key: str, from_stdin: bool) -> None:
             )
         with connection.begin():
             registry.change_company(connection, key, api_key_encrypted=keyring.encrypt(api_key), tax_code=tax_code)
-    click.echo(f"Stored the new API key of {key}.")
+    say(f"Stored the new API key of {key}.")
 
 
 @company.command(short_help="Try a company's API key.")
@@ -202,7 +203,7 @@ def check(key: str) -> None:
         identity = client.identity()
         require_same_company(entry, identity.tax_code)
         total = client.count_documents()
-    click.echo(f"The API key of {key} works: tax code {identity.tax_code or 'unknown'}, {total:,} documents.")
+    say(f"The API key of {key} works: tax code {identity.tax_code or 'unknown'}, {total:,} documents.")
 
 
 @company.command("rotate-encryption", short_help="Encrypt the stored API keys anew.")
@@ -232,10 +233,10 @@ def remove(key: str, yes: bool) -> None:
         connection.rollback()
         fate = "are deleted: they are the demo's" if entry.is_demo else f"stay in the tables, as company_id {entry.id}"
         if not yes:
-            click.echo(f"{key} ({entry.name}) leaves the registry and its API key is forgotten.")
-            click.echo(f"Its {documents:,} documents {fate}. Its runs stay in the history.")
+            say(f"{key} ({entry.name}) leaves the registry and its API key is forgotten.")
+            say(f"Its {documents:,} documents {fate}. Its runs stay in the history.")
             if not entry.is_demo:
-                click.echo(f"Accounting records are to be kept for eight years; `company erase {key}` deletes them.")
+                say(f"Accounting records are to be kept for eight years; `company erase {key}` deletes them.")
             if sys.stdin is None:
                 raise ConfigurationError("There is nobody to ask. To remove it without being asked, add --yes.")
             click.confirm("Remove it?", abort=True)
@@ -248,7 +249,7 @@ def remove(key: str, yes: bool) -> None:
         ):
             registry.remove_company(connection, key)
             remove_partition(instance, key)
-    click.echo(f"Removed {key}. Its {documents:,} documents {fate}.")
+    say(f"Removed {key}. Its {documents:,} documents {fate}.")
 
 
 @contextmanager
@@ -260,7 +261,7 @@ def _registry(settings: Settings) -> Iterator[Connection]:
 def _set_enabled(key: str, enabled: bool) -> None:
     with _registry(load_settings()) as connection, connection.begin():
         registry.change_company(connection, key, enabled=enabled)
-    click.echo(f"{key} is {'enabled' if enabled else 'disabled'}.")
+    say(f"{key} is {'enabled' if enabled else 'disabled'}.")
 
 
 def _read_api_key(from_stdin: bool) -> SecretStr:

@@ -12,6 +12,7 @@ from itertools import islice
 import click
 from sqlalchemy import text
 
+from billingo_assets.cli.output import say
 from billingo_assets.errors import DatabaseError
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.database import (
@@ -48,11 +49,11 @@ def upgrade() -> None:
     with connecting(engine_for(database_url(settings), settings)) as connection, connection.begin():
         grant_rights(connection)
     if before == after:
-        click.echo(f"The database is up to date (version {after}).")
+        say(f"The database is up to date (version {after}).")
     elif before is None:
-        click.echo(f"The tables were made (version {after}).")
+        say(f"The tables were made (version {after}).")
     else:
-        click.echo(f"The database went from version {before} to {after}.")
+        say(f"The database went from version {before} to {after}.")
 
 
 @database.command(short_help="Print the database's URL.")
@@ -63,7 +64,7 @@ def url(with_password: bool) -> None:
     An embedded server runs while a billingo-assets command does; `billingo-assets dev` keeps it up.
     """
     full = database_url(load_settings())
-    click.echo(libpq_url(full if with_password else without_password(full)[0]))
+    say(libpq_url(full if with_password else without_password(full)[0]))
 
 
 @database.command(short_help="Open psql on the database.", context_settings={"ignore_unknown_options": True})

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from billingo_assets.cli.demo_sandbox import serving
+from billingo_assets.cli.output import say
 from billingo_assets.cli.sync import sync_companies
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
@@ -30,25 +31,25 @@ def demo() -> None:
     from billingo_assets.sandbox.world import World
 
     world = World()
-    click.echo("PostgreSQL    " + ("yours" if load_settings().database_url else f"embedded, in {load_settings().home}"))
+    say("PostgreSQL    " + ("yours" if load_settings().database_url else f"embedded, in {load_settings().home}"))
     engine = open_database(load_settings())
     with connecting(engine) as connection:
         _refuse_real_companies(registry.list_companies(connection))
     with serving(world) as settings:
-        click.echo(f"Billingo API  the sandbox, at {settings.sandbox_url}\n")
+        say(f"Billingo API  the sandbox, at {settings.sandbox_url}\n")
         with connecting(engine) as connection, connection.begin():
             companies = [_register(connection, settings, company) for company in world.companies]
         outcomes = sync_companies(settings, companies)
-    click.echo(f"\n{'In the tables':<14} {'documents':>9} {'items':>6}  {'gross total':>24}")
+    say(f"\n{'In the tables':<14} {'documents':>9} {'items':>6}  {'gross total':>24}")
     with connecting(engine) as connection:
         agree = [_compare(connection, company, world.company(company.key).ledger()) for company in companies]
     if not all(agree) or any(outcome.status == "failed" for outcome in outcomes):
-        click.echo("\nThe tables do not agree with the sandbox's books.", err=True)
+        say("\nThe tables do not agree with the sandbox's books.", err=True)
         sys.exit(1)
-    click.echo("\nEvery count and every sum agrees with the sandbox's books. Where to look next:")
-    click.echo("  make dev                           the Dagster UI on the same data")
-    click.echo("  .venv/bin/billingo-assets --help   the commands")
-    click.echo("  README.md                          your own companies, the tables, cron")
+    say("\nEvery count and every sum agrees with the sandbox's books. Where to look next:")
+    say("  make dev                           the Dagster UI on the same data")
+    say("  .venv/bin/billingo-assets --help   the commands")
+    say("  README.md                          your own companies, the tables, cron")
 
 
 def _refuse_real_companies(companies: list[Company]) -> None:
@@ -81,7 +82,7 @@ def _compare(connection: Connection, company: Company, ledger: Ledger) -> bool:
     sums = sums_by_currency(connection, company.id)
     for line, (currency, held) in enumerate(sums.items()):
         start = f"{company.key:<14} {rows.invoices:>9,} {rows.items:>6,}" if line == 0 else " " * 31
-        click.echo(f"{start}  {held.gross:>20,} {currency}")
+        say(f"{start}  {held.gross:>20,} {currency}")
     return (
         (rows.invoices, rows.items) == (ledger.documents, ledger.items)
         and sums.keys() == ledger.currencies.keys()

@@ -15,6 +15,7 @@ import click
 import psutil
 
 from billingo_assets.cli.demo_sandbox import serving_demo_companies
+from billingo_assets.cli.output import say
 from billingo_assets.companies.registry import list_companies
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import is_loopback, load_settings, project_root
@@ -56,7 +57,7 @@ def dev(port: int, host: str, i_have_a_proxy: bool, read_only: bool) -> None:
     with open_instance(settings) as instance:
         add_partitions(instance, [company.key for company in companies])
     with serving_demo_companies(companies, settings):
-        click.echo(f"Dagster UI: http://{_in_url(host)}:{port} (ready in a few seconds; Ctrl-C ends it)")
+        say(f"Dagster UI: http://{_in_url(host)}:{port} (ready in a few seconds; Ctrl-C ends it)")
         sys.exit(
             _run_until_stopped(
                 [*WEBSERVER, "--host", host, "--port", str(port), *(["--read-only"] if read_only else [])],

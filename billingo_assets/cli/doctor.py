@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 
 import click
 
-from billingo_assets.cli.output import losing_output
+from billingo_assets.cli.output import losing_output, say_json, say_parts
 from billingo_assets.settings import load_settings
 
 SHOWN = {"ok": "green", "warning": "yellow", "fault": "red"}
@@ -28,10 +27,10 @@ def doctor(wants_json: bool) -> None:
         findings.append(finding)
         if not wants_json:
             with losing_output():
-                verdict = click.style(f"{finding.verdict:<7}", fg=SHOWN[finding.verdict], bold=True)
-                click.echo(f"{verdict}  {finding.what}: {finding.words}")
+                verdict = f"{finding.verdict:<7}", SHOWN[finding.verdict]
+                say_parts(verdict, f"  {finding.what}: {finding.words}")
     if wants_json:
         with losing_output():
-            click.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}, ensure_ascii=False))
+            say_json({"findings": [asdict(finding) for finding in findings]})
     verdicts = {finding.verdict for finding in findings}
     sys.exit(2 if "fault" in verdicts else 1 if "warning" in verdicts else 0)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import click
+from billingo_assets.cli.output import say
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -30,7 +30,7 @@ def ending_as_on_ctrl_c(consequence: str) -> Iterator[None]:
             told = [number for number in received.recv(64) if number in heard]
             if not told:
                 raise
-            click.echo(f"billingo-assets: Ended by {signal.Signals(told[0]).name}. {consequence}", err=True)
+            say(f"billingo-assets: Ended by {signal.Signals(told[0]).name}. {consequence}", err=True)
             sys.exit(128 + told[0])
         finally:
             for number, handler in before.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from billingo_assets.cli.output import losing_output
+from billingo_assets.cli.output import losing_output, say, say_json, say_parts
 from billingo_assets.cli.summary import COLORS
 from billingo_assets.companies.registry import get_company, list_companies
 from billingo_assets.settings import Settings, load_settings
@@ -44,7 +43,7 @@ def history(key: str | None, days: int | None, failed: bool, limit: int, wants_j
             outcomes = list(islice(found, limit))
     with losing_output():
         if wants_json:
-            click.echo(json.dumps({"syncs": [_as_json(past, settings) for past in outcomes]}, ensure_ascii=False))
+            say_json({"syncs": [_as_json(past, settings) for past in outcomes]})
         else:
             _print(outcomes, settings)
 
@@ -62,25 +61,26 @@ def _as_json(past: PastOutcome, settings: Settings) -> dict[str, Any]:
 
 def _print(outcomes: Sequence[PastOutcome], settings: Settings) -> None:
     if not outcomes:
-        click.echo("No sync is on record that is asked for.")
+        say("No sync is on record that is asked for.")
     for past in outcomes:
         outcome = past.outcome
         when = f"{past.started_at.astimezone(settings.zone):%Y-%m-%d %H:%M}"
-        state = click.style(outcome.status, fg=COLORS.get(outcome.status, "blue"), bold=True)
-        click.echo(f"{when}  {outcome.key}: {state}, {outcome.mode}, {outcome.duration_seconds:.1f} s ({past.trigger})")
-        click.echo(
+        state = outcome.status, COLORS.get(outcome.status, "blue")
+        took = f", {outcome.mode}, {outcome.duration_seconds:.1f} s ({past.trigger})"
+        say_parts(f"{when}  {outcome.key}: ", state, took)
+        say(
             f"  {outcome.processed:,} processed: {outcome.created:,} created, {outcome.updated:,} updated,"
             f" {outcome.unchanged:,} unchanged"
         )
-        click.echo(
+        say(
             f"  {outcome.deleted:,} deleted, {outcome.skipped:,} skipped, {outcome.items:,} items,"
             f" {outcome.api_calls:,} API calls"
         )
         for fault in outcome.errors:
-            click.echo(click.style(f"  error: {fault.error}", fg="red"))
+            say(f"  error: {fault.error}", fg="red")
         for warning in outcome.warnings:
-            click.echo(click.style(f"  warning: {warning}", fg="yellow"))
-        click.echo(f"  {_link(past, settings)}")
+            say(f"  warning: {warning}", fg="yellow")
+        say(f"  {_link(past, settings)}")
 
 
 def _link(past: PastOutcome, settings: Settings) -> str:

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
+
+from billingo_assets.foreign import visible, visible_json, visible_lines
+
+
+def say(text: str, *, err: bool = False, fg: str | None = None, bold: bool | None = None) -> None:
+    """Print a line, or several. Whatever a terminal would obey in it, others wrote, and it is not printed."""
+    click.echo(click.style(visible_lines(text), fg=fg, bold=bold) if fg or bold else visible_lines(text), err=err)
+
+
+def say_parts(*parts: str | tuple[str, str]) -> None:
+    """Print one line of several parts; one that is a pair is a text and its colour."""
+    shown = (
+        visible(part) if isinstance(part, str) else click.style(visible(part[0]), fg=part[1], bold=True)
+        for part in parts
+    )
+    click.echo("".join(shown))
+
+
+def say_json(value: Any) -> None:
+    """Print one JSON object, its invisible characters as escapes."""
+    click.echo(visible_json(json.dumps(value, ensure_ascii=False)))
 
 
 @contextmanager

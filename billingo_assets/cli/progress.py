@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from billingo_assets.cli.output import losing_output
+from billingo_assets.cli.output import losing_output, say
 from billingo_assets.resources import ProgressLog
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class SyncProgress:
             self._task = self._bar.add_task(company, total=None)
         elif not self._quiet:
             with losing_output():
-                click.echo(f"{company}: syncing", err=True)
+                say(f"{company}: syncing", err=True)
         yield
         if self._bar and self._task is not None:
             self._bar.remove_task(self._task)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from billingo_assets.cli.output import say
+
 if TYPE_CHECKING:
     from billingo_assets.sandbox.server import SandboxServer
     from billingo_assets.sandbox.world import CompanySpec
@@ -38,7 +40,7 @@ def _specs(companies: int | None, documents: int | None) -> Sequence[CompanySpec
 
 
 def _announce(server: SandboxServer) -> None:
-    click.echo(f"Billingo sandbox at {server.url} (its guide: {server.base_url}/)")
+    say(f"Billingo sandbox at {server.url} (its guide: {server.base_url}/)")
     for company in server.world.companies:
-        click.echo(f"  {company.key:<14} {company.name:<28} {company.api_key}")
-    click.echo(f"Use it with BILLINGO_API_URL={server.url} and these API keys. Ctrl-C ends it.")
+        say(f"  {company.key:<14} {company.name:<28} {company.api_key}")
+    say(f"Use it with BILLINGO_API_URL={server.url} and these API keys. Ctrl-C ends it.")

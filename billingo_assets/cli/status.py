@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from billingo_assets.cli.output import losing_output
+from billingo_assets.cli.output import losing_output, say, say_json, say_parts
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.database import connecting, open_database
@@ -44,7 +43,7 @@ def status(wants_json: bool) -> None:
         raise ConfigurationError("No company yet. Add one: billingo-assets company add KEY --name NAME")
     with losing_output():
         if wants_json:
-            click.echo(json.dumps(_as_json(overview), ensure_ascii=False))
+            say_json(_as_json(overview))
         else:
             _print(overview, settings)
     colors = {state.color for state in overview}
@@ -80,22 +79,23 @@ def _print(overview: Sequence[CompanyState], settings: Settings) -> None:
     from billingo_assets.monitoring.overview import local_time
 
     width = min(KEY_WIDTH, max(7, *(len(state.health.company.key) for state in overview)))
-    click.echo(f"{'company':<{width}}  state     last sync         next sync         documents  rejected")
+    say(f"{'company':<{width}}  state     last sync         next sync         documents  rejected")
     for state in overview:
         health = state.health
-        color = click.style(f"{state.color:<8}", fg=SHOWN[state.color], bold=True)
         key = health.company.key
         if len(key) > width:
-            click.echo(key)
+            say(key)
             key = ""
-        click.echo(
-            f"{key:<{width}}  {color}  {local_time(health.synced_at, settings):<16}"
-            f"  {local_time(health.next_sync_at, settings):<16}  {state.documents:>9,}  {state.rejections:>8,}"
+        say_parts(
+            f"{key:<{width}}  ",
+            (f"{state.color:<8}", SHOWN[state.color]),
+            f"  {local_time(health.synced_at, settings):<16}"
+            f"  {local_time(health.next_sync_at, settings):<16}  {state.documents:>9,}  {state.rejections:>8,}",
         )
         for problem in health.problems:
-            click.echo(click.style(f"  {problem.severity}: {problem.summary}", fg=SHOWN[state.color]))
+            say(f"  {problem.severity}: {problem.summary}", fg=SHOWN[state.color])
         if not health.problems and state.words:
-            click.echo(f"  {state.words}")
+            say(f"  {state.words}")
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import click
+from billingo_assets.cli.output import say
 
 if TYPE_CHECKING:
     from billingo_assets.monitoring.outcomes import Outcome
@@ -40,25 +40,25 @@ def print_outcome(outcome: Outcome) -> None:
         ("deleted", outcome.deleted),
         ("skipped", outcome.skipped),
     )
-    click.echo(click.style(f"{outcome.key} ({outcome.name}): {outcome.status}", fg=COLORS[outcome.status], bold=True))
+    say(f"{outcome.key} ({outcome.name}): {outcome.status}", fg=COLORS[outcome.status], bold=True)
     if outcome.status != "failed" or outcome.api_calls:
         why = f": {outcome.reason}" if outcome.reason else ""
-        click.echo(f"  {outcome.processed:,} documents processed, {outcome.items:,} items ({outcome.mode} sync{why})")
-        click.echo("  " + ", ".join(f"{number:,} {name}" for name, number in counts))
-    click.echo(f"  {outcome.api_calls} API calls, {outcome.duration_seconds:.1f} s, run {outcome.run_id}")
+        say(f"  {outcome.processed:,} documents processed, {outcome.items:,} items ({outcome.mode} sync{why})")
+        say("  " + ", ".join(f"{number:,} {name}" for name, number in counts))
+    say(f"  {outcome.api_calls} API calls, {outcome.duration_seconds:.1f} s, run {outcome.run_id}")
     for fault in outcome.errors[:SHOWN_ERRORS]:
         where = "" if fault.document_id is None else f"document {fault.document_id}: "
-        click.echo(click.style(f"  error: {where}{fault.error}", fg="red"))
+        say(f"  error: {where}{fault.error}", fg="red")
     if len(outcome.errors) > SHOWN_ERRORS:
-        click.echo(f"  and {len(outcome.errors) - SHOWN_ERRORS:,} more, in the table billingo.rejected_documents")
+        say(f"  and {len(outcome.errors) - SHOWN_ERRORS:,} more, in the table billingo.rejected_documents")
     for warning in outcome.warnings:
-        click.echo(click.style(f"  warning: {warning}", fg="yellow"))
+        say(f"  warning: {warning}", fg="yellow")
 
 
 def print_totals(outcomes: Sequence[Outcome], duration_seconds: float) -> None:
     """The last line: all companies together."""
     totals = _totals(outcomes, duration_seconds)
-    click.echo(
+    say(
         f"{totals['total']} {'company' if totals['total'] == 1 else 'companies'}: {totals['successful']} successful,"
         f" {totals['partial']} partial, {totals['failed']} failed;"
         f" {totals['processed']:,} documents in {totals['duration_seconds']:.1f} s"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import click
 
 from billingo_assets.cli.demo_sandbox import serving_demo_companies
 from billingo_assets.cli.ending import ending_as_on_ctrl_c
-from billingo_assets.cli.output import losing_output
+from billingo_assets.cli.output import losing_output, say_json
 from billingo_assets.cli.summary import as_json, print_outcome, print_totals
 from billingo_assets.companies.registry import Company, get_company, keyring_for, list_companies
 from billingo_assets.errors import ConfigurationError
@@ -63,7 +62,7 @@ def sync(keys: tuple[str, ...], full: bool, accept_empty: bool, verbose: bool, w
 
 def _print(outcomes: list[Outcome], duration: float, wants_json: bool) -> None:
     if wants_json:
-        click.echo(json.dumps(as_json(outcomes, duration), ensure_ascii=False))
+        say_json(as_json(outcomes, duration))
     else:
         print_totals(outcomes, duration)
 
