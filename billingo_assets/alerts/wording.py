@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from billingo_assets.alerts.channels import Message
 from billingo_assets.companies.registry import Company
+from billingo_assets.foreign import visible, visible_lines
 from billingo_assets.monitoring.health import NO_API_KEY, RUN_FAILED, STALE, Problem
 
 MAX_LISTED = 20
@@ -42,7 +43,11 @@ def describe_recovery(recovered: Sequence[Affected], lasted: timedelta) -> Messa
         named.append(f"and {len(recovered) - MAX_LISTED:,} more")
     verb = "works" if len(recovered) == 1 else "work"
     body = "\n".join(named) + f"\n\nThe trouble lasted {_length(lasted)}."
-    remaining = [f"- {_subject([one.company])}: {problem.summary}" for one in recovered for problem in one.problems]
+    remaining = [
+        f"- {_subject([one.company])}: {visible_lines(problem.summary)}"
+        for one in recovered
+        for problem in one.problems
+    ]
     if remaining:
         body += "\n\nWhat remains:\n" + "\n".join(remaining[:MAX_LISTED])
     return Message("recovery", f"{_subject([one.company for one in recovered])} {verb} again", body)
@@ -51,7 +56,7 @@ def describe_recovery(recovered: Sequence[Affected], lasted: timedelta) -> Messa
 def _block(affected: Affected, ui_url: str) -> str:
     lines = [_name(affected.company)]
     for problem in affected.problems:
-        lines.append(f"- {problem.summary}")
+        lines.append(f"- {visible_lines(problem.summary)}")
         if problem.run_id:
             lines.append(f"  {ui_url}/runs/{problem.run_id}")
     return "\n".join(lines)
@@ -71,7 +76,7 @@ def _subject(companies: Sequence[Company | None]) -> str:
 
 
 def _name(company: Company | None) -> str:
-    return f"{company.key} ({company.name})" if company else "billingo_assets itself"
+    return f"{company.key} ({visible(company.name)})" if company else "billingo_assets itself"
 
 
 def _length(time: timedelta) -> str:

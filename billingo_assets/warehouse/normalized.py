@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BATCH_DOCUMENTS = 1_000
+BATCH_CHARACTERS = 16 * 2**20
+"""Payloads of a batch together, unless one alone is longer."""
 
 # What waits is found in the indexes of both tables alone; payloads are read for a batch of it at a time.
 # A document in quarantine waits for its next version or for new rules; it is not tried again with either unchanged.
@@ -38,12 +40,19 @@ WHERE raw.company_id = {company}
 """
 
 # One by one: right after a first load there are no statistics, and for "any of 1,000" the whole table would be read.
+# As many from the first on as there is room for, and the first in any case.
 _PAYLOADS = text(
     """
-    SELECT wanted.id, (
-        SELECT payload::text FROM billingo.raw_invoices WHERE company_id = :company AND document_id = wanted.id
-    ) AS payload
-    FROM unnest(CAST(:ids AS bigint[])) AS wanted (id)
+    SELECT id, payload FROM (
+        SELECT id, payload, place, sum(length(payload)) OVER (ORDER BY place) AS characters FROM (
+            SELECT wanted.id, wanted.place, (
+                SELECT payload::text FROM billingo.raw_invoices WHERE company_id = :company AND document_id = wanted.id
+            ) AS payload
+            FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS wanted (id, place)
+            OFFSET 0  -- so that each payload is read once
+        ) AS found
+    ) AS summed
+    WHERE characters <= :most OR place = 1
     """
 )
 
@@ -92,12 +101,15 @@ def pending_documents(connection: Connection, company_id: int) -> Iterator[list[
     plan_for_many_rows(connection)
     connection.exec_driver_sql(_PENDING.format(company=company_id, version=NORMALIZER_VERSION))
     while batch := connection.exec_driver_sql(f"FETCH {BATCH_DOCUMENTS} FROM pending_documents").all():
-        values = {"company": company_id, "ids": [row[0] for row in batch]}
-        payloads: dict[int, str] = {row.id: row.payload for row in connection.execute(_PAYLOADS, values)}
-        yield [
-            PendingDocument(document_id, content_hash, has_rows, deleted_at, payloads[document_id])
-            for document_id, content_hash, has_rows, deleted_at in batch
-        ]
+        rest = list(batch)
+        while rest:
+            values = {"company": company_id, "ids": [row[0] for row in rest], "most": BATCH_CHARACTERS}
+            payloads: dict[int, str] = {row.id: row.payload for row in connection.execute(_PAYLOADS, values)}
+            yield [
+                PendingDocument(document_id, content_hash, has_rows, deleted_at, payloads[document_id])
+                for document_id, content_hash, has_rows, deleted_at in rest[: len(payloads)]
+            ]
+            del rest[: len(payloads)]
     connection.exec_driver_sql("CLOSE pending_documents")
 
 

@@ -6,6 +6,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from billingo_assets.billingo.errors import MalformedAnswerError, TooLargeAnswerError
+from billingo_assets.sandbox import Fault
+from billingo_assets.sync.engine import CompanySync, SyncOptions
+from billingo_assets.sync.listing import Listing
+from billingo_assets.warehouse.normalized import BATCH_CHARACTERS, pending_documents
 from billingo_assets_tests.normalize.documents import as_json, document, item
 from billingo_assets_tests.sync.books import Books
 
@@ -122,9 +127,7 @@ CASES = {
     "a list": Case("[777]", "fetch", "not an object", None),
     "nothing but a number": Case("777", "fetch", "not an object", None),
     "nothing but text": Case('"777"', "fetch", "not an object", None),
-    # Names
-    "a formula": Case(with_(comment="=cmd|' /C calc'!A0"), None),
-    "HTML": Case(with_(comment="<script>alert(1)</script><img src=x onerror=alert(1)>"), None),
+    "a stamp of 1e-400 in an item": Case(spelt("items", '[{"quantity": 1e-400}]'), "normalize", "items[0].quantity"),
 }
 
 
@@ -147,3 +150,101 @@ def test_a_hostile_document_is_stored_or_quarantined_and_costs_no_other(one_page
     assert case.reason in reason
     assert len(reason) < 300
     assert reason.isprintable()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "=cmd|' /C calc'!A0",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\tindented",
+        "<script>alert(1)</script><img src=x onerror=alert(1)>",
+        "[link](javascript:alert(1)) ![](http://example.com/x.png)",
+        "\x1b[2J\x9b31m\u202e",
+        "a\r\nb",
+        "' OR 1=1; --",
+        "\\N",
+        "\\.",
+        '{"a": 1}',
+    ],
+)
+def test_names_are_stored_as_they_are_whatever_they_mean_to_others(one_page: Books, name: str) -> None:
+    sent = document(ID, items=[item(name=name)], document_partner={"name": name}, comment=name)
+    one_page.served.add_raw(sent)
+    one_page.sync()
+    invoice = one_page.invoice(ID)
+    assert invoice is not None
+    assert (invoice.partner_name, invoice.comment) == (name, name)
+    assert one_page.items(ID) == [(1, name)]
+
+
+def test_the_last_of_two_values_of_a_name_counts_everywhere(one_page: Books) -> None:
+    # In what is stored, in what is counted and noted of it, and in the tables.
+    first = with_(items=[item(), item()], gross_total=1, invoice_number="A-2026-1")[1:-1]
+    last = '"gross_total": 2.50, "items": [{"name": "one"}], "invoice_number": "A-2026-9"'
+    one_page.served.add_raw(f"{{{first}, {last}}}".encode())
+    one_page.sync()
+    raw, invoice = one_page.stored(ID), one_page.invoice(ID)
+    assert invoice is not None
+    assert (raw.payload["gross_total"], str(invoice.gross_total)) == (2.5, "2.50")
+    assert (raw.item_count, one_page.items(ID)) == (1, [(1, "one")])
+    assert (raw.number, invoice.invoice_number) == (9, "A-2026-9")
+
+
+def test_the_size_of_a_document_is_a_setting(one_page: Books) -> None:
+    one_page.served.add_raw(document(ID, comment="x" * 2**20))
+    options = SyncOptions(full=True, max_document_bytes=2**20)
+    with one_page.client() as client, one_page.engine.connect() as connection:
+        CompanySync(client, connection, one_page.company, "the run", lambda progress: None, options).run()
+    ((id_, stage, reason),) = one_page.quarantine()
+    assert (id_, stage) == (ID, "fetch")
+    assert "larger than 1 MiB (BILLINGO_MAX_DOCUMENT_MIB)" in reason
+
+
+@pytest.mark.parametrize("value", [10**18, 2**63, -1, 0])
+def test_a_last_page_that_lies_is_not_followed(three_pages: Books, value: int) -> None:
+    three_pages.sandbox.faults.add(Fault(kind="last_page", value=value, times=None))
+    report = three_pages.sync()
+    assert (report.created, report.watermark is not None) == (282, True)
+    assert report.api_calls < 40
+
+
+@pytest.mark.parametrize("value", [10**18, 2**63, 2**31, -1])
+def test_a_total_that_no_company_can_have_is_malformed_and_stores_nothing(three_pages: Books, value: int) -> None:
+    three_pages.sandbox.faults.add(Fault(kind="total", value=value, times=None))
+    with pytest.raises(MalformedAnswerError):
+        three_pages.sync()
+    assert three_pages.live() == set()
+
+
+def test_a_listing_that_goes_on_behind_the_last_page_that_may_be_asked_for_is_an_error(three_pages: Books) -> None:
+    with pytest.raises(TooLargeAnswerError, match=r"behind page 2, up to page 3\..*BILLINGO_MAX_PAGES"):
+        three_pages.sync(max_pages=2)
+    assert (len(three_pages.live()), three_pages.state()) == (200, None)
+    assert three_pages.sync(max_pages=3).watermark is not None
+    assert len(three_pages.live()) == 282
+
+
+def test_pages_that_are_large_are_not_read_far_ahead(three_pages: Books) -> None:
+    # 40 MB on three pages of few documents each: no batch holds more than one of them.
+    for number in range(40):
+        three_pages.served.add_raw(document(ID + number, comment="x" * 10**6))
+    with three_pages.client() as client:
+        sizes = [sum(page.size for page in batch) for batch in Listing(client).batches()]
+    assert max(sizes) < 45 * 10**6
+    assert len(sizes) >= 2
+
+
+def test_what_is_normalized_together_is_bounded_by_its_size(three_pages: Books) -> None:
+    for number in range(5):
+        three_pages.served.add_raw(document(ID + number, comment="x" * (5 * 10**6)))
+    three_pages.fetch()
+    with three_pages.engine.connect() as connection, connection.begin():
+        batches = [
+            [len(one.payload) for one in batch] for batch in pending_documents(connection, three_pages.company.id)
+        ]
+    assert sum(map(len, batches)) == 287
+    assert max(map(sum, batches)) <= BATCH_CHARACTERS
+    assert three_pages.refresh().documents == 287
