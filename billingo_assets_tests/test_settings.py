@@ -57,6 +57,9 @@ def test_without_any_variable_the_defaults_hold(monkeypatch: pytest.MonkeyPatch)
         "connect_timeout_seconds": 10.0,
         "read_timeout_seconds": 30.0,
         "max_response_mib": 64,
+        "max_document_mib": 16,
+        "max_page_documents": 10_000,
+        "max_pages": 100_000,
         "lock_wait_seconds": 5.0,
         "statement_timeout_seconds": 600.0,
     }
