@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, NamedTuple
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from billingo_assets.billingo.errors import MalformedAnswerError, TooLargeAnswerError
 from billingo_assets.sandbox import Fault
 from billingo_assets.sync.engine import CompanySync, SyncOptions
-from billingo_assets.sync.listing import Listing
+from billingo_assets.sync.listing import BATCH_BYTES, Listing
 from billingo_assets.warehouse.normalized import BATCH_CHARACTERS, pending_documents
 from billingo_assets_tests.normalize.documents import as_json, document, item
 from billingo_assets_tests.sync.books import Books
@@ -227,14 +228,17 @@ def test_a_listing_that_goes_on_behind_the_last_page_that_may_be_asked_for_is_an
     assert len(three_pages.live()) == 282
 
 
-def test_pages_that_are_large_are_not_read_far_ahead(three_pages: Books) -> None:
-    # 40 MB on three pages of few documents each: no batch holds more than one of them.
-    for number in range(40):
-        three_pages.served.add_raw(document(ID + number, comment="x" * 10**6))
+def test_pages_that_are_large_are_not_handed_out_together(three_pages: Books) -> None:
+    # Four pages of 10 MB, of which two are more than is handed out at once; each has arrived when it is asked for.
+    for number in range(400):
+        three_pages.served.add_raw(document(ID + number, comment="x" * 10**5))
+    sizes = []
     with three_pages.client() as client:
-        sizes = [sum(page.size for page in batch) for batch in Listing(client).batches()]
-    assert max(sizes) < 45 * 10**6
-    assert len(sizes) >= 2
+        for batch in Listing(client).batches():
+            sizes.append(sum(page.size for page in batch))
+            time.sleep(0.5)
+    assert sum(sizes) > 40 * 10**6
+    assert max(sizes) <= BATCH_BYTES
 
 
 def test_what_is_normalized_together_is_bounded_by_its_size(three_pages: Books) -> None:
