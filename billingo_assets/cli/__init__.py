@@ -66,7 +66,7 @@ def main() -> None:
         cli(prog_name="billingo-assets")
     except BillingoAssetsError as error:
         if verbose:
-            say(redaction.traceback_of(error), err=True, nl=False)
+            say(redaction.traceback_of(error).rstrip("\n"), err=True)
         say(f"billingo-assets: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import click
 
-from billingo_assets.cli.output import losing_output
+from billingo_assets.cli.output import losing_output, say, say_json
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.audit import records
 from billingo_assets.warehouse.database import connecting, open_database
@@ -25,15 +25,15 @@ def audit(key: str | None, days: int | None, wants_json: bool) -> None:
     with losing_output():
         if wants_json:
             told = [{**one._asdict(), "at": one.at.isoformat()} for one in found]
-            click.echo(json.dumps({"records": told}, ensure_ascii=False))
+            say_json({"records": told})
             return
         for one in found:
             when = f"{one.at.astimezone(settings.zone):%Y-%m-%d %H:%M:%S}"
             details = ", ".join(f"{name}: {_for_people(value)}" for name, value in one.details.items())
             about = f" {one.company_key}" if one.company_key else ""
-            click.echo(f"{when}  {one.actor}: {one.action}{about}{f' ({details})' if details else ''}")
+            say(f"{when}  {one.actor}: {one.action}{about}{f' ({details})' if details else ''}")
         if not found:
-            click.echo("Nothing is on record that is asked for.")
+            say("Nothing is on record that is asked for.")
 
 
 def _for_people(value: object) -> str:

@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 from billingo_assets.billingo.connecting import connect
 from billingo_assets.cli.demo_sandbox import serving_demo_companies
 from billingo_assets.cli.leaving import erase, export
-from billingo_assets.cli.readers import grant, readers, revoke
 from billingo_assets.cli.output import say
+from billingo_assets.cli.readers import grant, readers, revoke
 from billingo_assets.companies import registry
 from billingo_assets.companies.schedule import SCHEDULES, Schedule
 from billingo_assets.errors import ConfigurationError
@@ -216,7 +216,7 @@ def rotate_encryption() -> None:
     with _registry(settings) as connection, connection.begin():
         rotated = registry.rotate_encryption(connection, registry.keyring_for(connection, settings))
     what = "API key is" if len(rotated) == 1 else "API keys are"
-    click.echo(f"{len(rotated):,} {what} encrypted under the first encryption key, which alone will do from now on.")
+    say(f"{len(rotated):,} {what} encrypted under the first encryption key, which alone will do from now on.")
 
 
 @company.command(short_help="Take a company out of the registry.")

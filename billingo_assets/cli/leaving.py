@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from billingo_assets.cli.output import say
 from billingo_assets.companies.registry import get_company
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import load_settings
@@ -33,8 +34,8 @@ def export(key: str, folder: Path) -> None:
     with connecting(open_database(load_settings())) as connection:
         rows = export_company(connection, get_company(connection, key, removed_too=True), folder)
     for table, number in rows.items():
-        click.echo(f"{table + ':':<22} {number:>12,} rows")
-    click.echo(f"Everything of {key} is in {folder}, but for its API key.")
+        say(f"{table + ':':<22} {number:>12,} rows")
+    say(f"Everything of {key} is in {folder}, but for its API key.")
 
 
 @click.command(short_help="Delete all that is held of a company.")
@@ -55,9 +56,9 @@ def erase(key: str, confirmed: str | None) -> None:
         entry = get_company(connection, key, removed_too=True)
         connection.rollback()
         if confirmed is None:
-            click.echo(f"All that is held of {key} ({entry.name}) is deleted for good, and the history of its runs.")
-            click.echo("Accounting records are to be kept for at least eight years by Hungarian law.")
-            click.echo(f"To keep the documents: billingo-assets company export {key} --to FOLDER")
+            say(f"All that is held of {key} ({entry.name}) is deleted for good, and the history of its runs.")
+            say("Accounting records are to be kept for at least eight years by Hungarian law.")
+            say(f"To keep the documents: billingo-assets company export {key} --to FOLDER")
             if sys.stdin is None:
                 raise ConfigurationError(f"There is nobody to ask. To be asked nothing, add --yes-erase {key}.")
             confirmed = click.prompt("Type the company's key to erase it", default="", show_default=False)
@@ -73,5 +74,5 @@ def erase(key: str, confirmed: str | None) -> None:
         remove_partition(instance, key)
         runs = forget_company(instance, key)
     rows = sum(told["rows"].values())
-    click.echo(f"Erased {key}: {told['documents']:,} documents, {rows:,} rows in all, {runs:,} runs.")
-    click.echo(f"SHA-256 of its documents: {told['documents_sha256']}. It is in the audit log.")
+    say(f"Erased {key}: {told['documents']:,} documents, {rows:,} rows in all, {runs:,} runs.")
+    say(f"SHA-256 of its documents: {told['documents_sha256']}. It is in the audit log.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from billingo_assets.cli.output import say
 from billingo_assets.companies import readers as reading
 from billingo_assets.companies.registry import get_company
 from billingo_assets.settings import load_settings
@@ -23,7 +24,7 @@ def grant(keys: tuple[str, ...], role: str, masked: bool) -> None:
         for company in [get_company(connection, key) for key in dict.fromkeys(keys)]:
             reading.grant(connection, company, role, masked=masked)
     what = "without personal data, in the schema billingo_masked" if masked else "in full"
-    click.echo(f"{role} may read {', '.join(dict.fromkeys(keys))} {what}.")
+    say(f"{role} may read {', '.join(dict.fromkeys(keys))} {what}.")
 
 
 @click.command(short_help="Let a database role read companies no more.")
@@ -35,7 +36,7 @@ def revoke(keys: tuple[str, ...], role: str) -> None:
         companies = [get_company(connection, key, removed_too=True) for key in dict.fromkeys(keys)]
         changed = {company.key: reading.revoke(connection, company, role) for company in companies}
     for key, was_granted in changed.items():
-        click.echo(f"{role} may {'no longer ' if was_granted else 'not '}read {key}{'' if was_granted else ' anyway'}.")
+        say(f"{role} may {'no longer ' if was_granted else 'not '}read {key}{'' if was_granted else ' anyway'}.")
 
 
 @click.command("readers", short_help="Show who may read which company.")
@@ -44,10 +45,10 @@ def readers() -> None:
     with connecting(open_database(load_settings())) as connection:
         granted, see_all = reading.grants(connection), reading.who_see_all(connection)
     if not granted:
-        click.echo("No company is granted to anybody. Grant one: billingo-assets company grant KEY --to ROLE")
+        say("No company is granted to anybody. Grant one: billingo-assets company grant KEY --to ROLE")
     width = max((len(one.role) for one in granted), default=0)
     for one in granted:
         fault = "" if one.works else "  (there is no such role any more)" if not one.exists else "  (is not let in)"
         what = "masked" if one.masked else "in full"
-        click.echo(f"{one.role:<{width}}  {what:<7}  {one.company}{fault}")
-    click.echo(f"See every company, as owner, superuser or pipeline: {', '.join(see_all) or 'nobody'}.")
+        say(f"{one.role:<{width}}  {what:<7}  {one.company}{fault}")
+    say(f"See every company, as owner, superuser or pipeline: {', '.join(see_all) or 'nobody'}.")

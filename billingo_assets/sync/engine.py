@@ -34,7 +34,8 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 class SyncOptions:
     """How to sync: `full`, although an incremental sync would do; `accept_empty`, see `FullSync`.
 
-    `asked_by` is who or what wants it so, for the audit log. A document of more than `max_document_bytes` goes to quarantine.
+    `asked_by` is who or what wants it so, for the audit log. A document of more than `max_document_bytes` goes to
+    quarantine.
     """
 
     full: bool = False
