@@ -31,7 +31,7 @@ dev: $(INSTALLED) ## the Dagster UI and its daemon on the same data
 	@$(BIN)/billingo-assets dev
 
 test: $(INSTALLED) programs ## all tests
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 # Without one, the tests of the UI fail and say what to do; the others need none.
 programs: $(INSTALLED)
