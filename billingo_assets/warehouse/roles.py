@@ -106,8 +106,8 @@ BEGIN
             IF NOT EXISTS (
                 SELECT FROM pg_catalog.pg_roles WHERE rolname = '{SYNC}' AND pg_has_role(member, oid, 'USAGE')
             ) THEN
-                left_to_do := left_to_do || format('GRANT {SYNC} TO %I', member)
-                    || CASE WHEN is_new THEN ' WITH INHERIT TRUE;' ELSE format('; ALTER ROLE %I INHERIT;', member) END;
+                left_to_do := left_to_do || (format('GRANT {SYNC} TO %I', member)
+                    || CASE WHEN is_new THEN ' WITH INHERIT TRUE;' ELSE format('; ALTER ROLE %I INHERIT;', member) END);
             END IF;
         END IF;
     END LOOP;
