@@ -53,6 +53,18 @@ def test_what_is_done_to_a_company_is_on_record_with_who_did_it(
     assert records[5]["details"] == {"documents": "kept"}
 
 
+def test_a_rotation_of_the_encryption_is_on_record_for_every_company_and_makes_none_look_changed(
+    command: Command, companies: dict[str, Company], engine: Engine
+) -> None:
+    untouched = text("SELECT count(*) FROM billingo.companies WHERE updated_at = created_at")
+    with engine.connect() as connection:
+        before = connection.scalar(untouched)
+        command("company", "rotate-encryption")
+        assert connection.scalar(untouched) == before
+    records = [record for record in _records(command) if record["action"] == "API key encrypted anew"]
+    assert sorted(record["company_key"] for record in records) == sorted(companies)
+
+
 def test_who_became_another_by_sudo_is_named(
     command: Command, companies: dict[str, Company], monkeypatch: pytest.MonkeyPatch
 ) -> None:
