@@ -45,6 +45,7 @@ _SEE_AGAIN = text(
     WHERE id = :id
     """
 )
+_LAST_SUCCESS = text("SELECT max(synced_at) FROM billingo.sync_state")
 _END = text("UPDATE billingo.outages SET ended_at = :now WHERE id = :id AND ended_at IS NULL")
 _SETTLE = text("UPDATE billingo.outages SET end_told_at = :now WHERE id = ANY(:ids)")
 _TELL = text(
@@ -139,17 +140,38 @@ def news(
     concerned = [outage for outage in outages if outage.company_id is None or outage.company_id in companies]
     settled = [outage.id for outage in outages if outage not in concerned and outage.ended_at is not None]
     settled += [outage.id for outage in concerned if outage.ended_at is not None and outage.told_at is None]
-    messages, told = _news_of_outages(concerned, companies, busy=busy, ui_url=ui_url, now=now)
+    known = _shared_reasons(concerned, connection.scalar(_LAST_SUCCESS))
+    messages, told = _news_of_outages(concerned, companies, known, busy=busy, ui_url=ui_url, now=now)
     recovered, over = _news_of_recoveries(concerned, companies, busy=busy, now=now)
     connection.execute(_TELL, {"ids": told, "now": now})
     connection.execute(_SETTLE, {"ids": settled + over, "now": now})
     return messages + recovered
 
 
+def _shared_reasons(outages: Sequence[Outage], last_success: datetime | None) -> set[str]:
+    """The reasons of which everybody knows, as that the API is down, and which may last.
+
+    Whichever company was synced since is proof that such a reason is over, though another has not been tried again.
+    """
+    return {
+        outage.told_reason
+        for outage in outages
+        if outage.ended_at is None
+        and outage.told_reason is not None
+        and outage.told_at is not None
+        and (last_success is None or outage.told_at > last_success)
+    }
+
+
 def _news_of_outages(
-    outages: Sequence[Outage], companies: Mapping[int, Company], *, busy: bool, ui_url: str, now: datetime
+    outages: Sequence[Outage],
+    companies: Mapping[int, Company],
+    known: Collection[str],
+    *,
+    busy: bool,
+    ui_url: str,
+    now: datetime,
 ) -> tuple[list[Message], list[int]]:
-    known = {outage.told_reason for outage in outages if outage.ended_at is None}
     fresh = [outage for outage in outages if outage.is_news]
     if busy and all(now - outage.since < HOLD for outage in fresh):
         return [], []

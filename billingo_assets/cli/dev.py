@@ -15,6 +15,7 @@ import click
 import psutil
 
 from billingo_assets.cli.demo_sandbox import serving_demo_companies
+from billingo_assets.cli.ending import SIGNALS
 from billingo_assets.cli.output import say
 from billingo_assets.companies.registry import list_companies
 from billingo_assets.errors import ConfigurationError
@@ -90,9 +91,14 @@ def _run_until_stopped(*commands: list[str], folder: Path) -> int:
             service.send_signal(signal.SIGINT)
 
     # Before the services start: started in the background by a script, we ignore Ctrl-C, and they would with us.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+    for number in (signal.SIGINT, *SIGNALS):
+        # But nohup means it.
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
     services += [_start(command, folder) for command in commands]
+    if told:  # before there was anything to stop
+        for service in services:
+            service.send_signal(signal.SIGINT)
     os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # until one ends, whichever it is
     for service in services:
         service.send_signal(signal.SIGINT)

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 @click.option("--company", "key", metavar="KEY", help="Those of this company only.")
 @click.option("--days", type=click.IntRange(1, 36_500), help="Those of the last so many days only.")
 @click.option("--failed", is_flag=True, help="Those only that failed or were partial.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many, the newest.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="At most so many, the newest."
+)
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
 def history(key: str | None, days: int | None, failed: bool, limit: int, wants_json: bool) -> None:
     """Show the last syncs, the newest first: what each did, who or what triggered it, and where to look."""

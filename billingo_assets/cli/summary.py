@@ -45,7 +45,8 @@ def print_outcome(outcome: Outcome) -> None:
         why = f": {outcome.reason}" if outcome.reason else ""
         say(f"  {outcome.processed:,} documents processed, {outcome.items:,} items ({outcome.mode} sync{why})")
         say("  " + ", ".join(f"{number:,} {name}" for name, number in counts))
-    say(f"  {outcome.api_calls} API calls, {outcome.duration_seconds:.1f} s, run {outcome.run_id}")
+    calls = "1 API call" if outcome.api_calls == 1 else f"{outcome.api_calls:,} API calls"
+    say(f"  {calls}, {outcome.duration_seconds:.1f} s, run {outcome.run_id}")
     for fault in outcome.errors[:SHOWN_ERRORS]:
         where = "" if fault.document_id is None else f"document {fault.document_id}: "
         say(f"  error: {where}{fault.error}", fg="red")

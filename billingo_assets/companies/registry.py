@@ -182,11 +182,13 @@ def change_company(
         "api_key_encrypted": api_key_encrypted,
         "tax_code": tax_code,
     }
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes = {name: value for name, value in given.items() if value is not None and value != getattr(company, name)}
+    if not changes:  # how stale it is goes on being counted from when it was last changed
+        return company
     connection.execute(update(companies).where(companies.c.id == company.id).values(**changes, updated_at=func.now()))
-    if enabled is not None:
+    if "enabled" in changes:
         audit.record(connection, "company enabled" if enabled else "company disabled", company)
-    if schedule is not None:
+    if "schedule" in changes:
         audit.record(connection, "schedule set", company, details={"from": company.schedule, "to": schedule})
     if api_key_encrypted is not None:
         audit.record(connection, "API key changed", company)

@@ -147,6 +147,25 @@ def test_an_api_that_is_down_is_one_message_for_all_companies_and_one_when_it_is
     assert web.titles[1:] == ["3 companies work again"]
 
 
+def test_an_api_that_is_down_again_is_told_again_though_a_company_was_not_tried_in_between(
+    sync: Sync, evaluate: Evaluate, sandbox: SandboxServer, web: WebSink, companies: dict[str, Company]
+) -> None:
+    for _ in range(2):
+        sandbox.faults.add(Fault(kind="status", status=503, times=None))
+        for key in (SMALL, LARGE) if not web.titles else (SMALL,):
+            sync(key)
+        evaluate()
+        sandbox.faults.clear()
+        sync(SMALL)
+        evaluate()
+    assert web.titles == [
+        "2 companies: the sync failed",
+        f"{SMALL} works again",
+        f"{SMALL}: the sync failed",
+        f"{SMALL} works again",
+    ]
+
+
 def test_news_waits_while_another_companys_run_is_going(
     sync: Sync,
     revoke: Callable[[bool], None],

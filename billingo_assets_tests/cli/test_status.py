@@ -124,6 +124,15 @@ def test_a_disabled_company_does_no_harm_to_the_exit_code(alone: None, command: 
     assert "Disabled." in command("status").out
 
 
+def test_a_rhythm_that_stays_as_it_was_makes_no_company_look_less_stale(
+    alone: None, command: Command, engine: Engine
+) -> None:
+    let_time_pass(engine, 60)
+    assert command("status").code == 2
+    command("company", "set-schedule", SMALL, "daily")
+    assert command("status").code == 2
+
+
 def test_without_companies_it_says_how_to_add_one(command: Command, database: URL) -> None:
     answer = command("status")
     assert (answer.code, "company add" in answer.err) == (2, True)

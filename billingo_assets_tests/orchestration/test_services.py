@@ -56,8 +56,9 @@ def place(
         here.engine.dispose()
 
 
-def test_ctrl_c_ends_every_process_and_frees_the_port(place: Place) -> None:
-    with running_services(place, end=signal.SIGINT) as services:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "a terminal that is closed"])
+def test_to_be_ended_ends_every_process_and_frees_the_port(place: Place, end: signal.Signals) -> None:
+    with running_services(place, end=end) as services:
         port = services.port
     with socket.create_server(("127.0.0.1", port)):
         pass
