@@ -21,6 +21,7 @@ import pytest
 from sqlalchemy import URL
 
 from billingo_assets.sandbox import SandboxServer, World
+from billingo_assets.warehouse.roles import MAKE_ROLES, SYNC
 from billingo_assets_tests.alerts.sinks import PASSWORD, TOKEN, MailSink, WebSink, mail_sink, web_sink
 from billingo_assets_tests.orchestration.conftest import LARGE, SMALL
 from billingo_assets_tests.orchestration.services import (
@@ -191,6 +192,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
         world.company(SMALL).replace_api_key(API_KEY)
         spelt = DATABASE_PASSWORD.replace("'", "''")
         server.run(f"CREATE ROLE canary LOGIN PASSWORD '{spelt}'", "CREATE DATABASE canary OWNER canary")
+        server.run(MAKE_ROLES, f"GRANT {SYNC} TO canary")
         rules = server.home / "postgres" / "pg_hba.conf"
         rules.write_text("local all canary scram-sha-256\n" + rules.read_text())
         server.run("SELECT pg_reload_conf()")
