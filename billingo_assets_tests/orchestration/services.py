@@ -225,6 +225,16 @@ def free_port() -> int:
 
 
 @contextmanager
+def hanging_up_heard() -> Iterator[None]:
+    """Let processes that are started hear SIGHUP, although the tests themselves may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@contextmanager
 def running_services(place: Place, *options: str, end: signal.Signals = signal.SIGTERM) -> Iterator[Services]:
     """Run `billingo-assets dev`, with the options, until the block ends, from when its code location is loaded.
 
@@ -232,7 +242,7 @@ def running_services(place: Place, *options: str, end: signal.Signals = signal.S
     for them all, as when the machine dies.
     """
     port = free_port()
-    with place.home.with_suffix(".log").open("wb") as output:
+    with place.home.with_suffix(".log").open("wb") as output, hanging_up_heard():
         process = subprocess.Popen(
             [PROGRAM, "dev", "--port", str(port), *options],
             env=place.environment,
