@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ import dagster as dg
 import hypothesis
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, text
 
 from billingo_assets import redaction
 from billingo_assets.billingo.pacing import pacer_for
@@ -28,8 +27,8 @@ from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.database import open_database, upgrade_database
-from billingo_assets.warehouse.embedded import embedded_server
 from billingo_assets_tests.alerts.sinks import MailSink, WebSink, mail_sink, web_sink
+from billingo_assets_tests.warehouse.embedded_users import throwaway_server
 
 _numbers = itertools.count(1)
 
@@ -90,13 +89,9 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[URL]:
-    """The PostgreSQL of the whole test run.
-
-    Not below pytest's own folder: another run by the same user makes that private again, and so takes it away from
-    the account that the server of root runs under.
-    """
-    with tempfile.TemporaryDirectory(prefix="billingo-tests-") as home, embedded_server(Path(home)) as server:
-        yield make_url(server.url)
+    """The PostgreSQL of the whole test run."""
+    with throwaway_server() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

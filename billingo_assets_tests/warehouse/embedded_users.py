@@ -17,8 +17,10 @@ from types import FrameType
 from typing import ClassVar
 
 import psycopg
+from sqlalchemy import URL, make_url
 
 import billingo_assets
+from billingo_assets.warehouse.embedded import embedded_server
 from billingo_assets.warehouse.embedded.cluster import programs
 
 LONGEST_WAIT_SECONDS = 20
@@ -99,6 +101,22 @@ def fresh_home(uid: int | None = None) -> Iterator[Path]:
             yield home
     finally:
         shutil.rmtree(root)
+
+
+@contextmanager
+def throwaway_server() -> Iterator[URL]:
+    """A server that nobody else uses; ended, and its data removed, afterwards.
+
+    Not below pytest's own folder: another run by the same user makes that private again, and so takes it away from
+    the account that the server of root runs under.
+    """
+    with tempfile.TemporaryDirectory(prefix="billingo-tests-") as home, embedded_server(Path(home)) as server:
+        try:
+            yield make_url(server.url)
+        finally:
+            server.close()
+            await_release(Path(home), "server")  # it writes until it has ended
+            await_release(Path(home), "keeper")
 
 
 @contextmanager

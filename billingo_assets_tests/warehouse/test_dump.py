@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
-from pathlib import Path
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 
-from billingo_assets.warehouse.embedded import embedded_server
 from billingo_assets.warehouse.embedded.cluster import programs
 from billingo_assets_tests.warehouse.conftest import Books, SyncedBooks, ask, refusal
+from billingo_assets_tests.warehouse.embedded_users import throwaway_server
 
 COUNTS = """
 SELECT (SELECT count(*) FROM billingo.raw_invoices), (SELECT count(*) FROM billingo.invoice_items),
@@ -49,8 +47,7 @@ def test_a_dump_of_a_plain_owner_loads_for_another_with_all_rows_and_the_roles_w
 
 def test_a_dump_makes_the_roles_where_there_are_none(synced: SyncedBooks) -> None:
     dumped = synced.books.done(synced.books.owner, "database", "dump")
-    with tempfile.TemporaryDirectory(prefix="billingo-tests-") as home, embedded_server(Path(home)) as server:
-        target = make_url(server.url)
+    with throwaway_server() as target:
         load(target, dumped)
         assert ask(target, COUNTS) == ask(synced.books.owner, COUNTS)
         ask(target, "CREATE ROLE reader IN ROLE billingo_reader")

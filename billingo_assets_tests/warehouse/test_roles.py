@@ -6,22 +6,20 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 
 from billingo_assets.errors import DatabaseError
 from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World
 from billingo_assets.settings import Settings
 from billingo_assets.warehouse.database import engine_for, libpq_url, upgrade_database
-from billingo_assets.warehouse.embedded import embedded_server
 from billingo_assets.warehouse.embedded.cluster import programs
 from billingo_assets_tests.warehouse.conftest import Books, SyncedBooks, ask, refusal
+from billingo_assets_tests.warehouse.embedded_users import throwaway_server
 
 # Whoever reads needs these and no more; rows of other companies are the policies' matter.
 READABLE = {
@@ -301,14 +299,15 @@ def test_roles_that_are_there_already_do_not_stand_in_the_way(books: Books) -> N
 
 
 def test_databases_of_one_server_are_upgraded_at_once() -> None:
-    with tempfile.TemporaryDirectory(prefix="billingo-tests-") as home, embedded_server(Path(home)) as server:
-        urls = [make_url(server.url).set(database=f"at_once_{number}") for number in range(4)]
+    with throwaway_server() as server:
+        urls = [server.set(database=f"at_once_{number}") for number in range(4)]
         for url in urls:
-            subprocess.run([programs().bin / "psql", server.url, "-qc", f"CREATE DATABASE {url.database}"], check=True)
+            psql = [programs().bin / "psql", libpq_url(server), "-qc"]
+            subprocess.run([*psql, f"CREATE DATABASE {url.database}"], check=True)
         # Processes: Alembic works in one thread at a time.
         program = (
-            "import sys; from billingo_assets_tests.warehouse import test_roles as roles;"
-            " roles.upgrade(roles.make_url(sys.argv[1]))"
+            "import sys, sqlalchemy; from billingo_assets_tests.warehouse.test_roles import upgrade;"
+            " upgrade(sqlalchemy.make_url(sys.argv[1]))"
         )
         upgrades = [subprocess.Popen([sys.executable, "-c", program, libpq_url(url)]) for url in urls]
         assert [one.wait() for one in upgrades] == [0] * len(urls)
