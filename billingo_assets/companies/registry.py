@@ -160,6 +160,7 @@ def add_company(
             enabled=True,
             removed_at=None,
             updated_at=func.now(),
+            expected_since=func.now(),
         )
     )
     return _audited(connection, "company added again", key, schedule=schedule, demo=is_demo)
@@ -183,9 +184,12 @@ def change_company(
         "tax_code": tax_code,
     }
     changes = {name: value for name, value in given.items() if value is not None and value != getattr(company, name)}
-    if not changes:  # how stale it is goes on being counted from when it was last changed
+    if not changes:
         return company
-    connection.execute(update(companies).where(companies.c.id == company.id).values(**changes, updated_at=func.now()))
+    moments = {"updated_at": func.now()}
+    if changes.keys() & {"enabled", "schedule"}:
+        moments["expected_since"] = func.now()
+    connection.execute(update(companies).where(companies.c.id == company.id).values(**changes, **moments))
     if "enabled" in changes:
         audit.record(connection, "company enabled" if enabled else "company disabled", company)
     if "schedule" in changes:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from sqlalchemy import Connection, case, select
+from sqlalchemy import Connection, select
 
 from billingo_assets.companies.registry import Company, list_companies
 from billingo_assets.monitoring.health import Moments, limits_of_age, staleness
@@ -82,9 +82,8 @@ def _hours(time: timedelta) -> int:
 
 
 def read_moments(connection: Connection, company_id: int | None = None) -> dict[int, Moments]:
-    """When each company was registered and last changed, and when its last whole sync ended; by id."""
-    changed_at = case((companies.c.updated_at > companies.c.created_at, companies.c.updated_at))
-    query = select(companies.c.id, companies.c.created_at, changed_at, sync_state.c.synced_at).select_from(
+    """From when each company's syncs are expected, and when its last whole sync ended; by id."""
+    query = select(companies.c.id, companies.c.expected_since, sync_state.c.synced_at).select_from(
         companies.outerjoin(sync_state, sync_state.c.company_id == companies.c.id)
     )
     if company_id is not None:

@@ -83,17 +83,20 @@ class FailedRun:
 
 
 class Moments(NamedTuple):
-    """When a company was registered, when it was last changed (enabled, say), when its last whole sync ended."""
+    """From when a company's syncs are expected (it was added or enabled), and when its last whole sync ended."""
 
-    registered_at: datetime
-    changed_at: datetime | None
+    expected_since: datetime
     synced_at: datetime | None
 
     @property
     def counted_from(self) -> datetime:
         """From when its age counts. Of one that was disabled for a month, nobody expects yesterday's sync."""
-        since = self.synced_at or self.registered_at
-        return max(since, self.changed_at or since)
+        return max(self.synced_at or self.expected_since, self.expected_since)
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether it was synced since that is expected."""
+        return self.synced_at is not None and self.synced_at >= self.expected_since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,9 +188,9 @@ def _problems(facts: Facts, now: datetime, settings: Settings) -> list[Problem]:
 
 def _describe_stale(facts: Facts, now: datetime, settings: Settings) -> str:
     what_to_do = "Is the daemon running, or cron? `billingo-assets doctor` looks."
-    registered_at, _, synced_at = facts.moments
+    expected_since, synced_at = facts.moments
     if synced_at is None:
-        return f"It was never synced, although it was added {_ago(now - registered_at)} ago. {what_to_do}"
+        return f"It was never synced, although it should have been for {_ago(now - expected_since)}. {what_to_do}"
     at = f"{synced_at.astimezone(settings.zone):%Y-%m-%d %H:%M}"
     return f"It was last synced {_ago(now - synced_at)} ago ({at}). {what_to_do}"
 

@@ -1,17 +1,20 @@
 """The sensor `company_partitions`: keeps the partitions equal to the registry, and has new companies synced."""
 
-from collections.abc import Collection, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.storage.tags import RUN_KEY_TAG
 
 from billingo_assets.jobs import SYNC_COMPANY
-from billingo_assets.partitions import COMPANIES, PARTITION_TAG, companies_partitions
+from billingo_assets.partitions import COMPANIES, companies_partitions
 from billingo_assets.resources import WarehouseResource
 
 if TYPE_CHECKING:
     from billingo_assets.companies.registry import Company
+    from billingo_assets.monitoring.health import Moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +32,21 @@ def partition_changes(registered: Set[str], partitions: Set[str], busy: Set[str]
     )
 
 
-def never_synced(companies: "Collection[Company]", synced: Set[int]) -> "list[Company]":
-    """The companies that wait for their first sync and need not be asked for it by hand."""
-    return [
-        company
+def first_syncs(companies: "Iterable[Company]", moments: "Mapping[int, Moments]", busy: Set[str]) -> dict[str, str]:
+    """The run keys of the syncs that nobody need ask for, by company.
+
+    Of a company that is new, and of one that was enabled, added again or given another rhythm: the next tick of its
+    rhythm may be a week away.
+    """
+    return {
+        company.key: f"first/{company.key}/{moments[company.id].expected_since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"
         for company in companies
         if company.enabled
         and company.schedule != "manual"
         and company.api_key_encrypted is not None
-        and company.id not in synced
-    ]
+        and company.key not in busy
+        and not moments[company.id].is_synced
+    }
 
 
 @dg.sensor(
@@ -51,19 +59,23 @@ def never_synced(companies: "Collection[Company]", synced: Set[int]) -> "list[Co
 def company_partitions(
     context: dg.SensorEvaluationContext, warehouse: WarehouseResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Add and remove partitions; ask for the first sync of each company that had none, once."""
+    """Add and remove partitions; ask once for the sync of each company that waits for none of its ticks."""
     from billingo_assets.companies.registry import list_companies
+    from billingo_assets.monitoring.freshness import read_moments
     from billingo_assets.monitoring.reading import busy_companies
-    from billingo_assets.warehouse.sync_state import synced_companies
 
+    busy = busy_companies(context.instance)  # before the tables are read: a sync that ends meanwhile is in them
     with warehouse.connect() as connection:
         companies = list_companies(connection)
-        synced = synced_companies(connection)
+        moments = read_moments(connection)
     partitions = set(context.instance.get_dynamic_partitions(COMPANIES))
     registered = {company.key for company in companies}
-    busy = busy_companies(context.instance) if partitions - registered else set()
     changes = partition_changes(registered, partitions, busy)
-    waiting = [company for company in never_synced(companies, synced) if not _has_run(context.instance, company.key)]
+    waiting = {
+        company: run_key
+        for company, run_key in first_syncs(companies, moments, busy).items()
+        if not _was_asked_for(context.instance, run_key)
+    }
     if not (changes.to_add or changes.to_remove or waiting):
         return dg.SkipReason(f"{len(registered):,} companies, and as many partitions.")
     requests = [
@@ -76,12 +88,10 @@ def company_partitions(
     ]
     return dg.SensorResult(
         dynamic_partitions_requests=requests,
-        run_requests=[
-            dg.RunRequest(partition_key=company.key, run_key=f"first/{company.key}/{company.id}") for company in waiting
-        ],
+        run_requests=[dg.RunRequest(partition_key=company, run_key=run_key) for company, run_key in waiting.items()],
     )
 
 
-def _has_run(instance: dg.DagsterInstance, key: str) -> bool:
-    """Whether anybody asked for the company already, the command line say."""
-    return bool(instance.get_run_records(dg.RunsFilter(tags={PARTITION_TAG: key}), limit=1))
+def _was_asked_for(instance: dg.DagsterInstance, run_key: str) -> bool:
+    """Whether the run that a run key stands for exists; Dagster would start no second, but say at each tick so."""
+    return bool(instance.get_run_records(dg.RunsFilter(tags={RUN_KEY_TAG: run_key}), limit=1))

@@ -47,11 +47,6 @@ def last_synced_at(connection: Connection, company_id: int) -> datetime | None:
     return ended
 
 
-def synced_companies(connection: Connection) -> set[int]:
-    """The ids of the companies that were synced as a whole at least once."""
-    return set(connection.scalars(select(sync_state.c.company_id)))
-
-
 def write_sync_state(connection: Connection, company_id: int, state: SyncState) -> None:
     """Replace the state of a company. Belongs in the transaction that stores the last of what it vouches for."""
     values = {**state._asdict(), "synced_at": func.now()}

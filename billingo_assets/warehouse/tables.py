@@ -101,6 +101,7 @@ companies = Table(
     _moment("created_at"),
     _moment("updated_at"),
     _moment("removed_at", nullable=True),
+    _moment("expected_since", comment="Since when syncs are expected: it was added, enabled or given its rhythm"),
     CheckConstraint(
         "schedule IN ('daily', 'twice-daily', 'hourly', 'weekly', 'manual')",
         name="schedule",

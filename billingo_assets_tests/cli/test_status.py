@@ -34,15 +34,15 @@ def states(answer: Answer) -> dict[str, Any]:
 
 
 def let_time_pass(engine: Engine, hours: int) -> None:
-    """Let the small company have been synced so much earlier."""
+    """Let the small company have been added and synced so much earlier."""
+    earlier = {"hours": hours, "key": SMALL}
     with engine.begin() as connection:
-        connection.execute(
-            text(
-                "UPDATE billingo.sync_state SET synced_at = synced_at - :hours * interval '1 hour' WHERE company_id ="
-                f" (SELECT id FROM billingo.companies WHERE key = '{SMALL}')"
-            ),
-            {"hours": hours},
-        )
+        for change in (
+            "companies SET expected_since = expected_since - :hours * interval '1 hour' WHERE key = :key",
+            "sync_state SET synced_at = synced_at - :hours * interval '1 hour'"
+            " WHERE company_id = (SELECT id FROM billingo.companies WHERE key = :key)",
+        ):
+            connection.execute(text(f"UPDATE billingo.{change}"), earlier)
 
 
 def test_all_is_green_after_a_sync(synced: None, command: Command, world: World) -> None:

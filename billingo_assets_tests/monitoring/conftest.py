@@ -33,10 +33,7 @@ def age(engine: Engine, companies: dict[str, Company]) -> Age:
         parameters = {"company": companies[key].id, "by": by}
         with engine.begin() as connection:
             connection.execute(
-                text(
-                    "UPDATE billingo.companies SET created_at = created_at - :by, updated_at = updated_at - :by"
-                    " WHERE id = :company"
-                ),
+                text("UPDATE billingo.companies SET expected_since = expected_since - :by WHERE id = :company"),
                 parameters,
             )
             connection.execute(

@@ -44,7 +44,7 @@ def company(schedule: Schedule = "daily") -> Company:
 
 def facts(synced_at: datetime | None = MONDAY, schedule: Schedule = "daily", **known: object) -> Facts:
     """A company that was registered long before, and of which nothing else is known."""
-    moments = Moments(MONDAY - 90 * DAY, None, synced_at)
+    moments = Moments(MONDAY - 90 * DAY, synced_at)
     alright = Facts(
         company=company(schedule), moments=moments, is_being_synced=False, failed_run=None, failed_checks=()
     )
@@ -99,13 +99,13 @@ def test_the_companies_of_one_tick_are_missed_in_the_same_moment() -> None:
 def test_a_company_that_was_never_synced_is_not_green_and_counts_from_its_registration(
     age: timedelta, color: str
 ) -> None:
-    new = facts(None, moments=Moments(MONDAY, None, None))
+    new = facts(None, moments=Moments(MONDAY, None))
     assert judged(new, age).color == color
     assert kinds(judged(new, age)) == ([] if age == HOUR else ["stale"])
 
 
 def test_a_company_that_is_enabled_after_a_month_is_awaited_and_not_missed() -> None:
-    enabled = facts(MONDAY, moments=Moments(MONDAY - DAY, MONDAY + 30 * DAY, MONDAY))
+    enabled = facts(MONDAY, moments=Moments(MONDAY + 30 * DAY, MONDAY))
     assert (judged(enabled, 30 * DAY + HOUR).color, kinds(judged(enabled, 30 * DAY + HOUR))) == ("yellow", [])
     assert kinds(judged(enabled, 32 * DAY)) == ["stale"]
 

@@ -11,7 +11,7 @@ import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, text, update
+from sqlalchemy import Connection, Engine, text, update
 
 from billingo_assets.build import build_defs
 from billingo_assets.companies import registry
@@ -99,7 +99,8 @@ def test_a_company_that_is_new_has_its_partition_and_its_first_sync_at_once(
     remove_partition(instance, SMALL)
     asked = first_syncs(evaluate("company_partitions"))
     assert partitions(instance) == sorted(companies)
-    assert asked == {key: f"first/{key}/{company.id}" for key, company in companies.items()}
+    assert asked.keys() == companies.keys()
+    assert all(run_key and run_key.startswith(f"first/{key}/") for key, run_key in asked.items())
 
 
 def test_the_first_sync_that_is_asked_for_is_of_the_job_that_syncs_companies() -> None:
@@ -107,20 +108,59 @@ def test_the_first_sync_that_is_asked_for_is_of_the_job_that_syncs_companies() -
     assert sensor.job_name == "sync_company"
 
 
-def test_a_first_sync_is_asked_for_under_one_key_until_there_is_a_run(
+def test_a_first_sync_is_asked_for_once_even_if_it_fails(
     evaluate: Evaluate, instance: dg.DagsterInstance, job: dg.JobDefinition
 ) -> None:
-    asked = [first_syncs(evaluate("company_partitions")) for _ in range(2)]
+    asked = [first_syncs(evaluate("company_partitions"))[SMALL] for _ in range(2)]
     assert asked[0] == asked[1]
-    leave_run(instance, job, dg.DagsterRunStatus.FAILURE, company=SMALL)
+    leave_run(instance, job, dg.DagsterRunStatus.FAILURE, company=SMALL, tags={"dagster/run_key": str(asked[0])})
     assert SMALL not in first_syncs(evaluate("company_partitions"))
 
 
-def test_a_company_that_was_synced_is_not_asked_for(
-    evaluate: Evaluate, instance: dg.DagsterInstance, sync: Sync
+def test_a_first_sync_is_asked_for_although_one_by_hand_has_failed_and_not_while_one_goes_on(
+    evaluate: Evaluate, instance: dg.DagsterInstance, job: dg.JobDefinition
+) -> None:
+    run = leave_run(instance, job, dg.DagsterRunStatus.STARTED, company=SMALL)
+    assert SMALL not in first_syncs(evaluate("company_partitions"))
+    instance.report_run_failed(run)
+    assert SMALL in first_syncs(evaluate("company_partitions"))
+
+
+def set_key(connection: Connection) -> None:
+    registry.change_company(connection, SMALL, api_key_encrypted="another", tax_code="87654321-2-42")
+
+
+def set_schedule(connection: Connection) -> None:
+    registry.change_company(connection, SMALL, schedule="weekly")
+
+
+def disable_and_enable(connection: Connection) -> None:
+    registry.change_company(connection, SMALL, enabled=False)
+    registry.change_company(connection, SMALL, enabled=True)
+
+
+def remove_and_add(connection: Connection) -> None:
+    registry.remove_company(connection, SMALL)
+    registry.add_company(connection, key=SMALL, name="Back", tax_code=None, api_key_encrypted="another")
+
+
+@pytest.mark.parametrize(
+    ("change_it", "is_asked_for"),
+    [(set_key, False), (set_schedule, True), (disable_and_enable, True), (remove_and_add, True)],
+)
+def test_a_company_that_was_synced_is_asked_for_again_when_it_comes_back_or_has_another_rhythm(
+    evaluate: Evaluate,
+    engine: Engine,
+    instance: dg.DagsterInstance,
+    sync: Sync,
+    change_it: Callable[[Connection], None],
+    is_asked_for: bool,
 ) -> None:
     instance.delete_run(sync(SMALL).run_id)
     assert SMALL not in first_syncs(evaluate("company_partitions"))
+    with engine.begin() as connection:
+        change_it(connection)
+    assert (SMALL in first_syncs(evaluate("company_partitions"))) is is_asked_for
 
 
 @pytest.mark.parametrize("reason", [{"schedule": "manual"}, {"enabled": False}, {"api_key_encrypted": None}])
