@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from billingo_assets.alerts.channels import Message
-from billingo_assets.alerts.wording import Affected, describe_outage, describe_recovery
+from billingo_assets.alerts.wording import Affected, Recovered, describe_outage, describe_recovery
 from billingo_assets.companies.registry import Company
 from billingo_assets.monitoring.health import Problem, Severity, is_shared
 
@@ -210,12 +210,11 @@ def _news_of_recoveries(
     if not recovered or (busy and max(waiting) < HOLD):
         return [], []
     subjects = [
-        Affected(
-            companies[company_id] if company_id is not None else None,
-            [other.problem for other in going_on[company_id]],
+        Recovered(
+            company=companies[company_id] if company_id is not None else None,
+            after=max(outage.ended_at or now for outage in own) - min(outage.since for outage in own),
+            remaining=[other.problem for other in going_on[company_id]],
         )
-        for company_id in recovered
+        for company_id, own in recovered.items()
     ]
-    over = [outage for own in recovered.values() for outage in own]
-    lasted = max(outage.ended_at or now for outage in over) - min(outage.since for outage in over)
-    return [describe_recovery(subjects, lasted)], [outage.id for outage in over]
+    return [describe_recovery(subjects)], [outage.id for own in recovered.values() for outage in own]

@@ -16,10 +16,18 @@ MAX_LISTED = 20
 
 
 class Affected(NamedTuple):
-    """A company (None: no company's alone) and what is wrong, or remains so, the worst first."""
+    """A company (None: no company's alone) and what is wrong, the worst first."""
 
     company: Company | None
     problems: Sequence[Problem]
+
+
+class Recovered(NamedTuple):
+    """A company (None: no company's alone) that works again, how long it did not, and what remains wrong."""
+
+    company: Company | None
+    after: timedelta
+    remaining: Sequence[Problem]
 
 
 def describe_outage(affected: Sequence[Affected], ui_url: str) -> Message:
@@ -36,17 +44,17 @@ def describe_outage(affected: Sequence[Affected], ui_url: str) -> Message:
     return Message(worst.severity, title, "\n\n".join(blocks))
 
 
-def describe_recovery(recovered: Sequence[Affected], lasted: timedelta) -> Message:
+def describe_recovery(recovered: Sequence[Recovered]) -> Message:
     """One message about what works again, with the lesser problems that remain."""
-    named = [_name(one.company) for one in recovered[:MAX_LISTED]]
+    named = [f"{_name(one.company)}, after {_length(one.after)}" for one in recovered[:MAX_LISTED]]
     if len(recovered) > MAX_LISTED:
         named.append(f"and {len(recovered) - MAX_LISTED:,} more")
     verb = "works" if len(recovered) == 1 else "work"
-    body = "\n".join(named) + f"\n\nThe trouble lasted {_length(lasted)}."
+    body = "\n".join(named)
     remaining = [
         f"- {_subject([one.company])}: {visible_lines(problem.summary)}"
         for one in recovered
-        for problem in one.problems
+        for problem in one.remaining
     ]
     if remaining:
         body += "\n\nWhat remains:\n" + "\n".join(remaining[:MAX_LISTED])

@@ -6,7 +6,6 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.storage.tags import RUN_KEY_TAG
 
 from billingo_assets.jobs import SYNC_COMPANY
 from billingo_assets.partitions import COMPANIES, companies_partitions
@@ -15,6 +14,8 @@ from billingo_assets.resources import WarehouseResource
 if TYPE_CHECKING:
     from billingo_assets.companies.registry import Company
     from billingo_assets.monitoring.health import Moments
+
+RUN_KEY_TAG = "dagster/run_key"
 
 
 @dataclass(frozen=True, slots=True)

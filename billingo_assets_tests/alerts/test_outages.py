@@ -111,7 +111,18 @@ def test_a_message_says_whose_problem_it_is_what_happened_and_where_to_look(desk
 def test_a_recovery_says_how_long_it_lasted(desk: Desk) -> None:
     desk.tick(0, OUT)
     (message,) = desk.tick(47)
-    assert (message.severity, message.body) == ("recovery", "company-1 (Company 1 Kft.)\n\nThe trouble lasted 47 min.")
+    assert (message.severity, message.body) == ("recovery", "company-1 (Company 1 Kft.), after 47 min")
+
+
+def test_companies_that_recover_together_are_each_told_with_their_own_time(desk: Desk) -> None:
+    desk.tick(0, OUT)
+    desk.tick(40, {**OUT, "company-2": [failed()]})
+    (message,) = desk.tick(47)
+    assert message.title == "2 companies work again"
+    assert message.body.splitlines() == [
+        "company-1 (Company 1 Kft.), after 47 min",
+        "company-2 (Company 2 Kft.), after 7 min",
+    ]
 
 
 def test_all_that_is_wrong_with_a_company_is_one_message_named_by_the_worst(desk: Desk) -> None:
@@ -243,7 +254,7 @@ def test_what_comes_back_before_its_end_was_told_is_the_same_outage(desk: Desk) 
     desk.tick(0, OUT)
     assert [desk.tick(1, busy=True), desk.tick(2, OUT), desk.tick(3, OUT)] == [[], [], []]
     (message,) = desk.tick(4)
-    assert "The trouble lasted 4 min." in message.body
+    assert message.body.endswith(", after 4 min")
 
 
 def test_what_comes_back_after_its_end_was_told_is_another_outage(desk: Desk) -> None:
@@ -262,7 +273,7 @@ def test_an_outage_that_nobody_was_told_of_begins_anew_when_it_comes_back(desk: 
     desk.tick(1, told=False)
     desk.tick(600, OUT)
     (message,) = desk.tick(605)
-    assert "The trouble lasted 5 min." in message.body
+    assert message.body.endswith(", after 5 min")
 
 
 def test_an_outage_of_a_company_that_is_disabled_ends_in_silence(desk: Desk) -> None:
