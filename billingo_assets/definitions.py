@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from billingo_assets.build import build_defs
+from billingo_assets.loading import loading
 
-defs = build_defs()
+with loading():
+    defs = build_defs()

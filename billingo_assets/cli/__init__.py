@@ -15,6 +15,7 @@ import billingo_assets
 from billingo_assets import redaction
 from billingo_assets.cli.output import give_up_output, is_of_output, say
 from billingo_assets.errors import BillingoAssetsError, ConfigurationError
+from billingo_assets.loading import loading
 
 COMMANDS = {
     "alert": "billingo_assets.cli.alert:alert",
@@ -43,7 +44,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
+        with loading():
+            command: click.Command = getattr(import_module(module), attribute)
         return command
 
 

@@ -15,6 +15,7 @@ from billingo_assets.cli.output import losing_output, say_json
 from billingo_assets.cli.summary import as_json, print_outcome, print_totals
 from billingo_assets.companies.registry import Company, get_company, keyring_for, list_companies
 from billingo_assets.errors import ConfigurationError
+from billingo_assets.loading import loading
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.database import connecting, open_database
 
@@ -78,17 +79,19 @@ def sync_companies(
 ) -> list[Outcome]:
     """Run the companies one after another; show how far it is, and each one's outcome when it is done."""
     # Here and not above: Dagster takes a second to load, which a wrong key need not wait for.
-    from billingo_assets import runs
-    from billingo_assets.build import build_defs
-    from billingo_assets.cli.progress import SyncProgress
-    from billingo_assets.instance import add_partitions, open_instance
-    from billingo_assets.jobs import SYNC_COMPANY
+    with loading():
+        from billingo_assets import runs
+        from billingo_assets.build import build_defs
+        from billingo_assets.cli.progress import SyncProgress
+        from billingo_assets.instance import add_partitions, open_instance
+        from billingo_assets.jobs import SYNC_COMPANY
 
-    # Loaded before a run rather than in it: Ctrl-C in the midst of loading pandas would leave half of it.
-    from billingo_assets.sync import engine, refresh  # noqa: F401
+        # Loaded before a run rather than in it: Ctrl-C in the midst of loading pandas would leave half of it.
+        from billingo_assets.sync import engine, refresh  # noqa: F401
 
     progress = SyncProgress(on_terminal=sys.stderr.isatty() and not verbose, quiet=not print_blocks and not verbose)
-    job = build_defs(resource_overrides={"progress": progress.log}).resolve_job_def(SYNC_COMPANY)
+    with loading():
+        job = build_defs(resource_overrides={"progress": progress.log}).resolve_job_def(SYNC_COMPANY)
     outcomes = []
     with open_instance(settings) as instance, progress:
         add_partitions(instance, [company.key for company in companies])
