@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import ipaddress
 import os
 import socket
 import ssl
@@ -12,14 +11,9 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
+from billingo_assets_tests.certificates import certificate
 from billingo_assets_tests.orchestration.services import until
 from billingo_assets_tests.programs import Needed, apt_get, first_that_starts, installed
 
@@ -79,31 +73,6 @@ def password_line(name: str, password: str) -> str:
     return f"{name}:{{SSHA}}{base64.b64encode(digest + salt).decode()}\n"
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate for localhost and its key; returns their files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(names, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    public, private = folder / "certificate.pem", folder / "certificate.key"
-    public.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return public, private
-
-
 def replaced(site: str, changes: Mapping[str, str]) -> str:
     """A site with what its head says to change, and the ports, changed. Each must be there."""
     for old, new in changes.items():
@@ -117,13 +86,13 @@ def running_nginx(
     site: Path, folder: Path, upstreams: Mapping[str, int], changes: Mapping[str, str]
 ) -> Iterator[Proxy]:
     """Run nginx with a site of deploy/ before the ports of `upstreams`, until the block ends."""
-    public, private = certificate(folder)
+    proof = str(certificate(folder, "localhost"))
     port, plain = _free_ports(2)
     changes = {
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
         "listen 80": f"listen 127.0.0.1:{plain}",
-        "/etc/ssl/certs/billingo.example.com.pem": str(public),
-        "/etc/ssl/private/billingo.example.com.key": str(private),
+        "/etc/ssl/certs/billingo.example.com.pem": proof,
+        "/etc/ssl/private/billingo.example.com.key": proof,
         **{f"server {old};": f"server 127.0.0.1:{new};" for old, new in upstreams.items()},
         **changes,
     }
@@ -140,7 +109,7 @@ def running_nginx(
 
     try:
         until(answers, seconds=READY_SECONDS, what="nginx")
-        yield Proxy(port, ssl.create_default_context(cafile=public), folder)
+        yield Proxy(port, ssl.create_default_context(cafile=proof), folder)
     finally:
         process.terminate()
         process.wait(STOP_SECONDS)
