@@ -71,8 +71,9 @@ def erase(key: str, confirmed: str | None) -> None:
             connection.begin(),
         ):
             told = erase_company(connection, entry)
-        remove_partition(instance, key)
-        runs = forget_company(instance, key)
+            # Before what was erased is: if it breaks off here, the company is still there to be erased again.
+            remove_partition(instance, key)
+            runs = forget_company(instance, key)
     rows = sum(told["rows"].values())
     say(f"Erased {key}: {told['documents']:,} documents, {rows:,} rows in all, {runs:,} runs.")
     say(f"SHA-256 of its documents: {told['documents_sha256']}. It is in the audit log.")

@@ -18,9 +18,11 @@ def forget_company(instance: dg.DagsterInstance, key: str) -> int:
     runs = 0
     while records := instance.get_run_records(dg.RunsFilter(tags={PARTITION_TAG: key}), limit=PAGE):
         run_ids = [record.dagster_run.run_id for record in records]
-        for run_id in run_ids:
-            instance.delete_run(run_id)
+        # The run last, by which the rest is found again if it breaks off.
         delete_results_of_runs(instance, run_ids)
+        for run_id in run_ids:
+            instance.event_log_storage.delete_events(run_id)
+            instance.delete_run(run_id)
         runs += len(run_ids)
     delete_events_of_partition(instance, key)
     return runs

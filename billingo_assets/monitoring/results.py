@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import dagster as dg
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    AssetKeyTable,
+    SqlEventLogStorageTable,
+)
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from sqlalchemy import ColumnElement
 
@@ -35,11 +39,13 @@ def delete_results_without_run(
 
 
 def delete_events_of_partition(instance: dg.DagsterInstance, partition: str) -> None:
-    """Delete what no run left but a sensor recorded of a partition, and its checks' results."""
+    """Delete what no run left but a sensor recorded of a partition, its checks' results, and copies of events."""
     _delete(instance, _results.partition == partition)
     with _storage(instance).index_connection() as connection:
         events = SqlEventLogStorageTable
         connection.execute(events.delete().where(events.c.partition == partition))
+        # Of each asset's newest event, whosever it is. Without them Dagster looks into the event log.
+        connection.execute(AssetKeyTable.update().values(last_materialization=None, cached_status_data=None))
 
 
 def _delete(instance: dg.DagsterInstance, *where: ColumnElement[bool]) -> None:

@@ -130,7 +130,8 @@ def _grants() -> str:
         f"REVOKE ALL ON SCHEMA billingo, {MASKED_SCHEMA} FROM PUBLIC, {everybody};",
         f"GRANT USAGE ON SCHEMA billingo TO {SYNC}, {READER};",
         f"GRANT USAGE ON SCHEMA {MASKED_SCHEMA} TO {MASKED};",
-        f"GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA billingo TO {SYNC};",
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA billingo TO {SYNC};",
+        f"GRANT UPDATE ON SEQUENCE billingo.companies_id_seq TO {SYNC};",  # an id may be given by hand
         *(f"GRANT {rights} ON billingo.{table} TO {SYNC};" for table, rights in SYNC_RIGHTS.items()),
         *(f"GRANT {rights} ON billingo.{table} TO {READER};" for table, rights in READER_RIGHTS.items()),
         *(f"GRANT SELECT ON {MASKED_SCHEMA}.{view} TO {MASKED};" for view in MASKED_VIEWS),
