@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from billingo_assets.redaction import redact
+
 MAX_TOLD = 200
 """Characters of somebody else's message that an error of ours repeats."""
 
@@ -23,8 +25,8 @@ def visible_lines(text: str) -> str:
 
 
 def told(text: str) -> str:
-    """The beginning of the text in one line."""
-    return " ".join(visible(text[: 2 * MAX_TOLD]).split())[:MAX_TOLD]
+    """The beginning of the text in one line, without secrets: cut off, one would not be known again."""
+    return " ".join(visible(redact(text)[: 2 * MAX_TOLD]).split())[:MAX_TOLD]
 
 
 def visible_json(text: str) -> str:

@@ -298,7 +298,7 @@ def _secrets(settings: Settings) -> Iterator[str]:
         yield from (str(url.password or ""), *url.normalized_query.get("password", ()))
         yield from url.normalized_query.get("sslpassword", ())
     if settings.encryption_keys is not None:
-        yield from (key.strip() for key in settings.encryption_keys.get_secret_value().split(","))
+        yield from re.split(r"[\s,;]+", settings.encryption_keys.get_secret_value())
     for urls in (settings.alert_urls, settings.heartbeat_url):
         if urls is not None:
             written = f"{urls.get_secret_value()} {unquote(urls.get_secret_value())}"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billingo_assets import redaction
 from billingo_assets.foreign import MAX_TOLD, told, visible, visible_json, visible_lines
 
 
@@ -23,6 +24,12 @@ def test_nothing_that_a_terminal_obeys_or_hides_is_left(text: str) -> None:
     assert all(line.isprintable() for line in visible_lines(text).split("\n"))
     assert told(text).isprintable()
     assert len(told(text)) <= MAX_TOLD
+
+
+def test_no_part_of_a_secret_is_told_where_the_text_is_cut() -> None:
+    redaction.remember("1a5e5be2-b29c-4191-82ff-bac050ba0000")
+    for before in range(2 * MAX_TOLD):
+        assert "b29c" not in told("x" * before + "1a5e5be2-b29c-4191-82ff-bac050ba0000")
 
 
 @given(st.text(alphabet=st.characters()))

@@ -24,7 +24,6 @@ from billingo_assets.billingo.errors import (
     UnavailableError,
 )
 from billingo_assets.foreign import told
-from billingo_assets.redaction import redact
 
 
 def raise_for_answer(status: int, headers: httpx.Headers, body: bytes) -> None:
@@ -106,4 +105,4 @@ def _error_message(body: bytes) -> str | None:
 def _told(body: bytes) -> str:
     message = _error_message(body)
     # Without the API key, which a gateway that refuses it may repeat; before a part of it is cut off.
-    return "no explanation" if message is None else told(redact(message)).rstrip(".")
+    return "no explanation" if message is None else told(message).rstrip(".")

@@ -8,6 +8,7 @@ from datetime import timedelta
 import click
 
 from billingo_assets.cli.output import losing_output, say, say_json
+from billingo_assets.foreign import visible
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.audit import records
 from billingo_assets.warehouse.database import connecting, open_database
@@ -31,7 +32,7 @@ def audit(key: str | None, days: int | None, wants_json: bool) -> None:
             when = f"{one.at.astimezone(settings.zone):%Y-%m-%d %H:%M:%S}"
             details = ", ".join(f"{name}: {_for_people(value)}" for name, value in one.details.items())
             about = f" {one.company_key}" if one.company_key else ""
-            say(f"{when}  {one.actor}: {one.action}{about}{f' ({details})' if details else ''}")
+            say(visible(f"{when}  {one.actor}: {one.action}{about}{f' ({details})' if details else ''}"))
         if not found:
             say("Nothing is on record that is asked for.")
 

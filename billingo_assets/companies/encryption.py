@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable
@@ -19,20 +20,25 @@ from billingo_assets.settings import Settings
 KEY_FILE = "encryption.key"
 
 
+_FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+"""Fernet itself stops reading at the `=`, and passes by what it does not know."""
+
+
 class Keyring:
-    """Encrypts with the first key, decrypts with any. Keys are comma-separated; `source` tells where they are from."""
+    """Encrypts with the first key, decrypts with any.
+
+    Keys are separated by commas or blanks; `source` tells where they are from.
+    """
 
     def __init__(self, keys: SecretStr, *, source: str = "BILLINGO_ENCRYPTION_KEYS") -> None:
-        redaction.remember(*(key.strip() for key in keys.get_secret_value().split(",")))
-        try:
-            self._fernet = MultiFernet(
-                [Fernet(key.strip()) for key in keys.get_secret_value().split(",") if key.strip()]
-            )
-        except ValueError:
+        words = keys.get_secret_value().replace(",", " ").split()
+        redaction.remember(*words)
+        if not words or not all(_FERNET_KEY.fullmatch(word) for word in words):
             raise ConfigurationError(
-                f"{source} holds something that is not a Fernet key (44 characters of URL-safe base64)."
-                " Put the former content back."
-            ) from None
+                f"{source} holds something that is not a Fernet key (44 characters of URL-safe base64); several are"
+                " separated by commas. Put the former content back."
+            )
+        self._fernet = MultiFernet([Fernet(word) for word in words])
 
     def encrypt(self, api_key: SecretStr) -> str:
         """Return the API key as a Fernet token."""

@@ -84,10 +84,16 @@ def records(
 
 
 def machine_user() -> str:
-    """The user of the machine, and who became it by sudo."""
+    """The user of the machine, and who became it by sudo. LOGNAME and SUDO_USER say what anybody likes."""
+    user = os.geteuid()
+    before = os.environ.get("SUDO_UID", "")
+    if user != 0 or not before.isdecimal() or int(before) == user:
+        return _name_of(user)
+    return f"{_name_of(int(before))} (by sudo as {_name_of(user)})"
+
+
+def _name_of(uid: int) -> str:
     try:
-        user = pwd.getpwuid(os.geteuid()).pw_name  # LOGNAME and the like say what anybody likes
-    except KeyError:
-        user = f"uid {os.geteuid()}"
-    before = os.environ.get("SUDO_USER")
-    return f"{before} (by sudo as {user})" if before and before != user else user
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):
+        return f"uid {uid}"

@@ -100,6 +100,17 @@ def test_a_server_with_a_certificate_that_proves_it_gets_the_key(
     assert listener.received[0].headers["X-API-KEY"] == KEY
 
 
+def test_the_keys_of_a_connection_are_written_to_no_file_that_the_environment_names(
+    listener: Listener, connect: Connect, tmp_path: Path, trusting: pytest.MonkeyPatch
+) -> None:
+    proved = certificate(tmp_path, "127.0.0.1")
+    trusting.setattr(certifi, "where", lambda: str(proved))
+    trusting.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    connect(over_tls(listener, proved)).identity()
+    assert len(listener.received) == 1
+    assert not (tmp_path / "keys").exists()
+
+
 def test_a_certificate_of_another_host_is_refused_in_words(
     listener: Listener, connect: Connect, tmp_path: Path, trusting: pytest.MonkeyPatch
 ) -> None:

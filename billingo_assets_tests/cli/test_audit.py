@@ -65,13 +65,26 @@ def test_a_rotation_of_the_encryption_is_on_record_for_every_company_and_makes_n
     assert sorted(record["company_key"] for record in records) == sorted(companies)
 
 
-def test_who_became_another_by_sudo_is_named(
+def test_who_became_another_by_sudo_is_named_and_whoever_says_so_is_not(
     command: Command, companies: dict[str, Company], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SUDO_USER", "anna")
-    monkeypatch.setenv("LOGNAME", "somebody else")
+    nobody = pwd.getpwnam("nobody")
+    monkeypatch.setenv("SUDO_UID", str(nobody.pw_uid))
+    for name in ("SUDO_USER", "LOGNAME", "USER"):
+        monkeypatch.setenv(name, "somebody else")
     command("company", "disable", "ozon-bt")
-    assert _records(command)[-1]["actor"] == f"anna (by sudo as {USER})"
+    assert _records(command)[-1]["actor"] == ("nobody (by sudo as root)" if os.geteuid() == 0 else USER)
+
+
+def test_a_record_is_one_line_whatever_is_in_it(
+    command: Command, engine: Engine, companies: dict[str, Company]
+) -> None:
+    before = command("audit").out.count("\n")
+    with engine.begin() as connection:
+        audit.record(connection, "deed", actor="evil\n2020-01-01 nobody: all fine", details={"a\rb": "c\x1b[2J\nd"})
+    told = command("audit").out
+    assert told.count("\n") == before + 1
+    assert "evil 2020-01-01 nobody: all fine: deed (a b: c [2J d)" in told
 
 
 def test_an_api_key_is_not_on_record_not_even_encrypted(

@@ -62,10 +62,23 @@ def test_every_key_decrypts() -> None:
 
 def test_keys_may_stand_apart() -> None:
     token = keyring_of(OLD).encrypt(API_KEY)
-    assert reads(Keyring(SecretStr(f" {NEW} ,\n{OLD}, ")), token)
+    for apart in (f" {NEW} ,\n{OLD}, ", f"{NEW}\n{OLD}\n", f"{NEW} {OLD}"):
+        assert reads(Keyring(SecretStr(apart)), token)
 
 
-@pytest.mark.parametrize("keys", ["", ",", "secret-but-short", f"{NEW},árvíztűrő", NEW[:-2]])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "",
+        ",",
+        "secret-but-short",
+        f"{NEW},árvíztűrő",
+        NEW[:-2],
+        f"{NEW};{OLD}",
+        f"{NEW}{OLD}",
+        f"{NEW[:20]}!{NEW[20:]}",
+    ],
+)
 def test_what_is_no_fernet_key_is_refused_and_not_repeated(keys: str) -> None:
     with pytest.raises(ConfigurationError, match="BILLINGO_ENCRYPTION_KEYS holds something that is not") as caught:
         keyring_of(keys)
