@@ -168,12 +168,19 @@ def set_schedule(key: str, rhythm: Schedule) -> None:
 @company.command("set-key", short_help="Store a new API key.")
 @click.argument("key")
 @from_standard_input
-def set_key(key: str, from_stdin: bool) -> None:
-    """Store a new API key for a company. A key of another company is refused."""
+@click.option("--encryption-key-is-lost", "is_lost", is_flag=True, help="Though stored API keys cannot be read.")
+def set_key(key: str, from_stdin: bool, is_lost: bool) -> None:
+    """Store a new API key for a company. A key of another company is refused.
+
+    So is any while a stored one cannot be read: the encryption key in use is a wrong one. If the right one is lost
+    for good, say so, and store the API key of each company anew.
+    """
     settings = load_settings()
     with _registry(settings) as connection:
         entry = registry.get_company(connection, key)
         keyring = registry.keyring_for(connection, settings)
+        if not is_lost:
+            registry.require_readable(connection, keyring)
         connection.rollback()
         api_key = _read_api_key(from_stdin)
         with serving_demo_companies([entry], settings) as served:
@@ -184,6 +191,9 @@ def set_key(key: str, from_stdin: bool) -> None:
                 f" {key} is {entry.tax_code}. The stored key was not changed."
             )
         with connection.begin():
+            registry.lock_registry(connection)  # somebody may have rotated the encryption while the key was typed
+            if not is_lost:
+                registry.require_readable(connection, keyring)
             registry.change_company(connection, key, api_key_encrypted=keyring.encrypt(api_key), tax_code=tax_code)
     say(f"Stored the new API key of {key}.")
 

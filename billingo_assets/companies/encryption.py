@@ -52,8 +52,8 @@ class Keyring:
         except InvalidToken:
             raise ConfigurationError(
                 f"The API key of {company} cannot be decrypted with the encryption key in use."
-                " Put the former key back (BILLINGO_ENCRYPTION_KEYS or the file encryption.key), or store the API key"
-                f" again with `billingo-assets company set-key {company}`."
+                " Put the former key back (BILLINGO_ENCRYPTION_KEYS or the file encryption.key). If it is lost for"
+                f" good, store the API key again: billingo-assets company set-key {company} --encryption-key-is-lost"
             ) from None
         redaction.remember(api_key)
         return api_key
@@ -75,8 +75,8 @@ def open_keyring(settings: Settings, *, may_create: Callable[[], bool]) -> Keyri
         if not may_create():
             raise ConfigurationError(
                 f"The encryption key is missing: {path} is not there and BILLINGO_ENCRYPTION_KEYS is not set, but API"
-                " keys are stored. Put the former key back, or store each key again with"
-                " `billingo-assets company set-key` under a new BILLINGO_ENCRYPTION_KEYS."
+                " keys are stored. Put the former key back. If it is lost for good, set BILLINGO_ENCRYPTION_KEYS to a"
+                " new one and store each key again: billingo-assets company set-key KEY --encryption-key-is-lost"
             )
         _create(path)
     return Keyring(_read(path), source=str(path))

@@ -26,9 +26,11 @@ _QUOTED = text("SELECT quote_ident(:role)")
 
 _GRANT = text(
     """
-    INSERT INTO billingo.company_readers (role_name, company_id, masked) VALUES (:role, :company, :masked)
-    ON CONFLICT (role_name, company_id) DO UPDATE SET masked = excluded.masked, granted_at = now()
-    WHERE company_readers.masked <> excluded.masked
+    INSERT INTO billingo.company_readers (role_name, role_oid, company_id, masked)
+    SELECT rolname, oid, :company, :masked FROM pg_catalog.pg_roles WHERE rolname = :role
+    ON CONFLICT (role_name, company_id) DO UPDATE
+    SET role_oid = excluded.role_oid, masked = excluded.masked, granted_at = now()
+    WHERE (company_readers.role_oid, company_readers.masked) <> (excluded.role_oid, excluded.masked)
     """
 )
 
@@ -36,7 +38,9 @@ _REVOKE = text("DELETE FROM billingo.company_readers WHERE role_name = :role AND
 
 _LEFT = text(
     """
-    SELECT count(*) FILTER (WHERE NOT masked), count(*) FROM billingo.company_readers WHERE role_name = :role
+    SELECT count(*) FILTER (WHERE NOT masked), count(*)
+    FROM billingo.company_readers JOIN pg_catalog.pg_roles ON rolname = role_name AND oid = role_oid
+    WHERE role_name = :role
     """
 )
 
@@ -46,7 +50,7 @@ _READERS = text(
            reader.oid IS NOT NULL, coalesce(pg_has_role(reader.oid, entrance.oid, 'USAGE'), false)
     FROM billingo.company_readers AS granted
     JOIN billingo.companies ON companies.id = granted.company_id
-    LEFT JOIN pg_catalog.pg_roles AS reader ON reader.rolname = granted.role_name
+    LEFT JOIN pg_catalog.pg_roles AS reader ON reader.rolname = granted.role_name AND reader.oid = granted.role_oid
     LEFT JOIN pg_catalog.pg_roles AS entrance
         ON entrance.rolname = CASE WHEN granted.masked THEN :masked ELSE :reader END
     ORDER BY granted.role_name, companies.key

@@ -24,7 +24,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, OID
 from sqlalchemy.types import TypeEngine
 
 from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, RELATED_COLUMNS, Kind
@@ -340,6 +340,7 @@ company_readers = Table(
     "company_readers",
     metadata,
     Column("role_name", Text, primary_key=True, comment="The PostgreSQL role that may read the company"),
+    Column("role_oid", OID, nullable=False, comment="Tells it from a later role of the same name"),
     _registered_company_id(),
     Column(
         "masked",

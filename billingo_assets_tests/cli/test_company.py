@@ -191,6 +191,19 @@ def test_set_key_puts_a_new_key_in_place_of_a_revoked_one(
     assert command("company", "check", "it-cardigan").code == 0
 
 
+def test_set_key_under_another_encryption_key_is_refused_until_that_is_meant(
+    command: Command, companies: dict[str, Company], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("company", "set-key", "it-cardigan", "--api-key-stdin")
+    api_key = world.company("it-cardigan").api_key
+    monkeypatch.setenv("BILLINGO_ENCRYPTION_KEYS", Fernet.generate_key().decode())
+    refused = command(*words, stdin=api_key)
+    assert refused.code == 2
+    assert "Put the former key back" in refused.err
+    assert command(*words, "--encryption-key-is-lost", stdin=api_key).code == 0
+    assert command("company", "check", "it-cardigan").code == 0
+
+
 def test_set_key_with_an_api_that_fails_keeps_the_old_key(
     command: Command, companies: dict[str, Company], world: World, sandbox: SandboxServer
 ) -> None:

@@ -6,8 +6,9 @@ import re
 
 import psycopg
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, NullPool, Text, create_engine, text, update
 
+from billingo_assets.warehouse.tables import metadata
 from billingo_assets_tests.warehouse.conftest import SyncedBooks, ask, refusal
 
 VIEWS = ("companies", "invoices", "invoice_items", "related_documents")
@@ -73,6 +74,35 @@ def test_no_email_iban_or_account_number_is_in_the_views(synced: SyncedBooks, ma
         assert re.findall(pattern, dump(masked)) == []
     held = str(ask(synced.books.owner, "SELECT payload::text FROM billingo.raw_invoices"))
     assert all(re.search(pattern, held) for pattern in patterns)
+
+
+def test_of_what_others_wrote_only_numbers_and_words_of_lists_are_shown(
+    synced: SyncedBooks, masked: URL, own_server: URL
+) -> None:
+    superuser = own_server.set(database=synced.books.owner.database)
+    engine = create_engine(superuser.set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    with engine.connect() as connection:
+        for table in metadata.sorted_tables:
+            if table.name in VIEWS[1:]:
+                marked = {one.name: f"?! {one.name}" for one in table.c if isinstance(one.type, Text)}
+                connection.execute(update(table).values(marked))
+        connection.execute(text(f"SET LOCAL ROLE {masked.username}"))
+        shown = str([connection.execute(text(f"SELECT * FROM billingo_masked.{view}")).all() for view in VIEWS[1:]])
+        connection.rollback()
+    assert set(re.findall(r"\?! (\w+)", shown)) == {
+        "invoice_number",
+        "related_invoice_number",
+        "type",
+        "correction_type",
+        "payment_status",
+        "payment_method",
+        "currency",
+        "language",
+        "online_szamla_status",
+        "notification_status",
+        "vat",
+        "entitlement",
+    }
 
 
 def test_of_a_partners_name_the_first_letter_is_left_whatever_its_length(synced: SyncedBooks, masked: URL) -> None:

@@ -180,6 +180,25 @@ def test_the_grant_of_a_role_that_is_gone_harms_nobody(synced: SyncedBooks, anna
     assert f"{anna.username}  in full  ozon-bt\n" in shown
 
 
+def test_what_was_granted_to_a_role_is_not_granted_to_a_later_one_of_its_name(
+    synced: SyncedBooks, anna: URL, own_server: URL
+) -> None:
+    name, owner = str(anna.username), synced.books.owner
+    synced.books.done(owner, "company", "grant", "ozon-bt", "--to", name)
+    password = str(anna.password).replace("'", "''")
+    synced.books.administer(f"DROP ROLE {name}; CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+    synced.books.done(owner, "company", "grant", "it-cardigan", "--to", name)
+    assert ask(anna, "SELECT key FROM billingo.companies") == [("it-cardigan",)]
+    assert ask(anna, "SELECT DISTINCT company_id FROM billingo.company_readers") == ask(
+        owner, "SELECT id FROM billingo.companies WHERE key = 'it-cardigan'"
+    )
+    assert f"{name}  in full  ozon-bt  (there is no such role any more)" in synced.books.done(
+        owner, "company", "readers"
+    )
+    synced.books.done(owner, "company", "grant", "ozon-bt", "--to", name)
+    assert ask(anna, "SELECT count(*) FROM billingo.companies") == [(2,)]
+
+
 @pytest.mark.parametrize(
     ("role", "words"),
     [

@@ -13,6 +13,7 @@ down_revision = "0004"
 TABLES = r"""
 CREATE TABLE billingo.company_readers (
     role_name TEXT NOT NULL,
+    role_oid OID NOT NULL,
     company_id INTEGER NOT NULL,
     masked BOOLEAN DEFAULT false NOT NULL,
     granted_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
@@ -20,6 +21,7 @@ CREATE TABLE billingo.company_readers (
     CONSTRAINT company_readers_company_id_fkey FOREIGN KEY(company_id) REFERENCES billingo.companies (id)
 );
 COMMENT ON COLUMN billingo.company_readers.role_name IS 'The PostgreSQL role that may read the company';
+COMMENT ON COLUMN billingo.company_readers.role_oid IS 'Tells it from a later role of the same name';
 COMMENT ON COLUMN billingo.company_readers.masked IS 'Only in the views of billingo_masked, without personal data';
 
 CREATE TABLE billingo.audit_log (
@@ -49,12 +51,13 @@ CREATE TRIGGER audit_log_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON billi
 ALTER TABLE billingo.audit_log ENABLE ALWAYS TRIGGER audit_log_only_grows;
 """
 
-# Asked once in a query, not once a row. What the grant of a role that is gone says counts for nobody; a role's grants
-# count for its members. USAGE, as for the policies themselves: who has to SET ROLE first sees nothing before.
+# Asked once in a query, not once a row. What the grant of a role that is gone says counts for nobody, nor for one that
+# was made since under its name; a role's grants count for its members. USAGE, as for the policies themselves: who has
+# to SET ROLE first sees nothing before.
 GRANTED = """
 ARRAY(
     SELECT granted.company_id FROM billingo.company_readers AS granted
-    JOIN pg_catalog.pg_roles AS reader ON reader.rolname = granted.role_name
+    JOIN pg_catalog.pg_roles AS reader ON reader.rolname = granted.role_name AND reader.oid = granted.role_oid
     WHERE pg_catalog.pg_has_role(current_user, reader.oid, 'USAGE'){also}
 )
 """
@@ -83,7 +86,8 @@ CREATE POLICY readers ON billingo.{table} FOR SELECT TO billingo_reader USING ({
 
 READS_OWN_GRANTS = """EXISTS (
     SELECT FROM pg_catalog.pg_roles AS reader
-    WHERE reader.rolname = role_name AND pg_catalog.pg_has_role(current_user, reader.oid, 'USAGE')
+    WHERE reader.rolname = role_name AND reader.oid = role_oid
+      AND pg_catalog.pg_has_role(current_user, reader.oid, 'USAGE')
 )"""
 
 # A barrier: no function that the caller brings sees a row before it is known to be granted. The views read as their
@@ -105,8 +109,8 @@ COMMENT ON COLUMN billingo_masked.invoices.partner_name
     IS 'First letter and always three stars; to tell partners apart, use partner_id';
 
 CREATE VIEW billingo_masked.invoice_items WITH (security_barrier) AS
-SELECT company_id, invoice_id, position, product_id, quantity, unit, net_unit_amount, net_amount, vat_amount,
-       gross_amount, vat, entitlement, sku, ean
+SELECT company_id, invoice_id, position, product_id, quantity, net_unit_amount, net_amount, vat_amount,
+       gross_amount, vat, entitlement
 FROM billingo.invoice_items WHERE company_id = ANY ({granted});
 
 CREATE VIEW billingo_masked.related_documents WITH (security_barrier) AS
