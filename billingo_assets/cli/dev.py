@@ -51,14 +51,17 @@ def dev(port: int, host: str, i_have_a_proxy: bool, read_only: bool) -> None:
             " before it (deploy/README.md shows how). Where the proxy is on another machine, and nobody else gets"
             " through, add --i-have-a-proxy."
         )
+    url = f"http://{_in_url(host)}:{port}"
     if _is_taken(host, port):
         raise ConfigurationError(f"Port {port} is in use. Stop what listens there, or choose another with --port.")
     with connecting(open_database(settings)) as connection:
         companies = list_companies(connection)
     with open_instance(settings) as instance:
         add_partitions(instance, [company.key for company in companies])
+    if "ui_url" not in settings.model_fields_set:
+        os.environ["BILLINGO_UI_URL"] = url  # where the links of alerts are to lead
     with serving_demo_companies(companies, settings):
-        say(f"Dagster UI: http://{_in_url(host)}:{port} (ready in a few seconds; Ctrl-C ends it)")
+        say(f"Dagster UI: {url} (ready in a few seconds; Ctrl-C ends it)")
         sys.exit(
             _run_until_stopped(
                 [*WEBSERVER, "--host", host, "--port", str(port), *(["--read-only"] if read_only else [])],

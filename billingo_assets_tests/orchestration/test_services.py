@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from sqlalchemy import URL, Engine
 from websockets.exceptions import InvalidStatus
@@ -85,6 +86,22 @@ def test_the_code_location_is_loaded_without_an_error(services: Services) -> Non
         "billingo_assets",
         "RepositoryLocation",
     )
+
+
+def told_ui_urls(services: Services) -> set[str]:
+    """Where the processes that `dev` started take the UI to be."""
+    started = psutil.Process(services.process.pid).children(recursive=True)
+    return {process.environ()["BILLINGO_UI_URL"] for process in started}
+
+
+def test_links_lead_to_the_port_that_dev_was_given(services: Services) -> None:
+    assert told_ui_urls(services) == {services.url}
+
+
+def test_links_lead_where_the_settings_say_the_ui_is(place: Place, tmp_path: Path) -> None:
+    books = "https://books.example.com"
+    with running_services(replace(place, home=tmp_path / "home", variables={"BILLINGO_UI_URL": books})) as services:
+        assert told_ui_urls(services) == {books}
 
 
 FOREIGN = {
