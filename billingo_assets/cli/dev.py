@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -21,6 +22,7 @@ from billingo_assets.companies.registry import list_companies
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import is_loopback, load_settings, project_root
 from billingo_assets.warehouse.database import connecting, open_database
+from billingo_assets.warehouse.embedded.keeper import try_lock
 
 LOOPBACK = "127.0.0.1"
 STOP_SECONDS = 20
@@ -54,21 +56,50 @@ def dev(port: int, host: str, i_have_a_proxy: bool, read_only: bool) -> None:
     url = f"http://{_in_url(host)}:{port}"
     if _is_taken(host, port):
         raise ConfigurationError(f"Port {port} is in use. Stop what listens there, or choose another with --port.")
-    with connecting(open_database(settings)) as connection:
-        companies = list_companies(connection)
-    with open_instance(settings) as instance:
-        add_partitions(instance, [company.key for company in companies])
-    if "ui_url" not in settings.model_fields_set:
-        os.environ["BILLINGO_UI_URL"] = url  # where the links of alerts are to lead
-    with serving_demo_companies(companies, settings):
-        say(f"Dagster UI: {url} (ready in a few seconds; Ctrl-C ends it)")
-        sys.exit(
-            _run_until_stopped(
-                [*WEBSERVER, "--host", host, "--port", str(port), *(["--read-only"] if read_only else [])],
-                DAEMON,
-                folder=prepare_dagster_home(settings),
+    with _alone(settings.home, url) as lock:
+        with connecting(open_database(settings)) as connection:
+            companies = list_companies(connection)
+        with open_instance(settings) as instance:
+            add_partitions(instance, [company.key for company in companies])
+        if "ui_url" not in settings.model_fields_set:
+            os.environ["BILLINGO_UI_URL"] = url  # where the links of alerts are to lead
+        with serving_demo_companies(companies, settings):
+            say(f"Dagster UI: {url} (ready in a few seconds; Ctrl-C ends it)")
+            sys.exit(
+                _run_until_stopped(
+                    [*WEBSERVER, "--host", host, "--port", str(port), *(["--read-only"] if read_only else [])],
+                    DAEMON,
+                    folder=prepare_dagster_home(settings),
+                    lock=lock,
+                )
             )
-        )
+
+
+@contextmanager
+def _alone(home: Path, url: str) -> Iterator[int]:
+    """Be the only `dev` on this home while the block runs, and yield the lock for what it starts to hold as well.
+
+    The kernel releases it however its holders end. Two daemons would know nothing of each other.
+    """
+    path = home / "dev.lock"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = try_lock(str(path))
+        if lock is None:
+            raise ConfigurationError(
+                f"`billingo-assets dev` runs on {home} already ({path.read_text()}), or something that it started does."
+                " End it first, or set BILLINGO_HOME to another folder."
+            )
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be used: {error.strerror}. Set BILLINGO_HOME to a folder of yours."
+        ) from None
+    try:
+        os.ftruncate(lock, 0)
+        os.write(lock, f"process {os.getpid()}, {url}".encode())
+        yield lock
+    finally:
+        os.close(lock)
 
 
 def _is_taken(host: str, port: int) -> bool:
@@ -83,7 +114,7 @@ def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _run_until_stopped(*commands: list[str], folder: Path) -> int:
+def _run_until_stopped(*commands: list[str], folder: Path, lock: int) -> int:
     """Run the services until one ends or we are told to stop; then end them all. Returns 0 when we were told."""
     services: list[subprocess.Popen[bytes]] = []
     told: list[int] = []
@@ -98,7 +129,7 @@ def _run_until_stopped(*commands: list[str], folder: Path) -> int:
         # But nohup means it.
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
-    services += [_start(command, folder) for command in commands]
+    services += [_start(command, folder, lock) for command in commands]
     if told:  # before there was anything to stop
         for service in services:
             service.send_signal(signal.SIGINT)
@@ -137,9 +168,9 @@ def _living(session: int) -> list[psutil.Process]:
     return living
 
 
-def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+def _start(command: list[str], folder: Path, lock: int) -> subprocess.Popen[bytes]:
     """Start one of Dagster's programs in a session of its own: Ctrl-C reaches it through us alone, once."""
     workspace = project_root() / "workspace.yaml"
     return subprocess.Popen(  # noqa: S603
-        [*command, "--workspace", str(workspace)], cwd=folder, start_new_session=True
+        [*command, "--workspace", str(workspace)], cwd=folder, start_new_session=True, pass_fds=[lock]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -34,8 +35,10 @@ from billingo_assets_tests.orchestration.services import (
     PROGRAM,
     REEXECUTE,
     RUN,
+    STOP_SECONDS,
     Place,
     Services,
+    free_port,
     partition_of,
     running_services,
     until,
@@ -86,6 +89,34 @@ def test_the_code_location_is_loaded_without_an_error(services: Services) -> Non
         "billingo_assets",
         "RepositoryLocation",
     )
+
+
+def started_too(services: Services) -> tuple[int, str]:
+    """What a second `dev` beside these services, on another port, comes to: its exit code and what it says."""
+    words = [PROGRAM, "dev", "--port", str(free_port())]
+    second = subprocess.Popen(words, env=services.place.environment, stderr=subprocess.PIPE, text=True)
+    try:
+        return second.wait(20), second.communicate()[1]
+    except subprocess.TimeoutExpired:
+        second.terminate()
+        return second.wait(STOP_SECONDS), ""
+
+
+def test_a_second_dev_on_another_port_is_refused_and_told_who_runs(services: Services) -> None:
+    code, said = started_too(services)
+    assert (code, f"already (process {services.process.pid}, {services.url})" in said) == (2, True)
+
+
+def test_a_dev_beside_what_a_killed_one_left_running_is_refused(place: Place, tmp_path: Path) -> None:
+    with running_services(replace(place, home=tmp_path / "home"), end=signal.SIGKILL) as services:
+        left = psutil.Process(services.process.pid).children(recursive=True)
+        services.process.kill()
+        os.waitid(os.P_PID, services.process.pid, os.WEXITED | os.WNOWAIT)
+        try:
+            assert started_too(services)[0] == 2
+        finally:
+            for process in left:
+                process.kill()
 
 
 def told_ui_urls(services: Services) -> set[str]:
