@@ -25,6 +25,7 @@ from billingo_assets.warehouse.database import connecting, open_database
 from billingo_assets.warehouse.embedded.keeper import try_lock
 
 LOOPBACK = "127.0.0.1"
+LOOK_SECONDS = 0.2
 STOP_SECONDS = 20
 WEBSERVER = [sys.executable, "-m", "billingo_assets.webserver"]
 DAEMON = [str(Path(sys.executable).with_name("dagster-daemon")), "run"]
@@ -116,33 +117,21 @@ def _in_url(host: str) -> str:
 
 def _run_until_stopped(*commands: list[str], folder: Path, lock: int) -> int:
     """Run the services until one ends or we are told to stop; then end them all. Returns 0 when we were told."""
-    services: list[subprocess.Popen[bytes]] = []
     told: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        told.append(number)
-        for service in services:
-            service.send_signal(signal.SIGINT)
-
     # Before the services start: started in the background by a script, we ignore Ctrl-C, and they would with us.
     for number in (signal.SIGINT, *SIGNALS):
         # But nohup means it.
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, stop)
-    services += [_start(command, folder, lock) for command in commands]
-    if told:  # before there was anything to stop
-        for service in services:
-            service.send_signal(signal.SIGINT)
-    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # until one ends, whichever it is
+            signal.signal(number, lambda number, _: told.append(number))
+    services = [_start(command, folder, lock) for command in commands]
+    while not told and all(service.poll() is None for service in services):
+        time.sleep(LOOK_SECONDS)
     for service in services:
         service.send_signal(signal.SIGINT)
     deadline = time.monotonic() + STOP_SECONDS
-    codes = []
-    for service in services:
-        with suppress(subprocess.TimeoutExpired):
-            codes.append(service.wait(timeout=max(0, deadline - time.monotonic())))
     for service in services:
         _end_session(service, deadline)
+    codes = [service.poll() for service in services]
     return 0 if told else next((code for code in codes if code), 1)
 
 
