@@ -16,7 +16,10 @@ SHOWN = {"ok": "green", "warning": "yellow", "fault": "red"}
 @click.command(short_help="Look for what is wrong, and say what to do.")
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
 def doctor(wants_json: bool) -> None:
-    """Look at the database, the encryption key, the API and its clock, each API key, the daemon, and the alerts.
+    """Look at all that a sync and its alerts need.
+
+    That is the database, the encryption key, the API and its clock, each API key, the daemon, the last tick of each
+    schedule and sensor, the alerts, and the heartbeat URL, which is called once.
 
     Exit code: 0 all is well, 1 there are warnings, 2 there are faults.
     """
