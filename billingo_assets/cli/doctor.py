@@ -11,6 +11,7 @@ from billingo_assets.cli.output import losing_output, say_json, say_parts
 from billingo_assets.settings import load_settings
 
 SHOWN = {"ok": "green", "warning": "yellow", "fault": "red"}
+WIDTH = max(map(len, SHOWN))
 
 
 @click.command(short_help="Look for what is wrong, and say what to do.")
@@ -30,8 +31,8 @@ def doctor(wants_json: bool) -> None:
         findings.append(finding)
         if not wants_json:
             with losing_output():
-                verdict = f"{finding.verdict:<7}", SHOWN[finding.verdict]
-                say_parts(verdict, f"  {finding.what}: {finding.words}")
+                verdict = f"{finding.verdict:<{WIDTH}}", SHOWN[finding.verdict]
+                say_parts(verdict, f"  {finding.what}: {finding.words}", hang=WIDTH + 2)
     if wants_json:
         with losing_output():
             say_json({"findings": [asdict(finding) for finding in findings]})
