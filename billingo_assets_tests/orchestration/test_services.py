@@ -139,7 +139,9 @@ FOREIGN = {
     "a picture whose address is a mutation": ("GET", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}),
     "the same in a browser that tells nothing": ("GET", {}),
     "a form": ("POST", {"Origin": "https://evil.example.com"}),
-    "a page on another port": ("POST", {"Sec-Fetch-Site": "same-site"}),
+    "a page on another port": ("POST", {"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"}),
+    "a page on the port that http has": ("POST", {"Origin": "http://127.0.0.1"}),
+    "a page on another port in a browser that does not name it": ("POST", {"Sec-Fetch-Site": "same-site"}),
     "a page that was opened from a file": ("POST", {"Origin": "null"}),
     "a name that was made to lead here": ("POST", {"Host": "evil.example.com", "Origin": "http://evil.example.com"}),
 }
