@@ -117,7 +117,7 @@ def _checked_cron(line: str) -> str:
     # Loaded where a line is set only: Dagster takes a second, and knows best what it can keep to.
     from dagster._utils.schedules import is_valid_cron_string
 
-    if not is_valid_cron_string(line):
+    if len(line.split()) != 5 or not is_valid_cron_string(line):  # an alias such as @daily has one field
         raise ValueError("must be a cron line of five fields, such as 0 2 * * *")
     return line
 

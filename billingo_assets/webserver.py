@@ -7,7 +7,6 @@ it is started through here, by `python -m billingo_assets.webserver`, with the o
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,13 +24,13 @@ from billingo_assets.settings import is_loopback, load_settings
 class SameSiteOnly:
     """Lets through what the UI itself sends, called by a name that is known; answers 403 to all else."""
 
-    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
-        self._app, self._names = app, names
+    def __init__(self, app: ASGIApp, ui_url: str) -> None:
+        self._app, self._ui_url = app, ui_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judge a request, or the beginning of a WebSocket, by its headers."""
         if scope["type"] in ("http", "websocket"):
-            refusal = refused(Headers(scope=scope), self._names, is_query=_is_query(scope))
+            refusal = refused(Headers(scope=scope), self._ui_url, is_query=_is_query(scope))
             if refusal:
                 # A WebSocket that is not accepted is answered as a request is.
                 await PlainTextResponse(f"{refusal}\n", status_code=403)(scope, receive, send)
@@ -39,16 +38,18 @@ class SameSiteOnly:
         await self._app(scope, receive, send)
 
 
-def refused(headers: Mapping[str, str], names: frozenset[str], *, is_query: bool) -> str | None:
+def refused(headers: Mapping[str, str], ui_url: str, *, is_query: bool) -> str | None:
     """Why a request is not answered; None if it is. `is_query`: it asks by its address to execute something."""
-    called = _host(f"//{headers.get('host', '')}")
-    if not is_loopback(called) and called not in names:
+    called, known = _place(f"//{headers.get('host', '')}"), _place(ui_url)
+    name = called[0]
+    if not is_loopback(name) and name != known[0]:
         return (
-            f"The UI is not known by the name {called!r}. If it is to be, set BILLINGO_UI_URL to the address by which"
-            " people reach it, and start it anew."
+            f"The UI is not known by the name {name!r}. If it is to be, set BILLINGO_UI_URL to the address by"
+            " which people reach it, and start it anew."
         )
     if "origin" in headers:
-        is_foreign = _host(headers["origin"]) != called
+        # A proxy may leave the port out of the name by which it calls us, or add one.
+        is_foreign = _place(headers["origin"]) not in (called, known)
     else:
         is_foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site") and (
             headers.get("sec-fetch-mode") != "navigate"
@@ -69,22 +70,22 @@ def _is_query(scope: Scope) -> bool:
     )
 
 
-def _host(url: str) -> str:
+def _place(url: str) -> tuple[str, int | None]:
+    """Host and port of a URL, the port as it is written: browsers leave out what the scheme implies, in Host too."""
     try:
-        return urlsplit(url).hostname or ""
+        host, port = urlsplit(url).hostname, urlsplit(url).port
     except ValueError:
-        return ""
+        return "", None
+    return host or "", port
 
 
 def main() -> None:
     """Run Dagster's program, with the middleware before its own."""
-    names = {_host(load_settings().ui_url)}
-    if "--host" in sys.argv:
-        names.add(sys.argv[sys.argv.index("--host") + 1])
+    ui_url = load_settings().ui_url
     build = DagsterWebserver.build_middleware
 
     def build_middleware(self: DagsterWebserver[Any, Any]) -> list[Middleware]:
-        return [Middleware(SameSiteOnly, names=frozenset(names)), *build(self)]
+        return [Middleware(SameSiteOnly, ui_url=ui_url), *build(self)]
 
     DagsterWebserver.build_middleware = build_middleware  # type: ignore[method-assign]
     run_webserver()  # type: ignore[no-untyped-call]

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -21,8 +22,10 @@ from billingo_assets.companies.registry import list_companies
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import is_loopback, load_settings, project_root
 from billingo_assets.warehouse.database import connecting, open_database
+from billingo_assets.warehouse.embedded.keeper import try_lock
 
 LOOPBACK = "127.0.0.1"
+LOOK_SECONDS = 0.2
 STOP_SECONDS = 20
 WEBSERVER = [sys.executable, "-m", "billingo_assets.webserver"]
 DAEMON = [str(Path(sys.executable).with_name("dagster-daemon")), "run"]
@@ -51,21 +54,53 @@ def dev(port: int, host: str, i_have_a_proxy: bool, read_only: bool) -> None:
             " before it (deploy/README.md shows how). Where the proxy is on another machine, and nobody else gets"
             " through, add --i-have-a-proxy."
         )
+    url = f"http://{_in_url(host)}:{port}"
     if _is_taken(host, port):
         raise ConfigurationError(f"Port {port} is in use. Stop what listens there, or choose another with --port.")
-    with connecting(open_database(settings)) as connection:
-        companies = list_companies(connection)
-    with open_instance(settings) as instance:
-        add_partitions(instance, [company.key for company in companies])
-    with serving_demo_companies(companies, settings):
-        say(f"Dagster UI: http://{_in_url(host)}:{port} (ready in a few seconds; Ctrl-C ends it)")
-        sys.exit(
-            _run_until_stopped(
-                [*WEBSERVER, "--host", host, "--port", str(port), *(["--read-only"] if read_only else [])],
-                DAEMON,
-                folder=prepare_dagster_home(settings),
+    with _alone(settings.home, url) as lock:
+        with connecting(open_database(settings)) as connection:
+            companies = list_companies(connection)
+        with open_instance(settings) as instance:
+            add_partitions(instance, [company.key for company in companies])
+        if "ui_url" not in settings.model_fields_set:
+            os.environ["BILLINGO_UI_URL"] = url  # where the links of alerts are to lead
+        with serving_demo_companies(companies, settings):
+            say(f"Dagster UI: {url} (ready in a few seconds; Ctrl-C ends it)")
+            sys.exit(
+                _run_until_stopped(
+                    [*WEBSERVER, "--host", host, "--port", str(port), *(["--read-only"] if read_only else [])],
+                    DAEMON,
+                    folder=prepare_dagster_home(settings),
+                    lock=lock,
+                )
             )
-        )
+
+
+@contextmanager
+def _alone(home: Path, url: str) -> Iterator[int]:
+    """Be the only `dev` on this home while the block runs, and yield the lock for what it starts to hold as well.
+
+    The kernel releases it however its holders end. Two daemons would know nothing of each other.
+    """
+    path = home / "dev.lock"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = try_lock(str(path))
+        if lock is None:
+            raise ConfigurationError(
+                f"`billingo-assets dev` runs on {home} already ({path.read_text()}), or something that it started does."
+                " End it first, or set BILLINGO_HOME to another folder."
+            )
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be used: {error.strerror}. Set BILLINGO_HOME to a folder of yours."
+        ) from None
+    try:
+        os.ftruncate(lock, 0)
+        os.write(lock, f"process {os.getpid()}, {url}".encode())
+        yield lock
+    finally:
+        os.close(lock)
 
 
 def _is_taken(host: str, port: int) -> bool:
@@ -80,35 +115,23 @@ def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _run_until_stopped(*commands: list[str], folder: Path) -> int:
+def _run_until_stopped(*commands: list[str], folder: Path, lock: int) -> int:
     """Run the services until one ends or we are told to stop; then end them all. Returns 0 when we were told."""
-    services: list[subprocess.Popen[bytes]] = []
     told: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        told.append(number)
-        for service in services:
-            service.send_signal(signal.SIGINT)
-
     # Before the services start: started in the background by a script, we ignore Ctrl-C, and they would with us.
     for number in (signal.SIGINT, *SIGNALS):
         # But nohup means it.
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, stop)
-    services += [_start(command, folder) for command in commands]
-    if told:  # before there was anything to stop
-        for service in services:
-            service.send_signal(signal.SIGINT)
-    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # until one ends, whichever it is
+            signal.signal(number, lambda number, _: told.append(number))
+    services = [_start(command, folder, lock) for command in commands]
+    while not told and all(service.poll() is None for service in services):
+        time.sleep(LOOK_SECONDS)
     for service in services:
         service.send_signal(signal.SIGINT)
     deadline = time.monotonic() + STOP_SECONDS
-    codes = []
-    for service in services:
-        with suppress(subprocess.TimeoutExpired):
-            codes.append(service.wait(timeout=max(0, deadline - time.monotonic())))
     for service in services:
         _end_session(service, deadline)
+    codes = [service.poll() for service in services]
     return 0 if told else next((code for code in codes if code), 1)
 
 
@@ -134,9 +157,9 @@ def _living(session: int) -> list[psutil.Process]:
     return living
 
 
-def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+def _start(command: list[str], folder: Path, lock: int) -> subprocess.Popen[bytes]:
     """Start one of Dagster's programs in a session of its own: Ctrl-C reaches it through us alone, once."""
     workspace = project_root() / "workspace.yaml"
     return subprocess.Popen(  # noqa: S603
-        [*command, "--workspace", str(workspace)], cwd=folder, start_new_session=True
+        [*command, "--workspace", str(workspace)], cwd=folder, start_new_session=True, pass_fds=[lock]
     )

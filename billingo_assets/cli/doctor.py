@@ -11,12 +11,16 @@ from billingo_assets.cli.output import losing_output, say_json, say_parts
 from billingo_assets.settings import load_settings
 
 SHOWN = {"ok": "green", "warning": "yellow", "fault": "red"}
+WIDTH = max(map(len, SHOWN))
 
 
 @click.command(short_help="Look for what is wrong, and say what to do.")
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
 def doctor(wants_json: bool) -> None:
-    """Look at the database, the encryption key, the API and its clock, each API key, the daemon, and the alerts.
+    """Look at all that a sync and its alerts need.
+
+    That is the database, the encryption key, the API and its clock, each API key, the daemon, the last tick of each
+    schedule and sensor, the alerts, and the heartbeat URL, which is called once.
 
     Exit code: 0 all is well, 1 there are warnings, 2 there are faults.
     """
@@ -27,8 +31,8 @@ def doctor(wants_json: bool) -> None:
         findings.append(finding)
         if not wants_json:
             with losing_output():
-                verdict = f"{finding.verdict:<7}", SHOWN[finding.verdict]
-                say_parts(verdict, f"  {finding.what}: {finding.words}")
+                verdict = f"{finding.verdict:<{WIDTH}}", SHOWN[finding.verdict]
+                say_parts(verdict, f"  {finding.what}: {finding.words}", hang=WIDTH + 2)
     if wants_json:
         with losing_output():
             say_json({"findings": [asdict(finding) for finding in findings]})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from billingo_assets.cli.output import losing_output, say, say_json, say_parts
-from billingo_assets.cli.summary import COLORS
+from billingo_assets.cli.summary import COLORS, api_calls
 from billingo_assets.companies.registry import get_company, list_companies
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.database import connecting, open_database
@@ -75,8 +75,7 @@ def _print(outcomes: Sequence[PastOutcome], settings: Settings) -> None:
             f" {outcome.unchanged:,} unchanged"
         )
         say(
-            f"  {outcome.deleted:,} deleted, {outcome.skipped:,} skipped, {outcome.items:,} items,"
-            f" {outcome.api_calls:,} API calls"
+            f"  {outcome.deleted:,} deleted, {outcome.skipped:,} skipped, {outcome.items:,} items, {api_calls(outcome)}"
         )
         for fault in outcome.errors:
             say(f"  error: {fault.error}", fg="red")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,19 +15,55 @@ import click
 
 from billingo_assets.foreign import visible, visible_json, visible_lines
 
+HANG = 2
+"""How far what goes on in a new line stands to the right of where it began."""
+
 
 def say(text: str, *, err: bool = False, fg: str | None = None, bold: bool | None = None) -> None:
     """Print a line, or several. Whatever a terminal would obey in it, others wrote, and it is not printed."""
-    click.echo(click.style(visible_lines(text), fg=fg, bold=bold) if fg or bold else visible_lines(text), err=err)
+    shown = visible_lines(text)
+    _print(click.style(shown, fg=fg, bold=bold) if fg or bold else shown, err=err)
 
 
-def say_parts(*parts: str | tuple[str, str]) -> None:
-    """Print one line of several parts; one that is a pair is a text and its colour."""
+def say_parts(*parts: str | tuple[str, str], hang: int = HANG) -> None:
+    """Print one line of several parts; one that is a pair is a text and its colour.
+
+    On a terminal that is too narrow for it, the line goes on `hang` columns to the right of where it begins.
+    """
     shown = (
         visible(part) if isinstance(part, str) else click.style(visible(part[0]), fg=part[1], bold=True)
         for part in parts
     )
-    click.echo("".join(shown))
+    _print("".join(shown), hang=hang)
+
+
+def _print(text: str, *, err: bool = False, hang: int = HANG) -> None:
+    if columns := _columns(sys.stderr if err else sys.stdout):
+        text = "\n".join(_wrapped(line, columns, hang) for line in text.split("\n"))
+    click.echo(text, err=err)
+
+
+def _columns(stream: TextIO) -> int:
+    """How wide the terminal is. 0 where there is none: for grep, a line is whole."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return 0
+
+
+def _wrapped(line: str, columns: int, hang: int) -> str:
+    """Break a line between words, and none of them: a link or a command can still be copied."""
+    plain = click.unstyle(line)
+    if len(plain) <= columns:
+        return line
+    indent = " " * (len(plain) - len(plain.lstrip(" ")) + hang)
+    wrapped, used = "", 0
+    for word in re.findall(" *[^ ]+", line):
+        if used and used + len(click.unstyle(word)) > columns:
+            word = indent + word.lstrip(" ")
+            wrapped, used = wrapped + "\n", 0
+        wrapped, used = wrapped + word, used + len(click.unstyle(word))
+    return wrapped
 
 
 def say_json(value: Any) -> None:

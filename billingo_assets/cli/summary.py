@@ -45,8 +45,7 @@ def print_outcome(outcome: Outcome) -> None:
         why = f": {outcome.reason}" if outcome.reason else ""
         say(f"  {outcome.processed:,} documents processed, {outcome.items:,} items ({outcome.mode} sync{why})")
         say("  " + ", ".join(f"{number:,} {name}" for name, number in counts))
-    calls = "1 API call" if outcome.api_calls == 1 else f"{outcome.api_calls:,} API calls"
-    say(f"  {calls}, {outcome.duration_seconds:.1f} s, run {outcome.run_id}")
+    say(f"  {api_calls(outcome)}, {outcome.duration_seconds:.1f} s, run {outcome.run_id}")
     for fault in outcome.errors[:SHOWN_ERRORS]:
         where = "" if fault.document_id is None else f"document {fault.document_id}: "
         say(f"  error: {where}{fault.error}", fg="red")
@@ -54,6 +53,11 @@ def print_outcome(outcome: Outcome) -> None:
         say(f"  and {len(outcome.errors) - SHOWN_ERRORS:,} more, in the table billingo.rejected_documents")
     for warning in outcome.warnings:
         say(f"  warning: {warning}", fg="yellow")
+
+
+def api_calls(outcome: Outcome) -> str:
+    """How many there were."""
+    return "1 API call" if outcome.api_calls == 1 else f"{outcome.api_calls:,} API calls"
 
 
 def print_totals(outcomes: Sequence[Outcome], duration_seconds: float) -> None:

@@ -11,15 +11,18 @@ from typing import Literal
 
 import dagster as dg
 import httpx
-from dagster._core.scheduler.instigation import InstigatorStatus
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickStatus
+from pydantic import SecretStr
 from sqlalchemy import Connection, text
 
-from billingo_assets.alerts.channels import open_channels
+from billingo_assets.alerts.channels import DeliveryError, call_heartbeat, open_channels
 from billingo_assets.billingo.connecting import connect
 from billingo_assets.build import build_defs
 from billingo_assets.companies.registry import Company, keyring_for, list_companies
 from billingo_assets.errors import BillingoAssetsError
+from billingo_assets.foreign import told
 from billingo_assets.instance import open_instance
+from billingo_assets.monitoring.overview import local_time
 from billingo_assets.settings import Settings
 from billingo_assets.sync.engine import require_same_company
 from billingo_assets.warehouse.database import connecting, open_database
@@ -30,7 +33,15 @@ ASK_SECONDS = 10
 KEYS_AT_ONCE = 8
 CLOCK_TOLERANCE = timedelta(minutes=2)
 
-_UNDELIVERED = text("SELECT count(*) FROM billingo.alert_deliveries WHERE delivered_at IS NULL AND channel = ANY(:own)")
+PATIENCE = timedelta(minutes=2)
+"""How long a message may wait for its first try: the sensor that sends has its turn every half minute."""
+
+_UNDELIVERED = text(
+    """
+    SELECT count(*) FROM billingo.alert_deliveries JOIN billingo.alert_messages ON id = message_id
+    WHERE delivered_at IS NULL AND channel = ANY(:own) AND (attempts > 0 OR created_at < now() - :patience)
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,7 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
 
 def _look_around(connection: Connection, settings: Settings) -> Iterator[Finding]:
     companies = list_companies(connection)
-    encryption, reachable = _encryption(connection, settings), _api(settings)
+    encryption, reachable = _encryption(connection, settings), _api(companies, settings)
     connection.rollback()
     yield encryption
     yield reachable
@@ -67,6 +78,8 @@ def _look_around(connection: Connection, settings: Settings) -> Iterator[Finding
         yield from _api_keys(connection, companies, settings)
     yield from _dagster(settings)
     yield from _channels(connection, settings)
+    if settings.heartbeat_url is not None:
+        yield _heartbeat(settings.heartbeat_url)
 
 
 def _encryption(connection: Connection, settings: Settings) -> Finding:
@@ -78,8 +91,10 @@ def _encryption(connection: Connection, settings: Settings) -> Finding:
     return Finding("encryption key", "ok", f"{place}.")
 
 
-def _api(settings: Settings) -> Finding:
+def _api(companies: Sequence[Company], settings: Settings) -> Finding:
     """Any answer but of a server in trouble will do: without a key it is a refusal."""
+    if companies and all(company.is_demo for company in companies):
+        return Finding("API", "ok", "Not asked: every company is of the demo, whose API `sync` and `dev` serve.")
     try:
         # As the client does: what a proxy of the environment reaches, a sync need not.
         answer = httpx.get(f"{settings.api_url}/organization", timeout=ASK_SECONDS, trust_env=False)
@@ -122,34 +137,47 @@ def _api_keys(connection: Connection, companies: Sequence[Company], settings: Se
 def _dagster(settings: Settings) -> Iterator[Finding]:
     try:
         with open_instance(settings) as instance:
-            yield from _daemons(instance)
-            yield _instigators(instance)
+            statuses = instance.get_daemon_statuses()
+            asleep = sorted(name.lower() for name, status in statuses.items() if not status.healthy)
+            yield _daemon(asleep, runs=len(asleep) < len(statuses))
+            yield from _instigators(instance, settings, ticking=len(asleep) < len(statuses))
     except BillingoAssetsError as error:
         yield Finding("Dagster", "fault", str(error))
 
 
-def _daemons(instance: dg.DagsterInstance) -> Iterator[Finding]:
-    statuses = instance.get_daemon_statuses()
-    asleep = sorted(name.lower() for name, status in statuses.items() if not status.healthy)
+def _daemon(asleep: Sequence[str], *, runs: bool) -> Finding:
     if not asleep:
-        yield Finding("daemon", "ok", "It runs.")
-    elif len(asleep) == len(statuses):
-        words = "It does not run, and so no schedule and no alert. Start it with `billingo-assets dev`, or use cron."
-        yield Finding("daemon", "warning", words)
-    else:
-        yield Finding("daemon", "fault", f"A part of it does not run: {', '.join(asleep)}. Start it again.")
+        return Finding("daemon", "ok", "It runs.")
+    if runs:
+        return Finding("daemon", "fault", f"A part of it does not run: {', '.join(asleep)}. Start it again.")
+    words = "It does not run, and so no schedule and no alert. Start it with `billingo-assets dev`, or use cron."
+    return Finding("daemon", "warning", words)
 
 
-def _instigators(instance: dg.DagsterInstance) -> Finding:
-    """Schedules and sensors run from the start; what somebody has switched off is on record."""
+def _instigators(instance: dg.DagsterInstance, settings: Settings, *, ticking: bool) -> Iterator[Finding]:
+    """Schedules and sensors run from the start; what somebody has switched off, and how each ticked, is on record."""
     repository = build_defs().get_repository_def()
     ours = {*(one.name for one in repository.schedule_defs), *(one.name for one in repository.sensor_defs)}
-    states = instance.all_instigator_state()
-    off = sorted({one.name for one in states if one.status is InstigatorStatus.STOPPED and one.name in ours})
+    states = sorted((one for one in instance.all_instigator_state() if one.name in ours), key=lambda one: one.name)
+    off = [one.name for one in states if one.status is InstigatorStatus.STOPPED]
     if off:
         words = f"Switched off: {', '.join(off)}. Switch them on in the UI, under Automation."
-        return Finding("schedules and sensors", "warning", words)
-    return Finding("schedules and sensors", "ok", f"All {len(ours)} are on.")
+        yield Finding("schedules and sensors", "warning", words)
+    else:
+        yield Finding("schedules and sensors", "ok", f"All {len(ours)} are on.")
+    if ticking:
+        for state in states:
+            yield from _last_tick(instance, state, settings)
+
+
+def _last_tick(instance: dg.DagsterInstance, state: InstigatorState, settings: Settings) -> Iterator[Finding]:
+    over = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
+    for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=over):
+        if tick.error is not None:
+            when = local_time(datetime.fromtimestamp(tick.timestamp, UTC), settings)
+            why = told((tick.error.cause or tick.error).message.strip().partition("\n")[0]).rstrip(".")
+            words = f"Its last tick, at {when}, failed: {why}. The UI has all of it, under Automation."
+            yield Finding(f"{state.instigator_type.value.lower()} {state.name}", "fault", words)
 
 
 def _channels(connection: Connection, settings: Settings) -> Iterator[Finding]:
@@ -161,10 +189,20 @@ def _channels(connection: Connection, settings: Settings) -> Iterator[Finding]:
             yield Finding("alerts", "warning", "Nobody is told of failures. Set BILLINGO_ALERT_URLS.")
         return
     with connection.begin():
-        waiting = connection.scalar(_UNDELIVERED, {"own": [channel.id for channel in channels.usable]})
+        own = [channel.id for channel in channels.usable]
+        waiting = connection.scalar(_UNDELIVERED, {"own": own, "patience": PATIENCE})
     if waiting:
-        words = f"{waiting:,} messages could not be delivered yet. Try the channels: billingo-assets alert test"
+        what = "1 message" if waiting == 1 else f"{waiting:,} messages"
+        words = f"{what} could not be delivered yet. Try the channels: billingo-assets alert test"
         yield Finding("alerts", "fault", words)
     else:
         names = ", ".join(channel.name for channel in channels.usable)
         yield Finding("alerts", "ok", f"They go to {names}. Try them: billingo-assets alert test")
+
+
+def _heartbeat(url: SecretStr) -> Finding:
+    try:
+        call_heartbeat(url)
+    except DeliveryError as error:
+        return Finding("heartbeat", "fault", f"{error} Check BILLINGO_HEARTBEAT_URL.")
+    return Finding("heartbeat", "ok", "Its URL answers.")

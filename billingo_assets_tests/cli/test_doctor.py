@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
@@ -13,9 +14,16 @@ from dagster._core.remote_origin import (
     RemoteInstigatorOrigin,
     RemoteRepositoryOrigin,
 )
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    ScheduleInstigatorData,
+    TickData,
+    TickStatus,
+)
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.types import DaemonHeartbeat
+from dagster_shared.error import SerializableErrorInfo
 from sqlalchemy import URL, Engine, text
 
 from billingo_assets.alerts.channels import Message, open_channels
@@ -24,7 +32,7 @@ from billingo_assets.companies.registry import Company
 from billingo_assets.sandbox import Fault, SandboxServer, World
 from billingo_assets.sandbox.quirks import Quirks
 from billingo_assets.settings import load_settings
-from billingo_assets_tests.alerts.sinks import MailSink
+from billingo_assets_tests.alerts.sinks import MailSink, WebSink
 from billingo_assets_tests.cli.conftest import Command
 
 SMALL = "ozon-bt"
@@ -123,6 +131,20 @@ def test_an_api_that_cannot_be_reached_is_a_fault_and_no_key_is_tried(
     assert not any(what.startswith("API key") for what in found)
 
 
+def test_an_api_that_no_company_uses_is_not_asked(
+    command: Command, instance: dg.DagsterInstance, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLINGO_API_URL", "http://127.0.0.1:1/v3")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE billingo.companies SET is_demo = true"))
+    _, found = diagnosed(command)
+    assert found["API"] == ("ok", "Not asked: every company is of the demo, whose API `sync` and `dev` serve.")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE billingo.companies SET is_demo = false WHERE key = 'ozon-bt'"))
+    _, found = diagnosed(command)
+    assert found["API"][0] == "fault"
+
+
 def test_an_api_that_is_in_trouble_is_a_fault_and_no_key_is_tried(
     command: Command, instance: dg.DagsterInstance, sandbox: SandboxServer
 ) -> None:
@@ -190,15 +212,45 @@ def test_a_part_of_the_daemon_that_sleeps_is_a_fault(
     assert (code, found["daemon"]) == (2, ("fault", "A part of it does not run: scheduler. Start it again."))
 
 
+def remember(instance: dg.DagsterInstance, name: str, status: InstigatorStatus) -> InstigatorState:
+    """Let the daemon have noted how a schedule is."""
+    target = LoadableTargetOrigin(module_name="billingo_assets.definitions")
+    repository = RemoteRepositoryOrigin(InProcessCodeLocationOrigin(target), "__repository__")
+    origin = RemoteInstigatorOrigin(repository, name)
+    data = ScheduleInstigatorData("0 2 * * *")
+    return instance.add_instigator_state(InstigatorState(origin, InstigatorType.SCHEDULE, status, data))
+
+
+def test_a_tick_that_failed_is_told_while_the_daemon_runs(
+    alerted: MailSink, command: Command, instance: dg.DagsterInstance
+) -> None:
+    daily = remember(instance, "daily", InstigatorStatus.RUNNING)
+    failure = SerializableErrorInfo("OSError: No space is left\non the disk", [], "OSError")
+    instance.create_tick(
+        TickData(
+            daily.instigator_origin_id,
+            "daily",
+            InstigatorType.SCHEDULE,
+            TickStatus.FAILURE,
+            datetime(2026, 7, 1, tzinfo=UTC).timestamp(),
+            selector_id=daily.selector_id,
+            error=failure,
+        )
+    )
+    assert "schedule daily" not in diagnosed(command)[1]
+    beat(instance)
+    code, found = diagnosed(command)
+    words = (
+        "Its last tick, at 2026-07-01 02:00, failed: OSError: No space is left. The UI has all of it, under Automation."
+    )
+    assert (code, found["schedule daily"]) == (2, ("fault", words))
+
+
 def test_a_schedule_that_somebody_switched_off_is_a_warning_by_its_name(
     alerted: MailSink, running_daemon: None, command: Command, instance: dg.DagsterInstance
 ) -> None:
-    target = LoadableTargetOrigin(module_name="billingo_assets.definitions")
-    repository = RemoteRepositoryOrigin(InProcessCodeLocationOrigin(target), "__repository__")
     for name, status in (("daily", InstigatorStatus.STOPPED), ("weekly", InstigatorStatus.RUNNING)):
-        origin = RemoteInstigatorOrigin(repository, name)
-        data = ScheduleInstigatorData("0 2 * * *")
-        instance.add_instigator_state(InstigatorState(origin, InstigatorType.SCHEDULE, status, data))
+        remember(instance, name, status)
     code, found = diagnosed(command)
     assert (code, found["schedules and sensors"][0]) == (1, "warning")
     assert found["schedules and sensors"][1].startswith("Switched off: daily. Switch")
@@ -220,12 +272,41 @@ def test_a_channel_that_cannot_be_used_is_a_fault(
     assert "BILLINGO_ALERT_URLS: number 1 cannot be used" in found["alerts"][1]
 
 
-def test_messages_that_wait_for_a_channel_are_a_fault(
-    alerted: MailSink, command: Command, instance: dg.DagsterInstance, engine: Engine
-) -> None:
+@pytest.fixture
+def waiting(alerted: MailSink, instance: dg.DagsterInstance, engine: Engine) -> Engine:
+    """Two messages were written down a moment ago."""
     load_settings.cache_clear()
     with engine.begin() as connection:
         write_down(connection, [Message("error", "It broke.", "")] * 2, open_channels(load_settings()).usable)
+    return engine
+
+
+def test_messages_that_wait_for_their_first_try_are_no_fault(command: Command, waiting: Engine) -> None:
+    assert diagnosed(command)[1]["alerts"][0] == "ok"
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        "UPDATE billingo.alert_messages SET created_at = created_at - interval '3 minutes'",
+        "UPDATE billingo.alert_deliveries SET attempts = 1",
+    ],
+    ids=["for minutes", "after a try"],
+)
+def test_messages_that_wait_for_long_or_were_refused_are_a_fault(command: Command, waiting: Engine, since: str) -> None:
+    with waiting.begin() as connection:
+        connection.execute(text(since))
     code, found = diagnosed(command)
     assert (code, found["alerts"][0]) == (2, "fault")
     assert found["alerts"][1].startswith("2 messages could not be delivered yet.")
+
+
+def test_a_heartbeat_url_is_tried(
+    command: Command, instance: dg.DagsterInstance, web: WebSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLINGO_HEARTBEAT_URL", web.heartbeat_url)
+    assert diagnosed(command)[1]["heartbeat"] == ("ok", "Its URL answers.")
+    web.status = 404
+    code, found = diagnosed(command)
+    told = "The heartbeat URL answered 404. Check BILLINGO_HEARTBEAT_URL."
+    assert (code, found["heartbeat"], len(web.gets)) == (2, ("fault", told), 2)

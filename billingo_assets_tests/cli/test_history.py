@@ -50,6 +50,7 @@ def test_a_sync_that_failed_is_told_with_its_error(
     assert f"{SMALL}: failed" in answer.out
     assert "error: " in answer.out
     assert "subscription does not include the API" in answer.out
+    assert ", 1 API call\n" in answer.out
 
 
 @pytest.fixture

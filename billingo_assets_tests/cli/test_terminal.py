@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
+import click
 import pytest
 from sqlalchemy import URL, Engine, text
 
@@ -18,6 +21,7 @@ from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World
 
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
+COLUMNS = 80
 
 
 class Terminal:
@@ -25,6 +29,7 @@ class Terminal:
 
     def __init__(self, *words: str) -> None:
         self._controller, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (24, COLUMNS))
         self.shown = ""
         self._process = subprocess.Popen(
             [COMMAND, *words],
@@ -164,3 +169,20 @@ def test_after_a_signal_the_next_sync_finds_the_lock_free_and_goes_on(told_to_en
     terminal = Terminal("sync", "it-cardigan")
     assert terminal.end() == 0
     assert "182 created" in terminal.shown
+
+
+@pytest.mark.parametrize(
+    "words", [["sync", "ozon-bt"], ["history"], ["status"], ["doctor"]], ids=lambda words: words[0]
+)
+def test_no_line_is_wider_than_the_terminal_and_no_word_is_lost(
+    companies: dict[str, Company], world: World, words: list[str]
+) -> None:
+    world.company("ozon-bt").access = "no_subscription"
+    subprocess.run([COMMAND, "sync", "ozon-bt"], check=False, capture_output=True)
+    whole = subprocess.run([COMMAND, *words], check=False, capture_output=True, text=True).stdout
+    terminal = Terminal(*words)
+    terminal.end()
+    lines = re.split(r"[\r\n]+", click.unstyle(terminal.shown))
+    (told,) = {" ".join(line.split()) for line in whole.splitlines() if "Renew the subscription" in line}
+    assert len(told) > COLUMNS >= max(len(line) for line in lines)
+    assert told in " ".join(" ".join(lines).split())

@@ -98,7 +98,8 @@ def test_without_the_password_nothing_can_be_started(proxy: Proxy) -> None:
 def test_with_the_password_the_ui_is_there(proxy: Proxy) -> None:
     answer = get(proxy, "/", ANNA)
     assert (answer.status_code, "initialization-data" in answer.text) == (200, True)
-    asked = httpx.post(f"{proxy.url}/graphql", json={"query": LOCATIONS}, auth=ANNA, headers=CALLED, verify=proxy.trust)
+    sent = {**CALLED, "Origin": f"https://{NAME}"}
+    asked = httpx.post(f"{proxy.url}/graphql", json={"query": LOCATIONS}, auth=ANNA, headers=sent, verify=proxy.trust)
     (location,) = asked.json()["data"]["workspaceOrError"]["locationEntries"]
     assert (location["name"], location["loadStatus"]) == ("billingo_assets", "LOADED")
 

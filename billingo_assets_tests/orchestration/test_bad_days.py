@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ from billingo_assets_tests.orchestration.conftest import LARGE, SMALL
 from billingo_assets_tests.orchestration.services import (
     ASSETS,
     BACKFILL,
+    PROGRAM,
     Place,
     Services,
     running_services,
@@ -36,6 +39,7 @@ from billingo_assets_tests.sync.own_server import TEMPLATE, OwnServer, own_serve
 READING_SECONDS = 60
 RUNS_SECONDS = 240
 RETRY_SECONDS = 120
+TICK_SECONDS = 90
 
 RUNS = """
     SELECT run.run_id, run.status, company.value, run.start_time, run.end_time, schedule.value, parent.value
@@ -254,3 +258,21 @@ def test_the_services_outlive_a_restart_of_postgresql(
             assert created["id"] in {document["id"] for document in world.company(SMALL).documents()}
             require_synced(place)
         place.engine.dispose()
+
+
+def test_doctor_tells_of_a_sensor_that_fails_and_why_until_it_works_again(place: Place) -> None:
+    with running_services(place):
+        with place.engine.begin() as connection:
+            connection.execute(text("ALTER TABLE billingo.outages RENAME TO away"))
+        words = until(lambda: faults_told(place).get("sensor alerts"), seconds=TICK_SECONDS, what="the fault")
+        with place.engine.begin() as connection:
+            connection.execute(text("ALTER TABLE billingo.away RENAME TO outages"))
+        until(lambda: "sensor alerts" not in faults_told(place) or None, seconds=TICK_SECONDS, what="its end")
+    assert 'relation "billingo.outages" does not exist. The UI has' in words
+
+
+def faults_told(place: Place) -> dict[str, str]:
+    """What `doctor` says of each fault."""
+    done = subprocess.run([PROGRAM, "doctor", "--json"], env=place.environment, capture_output=True, check=False)
+    findings = json.loads(done.stdout)["findings"]
+    return {one["what"]: one["words"] for one in findings if one["verdict"] == "fault"}

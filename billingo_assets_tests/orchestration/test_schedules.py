@@ -105,7 +105,7 @@ def test_a_cron_line_comes_from_a_setting(name: str, monkeypatch: pytest.MonkeyP
     assert {name: schedule.cron_schedule for name, schedule in schedules().items()} == CRON_LINES | {name: "7 5 * * 3"}
 
 
-@pytest.mark.parametrize("line", ["nightly", "0 2 * *", "61 2 * * *", "0 2 * * * *"])
+@pytest.mark.parametrize("line", ["nightly", "0 2 * *", "61 2 * * *", "0 2 * * * *", "@daily"])
 def test_a_cron_line_that_is_none_is_refused_in_words(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BILLINGO_CRON_DAILY", line)
     load_settings.cache_clear()

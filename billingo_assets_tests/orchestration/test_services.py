@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from sqlalchemy import URL, Engine
 from websockets.exceptions import InvalidStatus
@@ -33,8 +35,10 @@ from billingo_assets_tests.orchestration.services import (
     PROGRAM,
     REEXECUTE,
     RUN,
+    STOP_SECONDS,
     Place,
     Services,
+    free_port,
     partition_of,
     running_services,
     until,
@@ -87,11 +91,57 @@ def test_the_code_location_is_loaded_without_an_error(services: Services) -> Non
     )
 
 
+def started_too(services: Services) -> tuple[int, str]:
+    """What a second `dev` beside these services, on another port, comes to: its exit code and what it says."""
+    words = [PROGRAM, "dev", "--port", str(free_port())]
+    second = subprocess.Popen(words, env=services.place.environment, stderr=subprocess.PIPE, text=True)
+    try:
+        return second.wait(20), second.communicate()[1]
+    except subprocess.TimeoutExpired:
+        second.terminate()
+        return second.wait(STOP_SECONDS), ""
+
+
+def test_a_second_dev_on_another_port_is_refused_and_told_who_runs(services: Services) -> None:
+    code, said = started_too(services)
+    assert (code, f"already (process {services.process.pid}, {services.url})" in said) == (2, True)
+
+
+def test_a_dev_beside_what_a_killed_one_left_running_is_refused(place: Place, tmp_path: Path) -> None:
+    with running_services(replace(place, home=tmp_path / "home"), end=signal.SIGKILL) as services:
+        left = psutil.Process(services.process.pid).children(recursive=True)
+        services.process.kill()
+        os.waitid(os.P_PID, services.process.pid, os.WEXITED | os.WNOWAIT)
+        try:
+            assert started_too(services)[0] == 2
+        finally:
+            for process in left:
+                process.kill()
+
+
+def told_ui_urls(services: Services) -> set[str]:
+    """Where the processes that `dev` started take the UI to be."""
+    started = psutil.Process(services.process.pid).children(recursive=True)
+    return {process.environ()["BILLINGO_UI_URL"] for process in started}
+
+
+def test_links_lead_to_the_port_that_dev_was_given(services: Services) -> None:
+    assert told_ui_urls(services) == {services.url}
+
+
+def test_links_lead_where_the_settings_say_the_ui_is(place: Place, tmp_path: Path) -> None:
+    books = "https://books.example.com"
+    with running_services(replace(place, home=tmp_path / "home", variables={"BILLINGO_UI_URL": books})) as services:
+        assert told_ui_urls(services) == {books}
+
+
 FOREIGN = {
     "a picture whose address is a mutation": ("GET", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}),
     "the same in a browser that tells nothing": ("GET", {}),
     "a form": ("POST", {"Origin": "https://evil.example.com"}),
-    "a page on another port": ("POST", {"Sec-Fetch-Site": "same-site"}),
+    "a page on another port": ("POST", {"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"}),
+    "a page on the port that http has": ("POST", {"Origin": "http://127.0.0.1"}),
+    "a page on another port in a browser that does not name it": ("POST", {"Sec-Fetch-Site": "same-site"}),
     "a page that was opened from a file": ("POST", {"Origin": "null"}),
     "a name that was made to lead here": ("POST", {"Host": "evil.example.com", "Origin": "http://evil.example.com"}),
 }
