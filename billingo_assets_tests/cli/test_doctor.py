@@ -301,10 +301,13 @@ def test_messages_that_wait_for_long_or_were_refused_are_a_fault(command: Comman
     assert found["alerts"][1].startswith("2 messages could not be delivered yet.")
 
 
-def test_a_heartbeat_url_is_tried(
+def test_a_heartbeat_url_is_tried_while_the_daemon_runs(
     command: Command, instance: dg.DagsterInstance, web: WebSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BILLINGO_HEARTBEAT_URL", web.heartbeat_url)
+    assert diagnosed(command)[1]["heartbeat"][0] == "ok"
+    assert web.gets == []
+    beat(instance)
     assert diagnosed(command)[1]["heartbeat"] == ("ok", "Its URL answers.")
     web.status = 404
     code, found = diagnosed(command)
