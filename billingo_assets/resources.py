@@ -101,16 +101,20 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
 
         Raises:
             CompanyBusyError: another run is writing to it.
+            DatabaseError: the database refused something, also within the block.
         """
-        if self._locked is not None and self._locked[0] == key and not self._locked[1].invalidated:
-            yield _work(self._locked[1], key)
-            return
+        from billingo_assets.warehouse.database import telling
+
         with ExitStack() as stack:
-            holder = self._until_the_run_ends or stack
-            connection = holder.enter_context(self._lock(key, run_id))
-            if holder is not stack:
-                self._locked = key, connection
-            yield _work(connection, key)
+            if self._locked is not None and self._locked[0] == key and not self._locked[1].invalidated:
+                connection = self._locked[1]
+            else:
+                holder = self._until_the_run_ends or stack
+                connection = holder.enter_context(self._lock(key, run_id))
+                if holder is not stack:
+                    self._locked = key, connection
+            with telling(connection.engine):
+                yield _work(connection, key)
 
     @contextmanager
     def _lock(self, key: str, run_id: str) -> Iterator[Connection]:

@@ -140,9 +140,15 @@ def connecting(engine: Engine) -> Iterator[Connection]:
 
     So does whatever a database refuses within the block, through this connection or, as Dagster's, another driver.
     """
+    with telling(engine), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def telling(engine: Engine) -> Iterator[None]:
+    """Have whatever a database refuses within the block told in words, as a DatabaseError."""
     try:
-        with engine.connect() as connection:
-            yield connection
+        yield
     except (DBAPIError, psycopg.Error) as error:  # of COPY, psycopg's own: SQLAlchemy does not see it
         raise _in_words(engine.url, error) from error
 

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, text, update
 
-from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
+from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES, RETRY_TAG
 from billingo_assets.companies.registry import Company
 from billingo_assets.resources import BillingoResource
 from billingo_assets.sandbox import SandboxServer, World
@@ -280,6 +280,25 @@ def _end_every_session(engine: Engine) -> None:
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         )
+
+
+@pytest.fixture
+def database_refuses(engine: Engine) -> None:
+    """No document can be stored."""
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE billingo.raw_invoices ADD CONSTRAINT full_up CHECK (false) NOT VALID"))
+
+
+def test_what_a_database_refuses_is_told_in_words_and_not_tried_again(
+    database_refuses: None, sync: Sync, instance: dg.DagsterInstance
+) -> None:
+    outcome = sync(SMALL)
+    (fault,) = outcome.errors
+    assert fault.error.startswith("PostgreSQL refused: new row for relation")
+    assert not any(word in fault.error for word in WORDLESS)
+    run = instance.get_run_by_id(outcome.run_id)
+    assert run is not None
+    assert run.tags[RETRY_TAG] == "false"
 
 
 @pytest.fixture
