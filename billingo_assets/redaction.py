@@ -6,6 +6,7 @@ else is shown or stored of an error goes through `redact`. Nothing here knows wh
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 import re
@@ -28,6 +29,9 @@ LONG = 12
 """Characters from which on a secret is found within a word too."""
 
 
+_HEXADECIMAL = re.compile("%..")
+
+
 class Redactor:
     """The secrets that are known, and texts without them."""
 
@@ -36,13 +40,14 @@ class Redactor:
         self._lock = threading.Lock()
 
     def remember(self, *secrets: SecretStr | str | None) -> None:
-        """Know these from now on, and the forms that they take in URLs, in Python's and in JSON's quotes."""
+        """Know these from now on, and the forms that they take in URLs, in HTML, in Python's and in JSON's quotes."""
         forms = set()
         for secret in secrets:
             text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
             if text is not None and len(text) >= SHORTEST:
-                forms |= {text, quote(text, safe=""), quote(text), quote_plus(text)}
-                forms |= {repr(text)[1:-1], json.dumps(text)[1:-1]}
+                quoted = {quote(text, safe=""), quote(text), quote(text, safe=" +"), quote_plus(text)}
+                forms |= {text, repr(text)[1:-1], json.dumps(text)[1:-1], html.escape(text), *quoted}
+                forms |= {_HEXADECIMAL.sub(lambda digits: digits[0].lower(), form) for form in quoted}
         with self._lock:
             # The longest first, or what holds another would be left in part.
             self._forms = tuple(sorted({*self._forms, *forms}, key=len, reverse=True))

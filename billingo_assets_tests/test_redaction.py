@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import logging
@@ -59,8 +60,16 @@ def fail() -> None:
 
 @pytest.mark.parametrize(
     "form",
-    [SECRET, "k%C3%A9p0nya%2Fc%2Btitok%25%27x", "k%C3%A9p0nya/c%2Btitok%25%27x", json.dumps(SECRET)[1:-1]],
-    ids=["itself", "quoted", "quoted as a path", "in JSON"],
+    [
+        SECRET,
+        "k%C3%A9p0nya%2Fc%2Btitok%25%27x",
+        "k%c3%a9p0nya%2fc%2btitok%25%27x",
+        "k%C3%A9p0nya/c%2Btitok%25%27x",
+        "k%C3%A9p0nya%2Fc+titok%25%27x",
+        json.dumps(SECRET)[1:-1],
+        html.escape(SECRET),
+    ],
+    ids=["itself", "quoted", "in small letters", "quoted as a path", "as SQLAlchemy quotes", "in JSON", "in HTML"],
 )
 def test_a_secret_is_concealed_in_each_form(form: str) -> None:
     assert redaction.redact(f"before-{form}-after") == "before-***-after"
