@@ -237,7 +237,8 @@ def test_the_gaps_of_one_company_are_no_others(open_books: OpenBooks, one_page: 
     assert (gaps(one_page), gaps(other)) == ([gap], [])
 
 
-def test_every_gap_has_its_turn_however_many_there_are(one_page: Books) -> None:
+@pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
+def test_every_gap_has_its_turn_however_many_there_are(one_page: Books, full: bool) -> None:
     for nth in range(MAX_GAPS_SOUGHT + 1):
         one_page.served.add_raw(numbered(9_100 + nth, 2 * nth + 1, block_id=1))
     for nth in (1, 2, 3):
@@ -245,7 +246,7 @@ def test_every_gap_has_its_turn_however_many_there_are(one_page: Books) -> None:
     hide(one_page, 9_002)
     one_page.sync()
     assert 9_002 not in one_page.live()
-    one_page.sync(full=True)
+    one_page.sync(full=full)
     assert 9_002 in one_page.live()
     assert gap_of(one_page, 9_002) not in gaps(one_page)
 
@@ -296,19 +297,6 @@ def test_gaps_that_a_full_sync_left_unasked_have_their_turn_in_incremental_syncs
         assert len(told(one_page.sandbox, "start_number")) == asked
     assert questions(one_page.sandbox) == NOTHING_CHANGED
     assert len(gaps(one_page)) == 2 * MAX_GAPS_SOUGHT + 2
-
-
-def test_a_document_that_a_full_sync_did_not_ask_for_is_found_by_an_incremental_one(one_page: Books) -> None:
-    for nth in range(MAX_GAPS_SOUGHT + 1):
-        one_page.served.add_raw(numbered(9_100 + nth, 2 * nth + 1, block_id=1))
-    for nth in (1, 2, 3):
-        one_page.served.add_raw(numbered(9_000 + nth, nth))
-    hide(one_page, 9_002)
-    one_page.sync()
-    assert 9_002 not in one_page.live()
-    one_page.sync(full=False)
-    assert 9_002 in one_page.live()
-    assert gap_of(one_page, 9_002) not in gaps(one_page)
 
 
 def test_a_new_hole_is_asked_for_before_gaps_that_wait_for_their_turn(one_page: Books) -> None:

@@ -7,7 +7,6 @@ import shutil
 import stat
 import struct
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -23,32 +22,12 @@ from billingo_assets_tests.warehouse.embedded_users import (
     ask,
     await_release,
     fresh_home,
-    nobody_left,
     parent,
     postmaster,
     python_for,
 )
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as a second user")
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    with fresh_home() as home:
-        yield home
-
-
-@pytest.fixture(scope="module")
-def module_home() -> Iterator[Path]:
-    with fresh_home() as home:
-        yield home
-
-
-@pytest.fixture
-def used_home(module_home: Path) -> Iterator[Path]:
-    """The home that the tests before have used: its data are there, its server is not."""
-    with nobody_left(module_home):
-        yield module_home
 
 
 def psql_as(uid: int, url: str) -> str:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -18,31 +17,10 @@ from billingo_assets_tests.warehouse.embedded_users import (
     User,
     ask,
     await_release,
-    fresh_home,
     is_held,
-    nobody_left,
     parent,
     postmaster,
 )
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    with fresh_home() as home:
-        yield home
-
-
-@pytest.fixture(scope="module")
-def module_home() -> Iterator[Path]:
-    with fresh_home() as home:
-        yield home
-
-
-@pytest.fixture
-def used_home(module_home: Path) -> Iterator[Path]:
-    """The home that the tests before have used: its data are there, its server is not."""
-    with nobody_left(module_home):
-        yield module_home
 
 
 def test_two_processes_that_start_at_once_on_a_fresh_folder_share_one_server(home: Path) -> None:
