@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 import billingo_assets
-from billingo_assets.alerts.wording import Affected, describe_outage, describe_recovery
+from billingo_assets.alerts.wording import Affected, Recovered, describe_outage, describe_recovery
 from billingo_assets.companies.registry import Company
 from billingo_assets.monitoring.health import Problem
 from billingo_assets.sandbox import World
@@ -59,7 +59,8 @@ def test_a_reason_of_quarantine_commands_no_terminal(
 def test_an_alert_has_its_own_lines_alone(companies: dict[str, Company]) -> None:
     problem = Problem("run_failed", "error", "why", f"It failed: {HOSTILE}", None)
     affected = Affected(companies["ozon-bt"], [problem])
-    for message in (describe_outage([affected], "http://ui"), describe_recovery([affected], timedelta(hours=1))):
+    recovered = Recovered(companies["ozon-bt"], timedelta(hours=1), [problem])
+    for message in (describe_outage([affected], "http://ui"), describe_recovery([recovered])):
         assert "<img src=x>" in message.body
         assert all(line.isprintable() for line in [message.title, *message.body.split("\n")])
 
