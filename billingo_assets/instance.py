@@ -29,7 +29,7 @@ def prepare_dagster_home(settings: Settings) -> Path:
     """Return the folder for DAGSTER_HOME, with the project's `dagster.yaml` in it. One that is set already is kept.
 
     Raises:
-        ConfigurationError: the folder cannot be made, or the one that is set is none.
+        ConfigurationError: the folder cannot be made, others can write to it, or the one that is set is none.
     """
     if own := os.environ.get("DAGSTER_HOME"):
         if not Path(own).is_absolute() or not Path(own).is_dir():
@@ -40,7 +40,9 @@ def prepare_dagster_home(settings: Settings) -> Path:
         raise ConfigurationError(f"{config} is missing. Run the command in the project's folder, or set DAGSTER_HOME.")
     home = settings.dagster_home
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        for folder in (settings.home, home):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _require_ours(folder)
         _link(home / "dagster.yaml", config)
     except OSError as error:
         raise ConfigurationError(
@@ -48,6 +50,21 @@ def prepare_dagster_home(settings: Settings) -> Path:
         ) from None
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+def _require_ours(folder: Path) -> None:
+    """Raise ConfigurationError where others can put files in: `dagster.yaml` names what is to be executed."""
+    status = folder.stat()
+    if status.st_uid not in (os.geteuid(), 0):
+        raise ConfigurationError(
+            f"{folder} belongs to another user (uid {status.st_uid}). Run the command as that user, or set"
+            " BILLINGO_HOME to a folder of yours."
+        )
+    if status.st_mode & 0o022:
+        raise ConfigurationError(
+            f"Others on this machine can write to {folder}, and what they put there would be executed. Close it with"
+            f" chmod go-w '{folder}', or set BILLINGO_HOME to a folder within it that is not there yet."
+        )
 
 
 def _link(link: Path, target: Path) -> None:

@@ -5,6 +5,7 @@ A command's module is loaded when it is called: `--help` must not wait for Dagst
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -62,6 +63,7 @@ def cli(verbose: bool) -> None:
 
 def main() -> None:
     """Entry point: run the command, and tell a foreseeable error in words on standard error."""
+    os.umask(0o077)  # what a command makes, or a service it starts, a socket say, is nobody else's
     verbose = "--verbose" in sys.argv[1:]
     try:
         _require_text(sys.argv[1:])

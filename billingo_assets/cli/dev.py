@@ -84,7 +84,7 @@ def _alone(home: Path, url: str) -> Iterator[int]:
     """
     path = home / "dev.lock"
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = try_lock(str(path))
         if lock is None:
             raise ConfigurationError(

@@ -85,7 +85,7 @@ def open_keyring(settings: Settings, *, may_create: Callable[[], bool]) -> Keyri
 def _create(path: Path) -> None:
     """Write a new key, whole or not at all: two commands at once end up with the same file."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Of mode 0600, and under a name of its own whoever else writes one.
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.") as draft:
             draft.write(Fernet.generate_key() + b"\n")

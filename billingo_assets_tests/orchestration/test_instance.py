@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -188,6 +189,23 @@ def test_a_home_that_cannot_be_made_is_told_in_words(monkeypatch: pytest.MonkeyP
     load_settings.cache_clear()
     with pytest.raises(ConfigurationError, match="cannot be made"):
         prepare_dagster_home(load_settings())
+
+
+@pytest.mark.parametrize("folder", ["home", "home/dagster"])
+def test_a_home_that_others_can_write_to_is_refused(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "home" / "dagster").mkdir(mode=0o755, parents=True)
+    (tmp_path / folder).chmod(0o775)
+    with pytest.raises(ConfigurationError, match=f"Others on this machine can write to {tmp_path / folder}, and"):
+        prepare_dagster_home(Settings(home=tmp_path / "home"))
+    assert not (tmp_path / "home" / "dagster" / "dagster.yaml").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_home_of_another_user_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    os.chown(tmp_path / "home", 65534, -1)
+    with pytest.raises(ConfigurationError, match="belongs to another user"):
+        prepare_dagster_home(Settings(home=tmp_path / "home"))
 
 
 def test_the_options_of_your_url_hold_for_dagsters_connections_too(

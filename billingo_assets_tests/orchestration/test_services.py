@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +77,21 @@ def test_the_services_start_in_a_dagster_home_of_your_own(place: Place, tmp_path
     elsewhere = replace(place, home=tmp_path / "fresh", variables={"DAGSTER_HOME": str(own)})
     with running_services(elsewhere):
         assert not elsewhere.settings.dagster_home.exists()
+
+
+def test_whatever_the_umask_no_other_account_reaches_what_the_services_make(place: Place, tmp_path: Path) -> None:
+    umask = os.umask(0)
+    try:
+        with tempfile.TemporaryDirectory() as short:  # for the path of a socket
+            open_to_all = replace(place, home=tmp_path / "home", variables={"TMPDIR": short})
+            with running_services(open_to_all):
+                made = [path for where in (open_to_all.home, Path(short)) for path in (where, *where.rglob("*"))]
+                modes = {path: path.stat().st_mode for path in made if not path.is_symlink()}
+    finally:
+        os.umask(umask)
+    assert any(stat.S_ISSOCK(mode) for mode in modes.values())
+    assert open_to_all.settings.dagster_home in modes
+    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o027} == {}
 
 
 @pytest.fixture(scope="module")
