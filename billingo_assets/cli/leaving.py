@@ -27,7 +27,8 @@ from billingo_assets.warehouse.locks import company_lock
 def export(key: str, folder: Path) -> None:
     """Write all that is held of a company, removed or not, to Parquet and CSV files that only you can read.
 
-    Parquet is exact. In CSV, text that a spreadsheet would take for a formula has an apostrophe before it.
+    Parquet is exact. CSV is to look at: what a spreadsheet would take for a formula in a text has an apostrophe before
+    it.
     """
     from billingo_assets.companies.exporting import export_company
 

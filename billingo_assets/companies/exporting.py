@@ -1,4 +1,4 @@
-"""Writes all that is held of a company to files, for an archive or another program: Parquet, exact; CSV, for people.
+"""Writes all that is held of a company to files, for an archive or another program: Parquet, exact; CSV, to look at.
 
 Read in one snapshot, some thousand rows at a time. Amounts are decimals of as many places as they need in Parquet, and
 their digits in CSV.
@@ -6,9 +6,9 @@ their digits in CSV.
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import date, datetime
 from decimal import Decimal
@@ -42,8 +42,18 @@ EXPORTED = (
 LEFT_OUT = {"api_key_encrypted"}
 
 BATCH_ROWS = 2_000
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes a cell that begins so for a formula, which may do anything."""
+FORMULA = re.compile(
+    r"""
+    ( (?: \A | [;,\t\r\n\v\f\x85\u2028\u2029] )           # where a cell may begin
+      [\s"\x00-\x1f\x7f\xad\u200b-\u200f\u2060\ufeff]*+ )  # what it may drop there
+    ( [=+\-@\uff1d\uff0b\uff0d\uff20]? )                   # full-width ones count as well
+    """,
+    re.VERBOSE,
+)
+"""A spreadsheet takes a cell that begins so for a formula, which may do anything.
+
+Excel splits at `;` where the decimal mark is a comma, as in Hungarian; a quote amid such a cell then quotes nothing.
+"""
 DECIMAL_DIGITS = 76
 """The most that a Parquet decimal holds as Arrow writes it; longer numbers, which no invoice has, become text."""
 
@@ -93,17 +103,17 @@ def _write(connection: Connection, table: Table, company_id: int, folder: Path, 
     rows = 0
     with ExitStack() as stack:
         binary = stack.enter_context(os.fdopen(_create(folder / f"{table.name}.parquet", written), "wb"))
-        lines = os.fdopen(_create(folder / f"{table.name}.csv", written), "w", encoding="utf-8", newline="")
-        sheet = csv.writer(stack.enter_context(lines))
+        lines = os.fdopen(_create(folder / f"{table.name}.csv", written), "w", encoding="utf-8-sig", newline="")
+        sheet = stack.enter_context(lines)  # its first bytes say UTF-8: without them Excel garbles every accent
         writer = stack.enter_context(parquet.ParquetWriter(binary, schema, compression="zstd"))
-        sheet.writerow([column.name for column in columns])
+        sheet.write(_line(column.name for column in columns))
         for batch in _batches(connection, columns, key, company_id):
             arrays = [
                 pa.array([_exact(field, value) for value in values], field.type)
                 for field, values in zip(schema, zip(*batch, strict=True), strict=True)
             ]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
-            sheet.writerows([[cell(v) for cell, v in zip(to_cells, row, strict=True)] for row in batch])
+            sheet.writelines(_line(cell(v) for cell, v in zip(to_cells, row, strict=True)) for row in batch)
             rows += len(batch)
     return rows
 
@@ -169,19 +179,28 @@ def _exact(field: pa.Field, value: Any) -> Any:
     return str(value) if isinstance(value, Decimal) and pa.types.is_string(field.type) else value
 
 
-def _cell_of(column: Column[Any]) -> Callable[[Any], Any]:
+def _line(cells: Iterable[str]) -> str:
+    return f"{','.join(cells)}\r\n"
+
+
+def _cell_of(column: Column[Any]) -> Callable[[Any], str]:
     return _text_cell if isinstance(column.type, Text | JSONB) else _cell
 
 
-def _text_cell(value: str | None) -> str | None:
-    return f"'{value}" if value is not None and value.startswith(FORMULA_STARTS) else value
+def _text_cell(value: str | None) -> str:
+    if value is None:
+        return ""
+    harmless = FORMULA.sub(lambda found: f"{found[1]}'{found[2]}" if found[2] else found[1], value)
+    return '"{}"'.format(harmless.replace('"', '""'))
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, datetime | date):
         return value.isoformat()
-    return value
+    return str(value)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
+import itertools
 import json
 import os
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -52,6 +55,12 @@ def tables_of_dagster_that_name(company: str, engine: Engine) -> set[str]:
     return found
 
 
+def document_ids(engine: Engine, company_id: int) -> list[int]:
+    with engine.connect() as connection:
+        query = text("SELECT id FROM billingo.invoices WHERE company_id = :company ORDER BY id")
+        return list(connection.scalars(query, {"company": company_id}))
+
+
 def alter(engine: Engine, statement: str) -> None:
     with engine.begin() as connection:
         connection.execute(text(statement))
@@ -70,13 +79,13 @@ def test_an_export_has_every_row_exactly_in_both_forms(
     held = rows_by_table(engine, company_id)
     for table in exporting.EXPORTED:
         arrow = parquet.read_table(tmp_path / "out" / f"{table.name}.parquet")
-        with (tmp_path / "out" / f"{table.name}.csv").open(newline="") as lines:
+        with (tmp_path / "out" / f"{table.name}.csv").open(encoding="utf-8-sig", newline="") as lines:
             sheet = list(csv.DictReader(lines))
         assert arrow.num_rows == len(sheet) == held[table.name], table.name
     invoices = parquet.read_table(tmp_path / "out" / "invoices.parquet").to_pylist()
     assert {row["gross_total"] for row in invoices} == {Decimal(exact)}
     assert {row["net_total"] for row in invoices} == {Decimal("0.10")}
-    with (tmp_path / "out" / "invoices.csv").open(newline="") as lines:
+    with (tmp_path / "out" / "invoices.csv").open(encoding="utf-8-sig", newline="") as lines:
         assert {(row["gross_total"], row["net_total"]) for row in csv.DictReader(lines)} == {(exact, "0.10")}
     with engine.connect() as connection:
         payloads = connection.scalars(
@@ -97,20 +106,62 @@ def test_a_number_too_long_for_a_decimal_is_exported_as_its_digits(
     assert set(rates) == {long}
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+EVIL = (
+    *("=1+1", "+1+1", "-1+1", "@SUM(1)", "\uff1d1", "\uff0b1", "\uff0d1", "\uff201"),
+    *(" =1", "\xa0=1", "\u200b=1", "\n=1", "\r\n=1", "\t=1", '"=1', ' "" =1'),
+    *(
+        "Foo Kft;=cmd|'/C calc'!A0;",
+        "Foo; +1",
+        'Foo;"=1+1"',
+        "Foo,@SUM(1)",
+        "Foo\t-1",
+        "Foo;,\t =1",
+        "=1;=2,=3\n=4",
+        ";=1",
+    ),
+    *('Foo\n=HYPERLINK("http://evil")', "Foo\r=1", "Foo\v=1", "Foo\u2028=1", "Foo\n\n  \uff1d1"),
+)
+GOOD = ("", "Foo Kft; Bar-ház, 1-2 = 3", 'Az "Á"', "'quoted'", "Foo\nBar;", "50%;5")
+
+
 def test_no_text_in_a_csv_is_a_formula(
-    command: Command, synced: dict[str, Company], engine: Engine, tmp_path: Path, start: str
+    command: Command, synced: dict[str, Company], engine: Engine, tmp_path: Path
 ) -> None:
+    texts = dict(zip(document_ids(engine, synced["ozon-bt"].id), EVIL + GOOD, strict=False))
+    assert len(texts) == len(EVIL + GOOD)
     with engine.begin() as connection:
         connection.execute(
-            text("UPDATE billingo.invoices SET comment = :evil, gross_total = -7"), {"evil": f"{start}1+1"}
+            text("UPDATE billingo.invoices SET comment = :comment, gross_total = -7 WHERE id = :id"),
+            [{"id": document_id, "comment": comment} for document_id, comment in texts.items()],
         )
     assert command("company", "export", "ozon-bt", "--to", str(tmp_path / "out")).code == 0
-    with (tmp_path / "out" / "invoices.csv").open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    assert {(row["comment"], row["gross_total"]) for row in rows} == {(f"'{start}1+1", "-7")}
-    exact = parquet.read_table(tmp_path / "out" / "invoices.parquet")["comment"].to_pylist()
-    assert set(exact) == {f"{start}1+1"}
+    sheet = tmp_path / "out" / "invoices.csv"
+    for delimiter, quoting in itertools.product(",;\t", (csv.QUOTE_MINIMAL, csv.QUOTE_NONE)):
+        rows = csv.reader(sheet.read_text("utf-8-sig").splitlines(keepends=True), delimiter=delimiter, quoting=quoting)
+        cells = [cell.strip(' "\xa0\u200b\r\n\t') for row in rows for cell in row]
+        evil = [cell for cell in cells if cell.startswith(tuple("=+-@\uff1d\uff0b\uff0d\uff20"))]
+        assert {cell for cell in evil if not re.fullmatch(r"-\d+(\.\d+)?", cell)} == set(), (delimiter, quoting)
+        assert len(cells) > len(texts)
+    with sheet.open(encoding="utf-8-sig", newline="") as lines:
+        looked_at = {int(row["id"]): row for row in csv.DictReader(lines)}
+    assert {looked_at[document_id]["gross_total"] for document_id in texts} == {"-7"}
+    for document_id, comment in texts.items():
+        guarded = looked_at[document_id]["comment"]
+        assert guarded == comment if comment in GOOD else guarded.replace("'", "") == comment.replace("'", "")
+    exact = parquet.read_table(tmp_path / "out" / "invoices.parquet").to_pylist()
+    assert texts.items() <= {row["id"]: row["comment"] for row in exact}.items()
+
+
+def test_a_csv_says_that_it_is_utf8_and_quotes_texts_alone(
+    command: Command, synced: dict[str, Company], engine: Engine, tmp_path: Path
+) -> None:
+    alter(engine, "UPDATE billingo.invoices SET comment = 'Őzön', gross_total = -0.0000001, partner_name = NULL")
+    assert command("company", "export", "ozon-bt", "--to", str(tmp_path / "out")).code == 0
+    sheet = (tmp_path / "out" / "invoices.csv").read_bytes()
+    assert sheet.startswith(codecs.BOM_UTF8 + b"company_id,")
+    assert '"Őzön"'.encode() in sheet
+    assert b",-0.0000001," in sheet
+    assert b",," in sheet
 
 
 def test_only_the_user_can_read_what_was_exported_and_no_key_is_in_it(
@@ -196,7 +247,7 @@ def test_the_proof_of_an_erasure_is_of_the_documents_that_an_export_kept(
     command("company", "export", "ozon-bt", "--to", str(tmp_path / "out"))
     answer = command("company", "erase", "ozon-bt", "--yes-erase", "ozon-bt")
     assert answer.code == 0, answer.err
-    with (tmp_path / "out" / "raw_invoices.csv").open(newline="") as lines:
+    with (tmp_path / "out" / "raw_invoices.csv").open(encoding="utf-8-sig", newline="") as lines:
         kept = "\n".join(f"{row['document_id']} {row['content_hash']}" for row in csv.DictReader(lines))
     record = json.loads(command("audit", "--company", "ozon-bt", "--json").out)["records"][-1]
     assert record["action"] == "company erased"
