@@ -7,12 +7,21 @@ from pathlib import Path
 
 import click
 
+from billingo_assets.cli.ending import ending_as_on_ctrl_c
 from billingo_assets.cli.output import say
 from billingo_assets.companies.registry import get_company
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.database import connecting, open_database
 from billingo_assets.warehouse.locks import company_lock
+
+NOTHING_EXPORTED = "Nothing was exported, and what was written is deleted."
+
+
+def _folder(_context: click.Context, _option: click.Parameter, named: str) -> Path:
+    if not named:
+        raise click.BadParameter("name a folder; the present one is `.`.")
+    return Path(named)
 
 
 @click.command(short_help="Write a company's data to files.")
@@ -21,18 +30,19 @@ from billingo_assets.warehouse.locks import company_lock
     "--to",
     "folder",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False),
+    callback=_folder,
     help="The folder, made if it is missing. No file in it is overwritten.",
 )
 def export(key: str, folder: Path) -> None:
     """Write all that is held of a company, removed or not, to Parquet and CSV files that only you can read.
 
     Parquet is exact. CSV is to look at: what a spreadsheet would take for a formula in a text has an apostrophe before
-    it.
+    it. manifest.json has the rows of each table and the SHA-256 of each file; it is written last.
     """
     from billingo_assets.companies.exporting import export_company
 
-    with connecting(open_database(load_settings())) as connection:
+    with connecting(open_database(load_settings())) as connection, ending_as_on_ctrl_c(NOTHING_EXPORTED):
         rows = export_company(connection, get_company(connection, key, removed_too=True), folder)
     for table, number in rows.items():
         say(f"{table + ':':<22} {number:>12,} rows")

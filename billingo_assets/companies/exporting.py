@@ -2,15 +2,21 @@
 
 Read in one snapshot, some thousand rows at a time. Amounts are decimals of as many places as they need in Parquet, and
 their digits in CSV.
+
+The files are written into a folder within the one that is asked for, and moved out of it when all of them are whole;
+the manifest is the last.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from datetime import date, datetime
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +47,10 @@ EXPORTED = (
 
 LEFT_OUT = {"api_key_encrypted"}
 
+PARTIAL = "export.partial"
+"""Where the files are until all are whole. What a killed export has left is in there, and nowhere else."""
+MANIFEST = "manifest.json"
+
 BATCH_ROWS = 2_000
 FORMULA = re.compile(
     r"""
@@ -59,40 +69,82 @@ DECIMAL_DIGITS = 76
 
 
 def export_company(connection: Connection, company: Company, folder: Path) -> dict[str, int]:
-    """Write each table as `TABLE.parquet` and `TABLE.csv`, readable by the user alone. Returns the rows of each.
+    """Write each table as `TABLE.parquet` and `TABLE.csv`, and a manifest, readable by the user alone.
 
-    `connection` must not be in a transaction. What was written is taken back when something fails.
+    `connection` must not be in a transaction. Nothing is left in the folder when something fails. Returns the rows of
+    each table.
 
     Raises:
         ConfigurationError: a file is there already, or the folder cannot be written to.
     """
-    written: list[Path] = []
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _require_absent(folder)
-        connection.rollback()
-        with connection.execution_options(isolation_level="REPEATABLE READ") as reading, reading.begin():
-            return {table.name: _write(reading, table, company.id, folder, written) for table in EXPORTED}
+        with _partial(folder) as partial:
+            connection.rollback()
+            with connection.execution_options(isolation_level="REPEATABLE READ") as reading, reading.begin():
+                exported_at = reading.execute(text("SELECT now()")).scalar_one()
+                rows = {table.name: _write(reading, table, company.id, partial) for table in EXPORTED}
+            _write_manifest(partial, company, exported_at, rows)
+            _move_out(partial, folder)
     except OSError as error:
-        _take_back(written)
         raise ConfigurationError(f"{folder} cannot be written to: {error.strerror}.") from None
-    except BaseException:
-        _take_back(written)
-        raise
+    return rows
+
+
+def _files_of(table: str) -> list[str]:
+    return [f"{table}.parquet", f"{table}.csv"]
+
+
+FILES = [*(name for table in EXPORTED for name in _files_of(table.name)), MANIFEST]
 
 
 def _require_absent(folder: Path) -> None:
-    names = [f"{table.name}{ending}" for table in EXPORTED for ending in (".parquet", ".csv")]
-    if there := [name for name in names if os.path.lexists(folder / name)]:
+    if there := [name for name in (PARTIAL, *FILES) if os.path.lexists(folder / name)]:
         raise ConfigurationError(f"{folder / there[0]} is there already. Export to a new folder.")
 
 
-def _take_back(written: Sequence[Path]) -> None:
-    for path in written:
-        path.unlink(missing_ok=True)
+@contextmanager
+def _partial(folder: Path) -> Iterator[Path]:
+    partial = folder / PARTIAL
+    partial.mkdir(mode=0o700)
+    try:
+        yield partial
+    finally:
+        shutil.rmtree(partial)
 
 
-def _write(connection: Connection, table: Table, company_id: int, folder: Path, written: list[Path]) -> int:
+def _write_manifest(partial: Path, company: Company, exported_at: datetime, rows: dict[str, int]) -> None:
+    tables = {
+        table: {"rows": number, "sha256": {name: _sha256(partial / name) for name in _files_of(table)}}
+        for table, number in rows.items()
+    }
+    manifest = {"company": company.key, "exported_at": exported_at.astimezone(UTC).isoformat(), "tables": tables}
+    with os.fdopen(_create(partial / MANIFEST), "w", encoding="utf-8") as lines:
+        json.dump(manifest, lines, indent=2)
+        lines.write("\n")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _move_out(partial: Path, folder: Path) -> None:
+    """Move each file into the folder, over none that has come to be there since, or none at all."""
+    moved: list[Path] = []
+    try:
+        for name in FILES:
+            os.close(_create(folder / name))  # the name is ours now: a file is replaced, and it is this one
+            moved.append(folder / name)
+            (partial / name).replace(folder / name)
+    except BaseException:
+        for path in moved:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _write(connection: Connection, table: Table, company_id: int, folder: Path) -> int:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -102,8 +154,8 @@ def _write(connection: Connection, table: Table, company_id: int, folder: Path, 
     to_cells = [_cell_of(column) for column in columns]
     rows = 0
     with ExitStack() as stack:
-        binary = stack.enter_context(os.fdopen(_create(folder / f"{table.name}.parquet", written), "wb"))
-        lines = os.fdopen(_create(folder / f"{table.name}.csv", written), "w", encoding="utf-8-sig", newline="")
+        binary = stack.enter_context(os.fdopen(_create(folder / f"{table.name}.parquet"), "wb"))
+        lines = os.fdopen(_create(folder / f"{table.name}.csv"), "w", encoding="utf-8-sig", newline="")
         sheet = stack.enter_context(lines)  # its first bytes say UTF-8: without them Excel garbles every accent
         writer = stack.enter_context(parquet.ParquetWriter(binary, schema, compression="zstd"))
         sheet.write(_line(column.name for column in columns))
@@ -118,10 +170,8 @@ def _write(connection: Connection, table: Table, company_id: int, folder: Path, 
     return rows
 
 
-def _create(path: Path, written: list[Path]) -> int:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    written.append(path)
-    return descriptor
+def _create(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
 
 def _batches(

@@ -9,14 +9,21 @@ import itertools
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from pyarrow import parquet
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
+from billingo_assets.cli.leaving import NOTHING_EXPORTED
 from billingo_assets.companies import exporting
 from billingo_assets.companies.registry import Company
 from billingo_assets.instance import open_instance
@@ -25,6 +32,8 @@ from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.locks import company_lock
 from billingo_assets.warehouse.tables import metadata
 from billingo_assets_tests.cli.conftest import Command
+
+COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 
 
 @pytest.fixture
@@ -173,7 +182,7 @@ def test_only_the_user_can_read_what_was_exported_and_no_key_is_in_it(
     finally:
         os.umask(before)
     files = list((tmp_path / "out").iterdir())
-    assert len(files) == 2 * len(exporting.EXPORTED)
+    assert len(files) == 2 * len(exporting.EXPORTED) + 1
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
     with engine.connect() as connection:
@@ -200,6 +209,91 @@ def test_an_export_that_fails_takes_back_what_it_wrote(
     alter(engine, "ALTER TABLE billingo.number_gaps RENAME TO elsewhere")
     assert command("company", "export", "ozon-bt", "--to", str(tmp_path / "out")).code != 0
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_manifest_has_the_rows_of_each_table_and_the_checksum_of_each_file(
+    command: Command, synced: dict[str, Company], engine: Engine, tmp_path: Path
+) -> None:
+    assert command("company", "export", "ozon-bt", "--to", str(tmp_path / "out")).code == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    held = rows_by_table(engine, synced["ozon-bt"].id)
+    assert manifest["company"] == "ozon-bt"
+    assert {name: table["rows"] for name, table in manifest["tables"].items()} == {
+        table.name: held[table.name] for table in exporting.EXPORTED
+    }
+    told = {name: digest for table in manifest["tables"].values() for name, digest in table["sha256"].items()}
+    files = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.name != "manifest.json"}
+    assert told == {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def export_amid_its_tables(engine: Engine, folder: Path) -> Iterator[tuple[subprocess.Popen[str], Connection]]:
+    """An export that has written some of its files, and waits for a table that the connection has locked."""
+    with engine.connect() as locking:
+        locking.execute(text("LOCK billingo.audit_log"))
+        with subprocess.Popen(
+            [COMMAND, "company", "export", "ozon-bt", "--to", folder],
+            stderr=subprocess.PIPE,
+            text=True,
+            # Whoever runs the tests may have been told to ignore them.
+            preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in ENDING],
+        ) as process:
+            try:
+                deadline = time.monotonic() + 30
+                while not (folder / exporting.PARTIAL / "sync_state.csv").exists():
+                    assert process.poll() is None
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+                yield process, locking
+            finally:
+                process.kill()
+
+
+@pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
+def test_a_signal_leaves_nothing_of_an_export(
+    synced: dict[str, Company], engine: Engine, tmp_path: Path, number: signal.Signals
+) -> None:
+    with export_amid_its_tables(engine, tmp_path / "out") as (process, _):
+        process.send_signal(number)
+        _, words = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert words == f"billingo-assets: Ended by {number.name}. {NOTHING_EXPORTED}\n"
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_a_killed_export_leaves_does_not_look_like_one(
+    command: Command, synced: dict[str, Company], engine: Engine, tmp_path: Path
+) -> None:
+    with export_amid_its_tables(engine, tmp_path / "out") as (process, _):
+        process.kill()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["export.partial"]
+    answer = command("company", "export", "ozon-bt", "--to", str(tmp_path / "out"))
+    assert (answer.code, "export.partial is there already" in answer.err) == (2, True)
+
+
+def test_a_file_that_comes_to_be_there_amid_an_export_is_not_overwritten(
+    synced: dict[str, Company], engine: Engine, tmp_path: Path
+) -> None:
+    mine = tmp_path / "out" / "sync_state.csv"
+    with export_amid_its_tables(engine, tmp_path / "out") as (process, locking):
+        mine.write_text("mine")
+        locking.rollback()
+        _, words = process.communicate(timeout=30)
+    assert (process.returncode, "cannot be written to: File exists" in words) == (2, True)
+    assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["mine"]
+
+
+def test_an_export_to_nowhere_is_refused(
+    command: Command, synced: dict[str, Company], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    answer = command("company", "export", "ozon-bt", "--to", "")
+    assert (answer.code, "name a folder" in answer.err, list(here.iterdir())) == (2, True, [])
 
 
 def test_an_export_is_read_a_batch_at_a_time(
