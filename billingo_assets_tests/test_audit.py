@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from billingo_assets.settings import project_root
-from tools.audit import NO_ANSWER, judge
+from tools.audit import NO_ANSWER, excuse, judge
 
 SOUND = {"name": "six", "version": "1.16.0", "vulns": []}
 UNKNOWN = {"name": "uv", "skip_reason": "Dependency not found on PyPI and could not be audited: uv (0.13.9)"}
@@ -37,20 +37,51 @@ def lock(tmp_path: Path) -> Path:
     return path
 
 
+NOWHERE = "http://127.0.0.1:1"
+WITHOUT_A_NETWORK = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), NOWHERE)
+
+
 def audit(lock: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tools.audit", lock],
         cwd=project_root(),
-        env={**os.environ, **environment},
+        env={**os.environ, **WITHOUT_A_NETWORK, **environment},
         capture_output=True,
         text=True,
     )
 
 
 def test_without_a_network_it_says_so_and_fails_nothing(lock: Path) -> None:
-    nowhere = "http://127.0.0.1:1"
-    done = audit(lock, HTTPS_PROXY=nowhere, https_proxy=nowhere, HTTP_PROXY=nowhere, http_proxy=nowhere)
+    done = audit(lock)
     assert (done.returncode, NO_ANSWER in done.stdout) == (0, True)
+
+
+def test_a_connection_that_times_out_fails_nothing_either() -> None:
+    tip = "Tip: your network may be blocking this service. Try another service with `-s SERVICE`"
+    assert excuse(f"ERROR:pip_audit._cli:Could not connect to PyPI's vulnerability feed\n{tip}\n") == (NO_ANSWER, 0)
+
+
+def test_a_certificate_that_proves_nothing_is_no_lack_of_a_network() -> None:
+    assert excuse("Traceback …\nrequests.exceptions.SSLError: certificate verify failed\n")[1] == 1
+
+
+def test_where_pip_audit_is_missing_it_fails(lock: Path, tmp_path: Path) -> None:
+    (tmp_path / "pip_audit").mkdir()
+    (tmp_path / "pip_audit" / "__init__.py").touch()  # found before what is installed, and nothing is behind it
+    done = audit(lock, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, "nothing was audited" in done.stdout, "No module named" in done.stdout) == (1, True, True)
+
+
+def test_where_pip_audit_crashes_it_fails_with_its_last_words(lock: Path, tmp_path: Path) -> None:
+    (tmp_path / "pip_audit.py").write_text("raise ImportError('a part of it is gone')")
+    done = audit(lock, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, "nothing was audited: ImportError: a part of it is gone" in done.stdout) == (1, True)
+
+
+def test_a_lock_that_pip_audit_refuses_fails(lock: Path) -> None:
+    lock.write_text("six==1.16.0\n")
+    done = audit(lock)
+    assert (done.returncode, "nothing was audited" in done.stdout, "hash" in done.stdout) == (1, True, True)
 
 
 def test_a_lock_that_is_not_there_is_told(tmp_path: Path) -> None:

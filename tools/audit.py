@@ -1,12 +1,13 @@
 """Asks PyPI for known vulnerabilities of what a lock pins: `python -m tools.audit requirements.lock`.
 
-Ends with 1 when there are any. Where the advisories cannot be had, as without a network, it says so and ends with 0:
-a check that cannot be made is not one that failed.
+Ends with 1 when there are any, or pip-audit does not do its work. Where the advisories cannot be had, as without a
+network, it says so and ends with 0: a check that cannot be made is not one that failed.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,11 @@ from typing import Any
 
 PATIENCE_SECONDS = 300
 NO_ANSWER = "The advisories of PyPI cannot be had here; the pinned packages were not audited."
+NO_CONNECTION = re.compile(
+    r"requests\.exceptions\.(ConnectionError|ConnectTimeout|ProxyError|ReadTimeout): "
+    r"|.*your network may be blocking this service"
+)
+"""What pip-audit's last words begin with then. A certificate that proves nothing is not among them."""
 
 
 def main() -> None:
@@ -31,12 +37,20 @@ def audit(lock: str) -> int:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)  # noqa: S603
         packages = json.loads(done.stdout)["dependencies"]
-    except (subprocess.TimeoutExpired, ValueError, KeyError):
-        print(f"{lock}: {NO_ANSWER}")
-        return 0
-    words, code = judge(packages)
+    except subprocess.TimeoutExpired:
+        words, code = f"pip-audit was not done within {PATIENCE_SECONDS} seconds.", 1
+    except (ValueError, KeyError):
+        words, code = excuse(done.stderr)
+    else:
+        words, code = judge(packages)
     print(f"{lock}: {words}")
     return code
+
+
+def excuse(errors: str) -> tuple[str, int]:
+    """What is to be said where pip-audit told nothing but these errors, and the exit code."""
+    last = (errors.strip().splitlines() or ["it said nothing"])[-1]
+    return (NO_ANSWER, 0) if NO_CONNECTION.match(last) else (f"pip-audit failed, nothing was audited: {last}", 1)
 
 
 def judge(packages: list[dict[str, Any]]) -> tuple[str, int]:
