@@ -23,11 +23,15 @@ class NoProgramError(Exception):
 
 @dataclass(frozen=True)
 class Needed:
-    """A program: how it is found (raises NoProgramError), and ways to install it, each some commands."""
+    """A program: how it is found (raises NoProgramError), and ways to install it, each some commands.
+
+    Without one that is optional, its tests are skipped; without another, they fail.
+    """
 
     name: str
     find: Callable[[], Path]
     ways: Sequence[Sequence[Sequence[str]]]
+    optional: bool = False
 
 
 def first_that_starts(candidates: Sequence[Path], *options: str, otherwise: str) -> Path:
@@ -87,18 +91,26 @@ def _starts(program: Path, options: Sequence[str]) -> bool:
         return False
 
 
-def main() -> None:
-    """Make sure of every program; what is not to be had is told, and its tests will fail and say so again."""
-    from billingo_assets_tests.deploy.webserver import NGINX
-    from billingo_assets_tests.ui.browser import CHROMIUM
-
+def ensure_all(programs: Sequence[Needed]) -> list[str]:
+    """Make sure of every program, and return what to say of those that are not to be had, but ought to be."""
     missing = []
-    for needed in (CHROMIUM, NGINX):
+    for needed in programs:
         try:
             print(f"The tests use {ensure(needed)}")  # noqa: T201
         except NoProgramError as error:
-            missing.append(str(error))
-    if missing:
+            if needed.optional:
+                print(error)  # noqa: T201
+            else:
+                missing.append(str(error))
+    return missing
+
+
+def main() -> None:
+    """Make sure of every program; what is not to be had is told, and its tests will say so again."""
+    from billingo_assets_tests.deploy.webserver import CADDY, NGINX
+    from billingo_assets_tests.ui.browser import CHROMIUM
+
+    if missing := ensure_all([CHROMIUM, NGINX, CADDY]):
         sys.exit("\n".join(missing))
 
 
