@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from sqlalchemy import URL, Engine
@@ -30,6 +31,7 @@ DEPLOY = project_root() / "deploy"
 PLACEHOLDER = "$2a$14$REPLACE.WITH.WHAT.caddy.hash-password.PRINTS"
 ANNA = ("anna", "correct horse")
 WRONG = ("anna", "wrong horse")
+SIGN_IN = "https://login.example.com/"
 
 Running = Callable[..., AbstractContextManager[Proxy]]
 
@@ -110,12 +112,22 @@ def test_answers_tell_the_browser_to_keep_to_https_and_out_of_frames(proxy: Prox
 
 @pytest.fixture
 def signing_in() -> Iterator[int]:
-    """A server that answers as oauth2-proxy does: 202 to who has a session, else 401."""
+    """A server that answers as oauth2-proxy does.
+
+    Asked who is there, 202 if somebody with a session, else 401; asked to sign in, a redirect to where that is done,
+    which shows where oauth2-proxy would lead back to.
+    """
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            known = "_oauth2_proxy=anna" in self.headers.get("Cookie", "")
-            self.send_response(202 if known else 401)
+            asked = urlsplit(self.path)
+            if asked.path == "/oauth2/auth":
+                self.send_response(202 if "_oauth2_proxy=anna" in self.headers.get("Cookie", "") else 401)
+            else:
+                assert asked.path == "/oauth2/start"
+                back = parse_qs(asked.query).get("rd", [self.headers.get("X-Auth-Request-Redirect")])[0]
+                self.send_response(302)
+                self.send_header("Location", f"{SIGN_IN}?{urlencode({'back': back})}")
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -138,10 +150,12 @@ def test_behind_oauth2_proxy_who_is_not_signed_in_is_sent_to_do_so(
 ) -> None:
     upstreams = {"127.0.0.1:3000": services.port, "127.0.0.1:4180": signing_in}
     with running(DEPLOY / site, tmp_path, upstreams, {}) as proxy:
-        stranger = proxy.ask("/runs?x=1")
-        assert stranger.status_code == 302
-        assert stranger.headers["Location"].endswith(f"/oauth2/start?rd=https://{NAME}/runs?x=1")
-        with pytest.raises((InvalidURI, ValueError), match="/oauth2/start"), proxy.follow():
+        page = "/runs?x=1&y=%26&rd=/elsewhere"
+        for stranger in (proxy.ask(page), proxy.ask(page, json={"query": LOCATIONS})):
+            assert stranger.status_code == 302
+            assert stranger.headers["Location"] == f"{SIGN_IN}?{urlencode({'back': page})}"
+            assert stranger.headers["X-Frame-Options"] == "DENY"
+        with pytest.raises(InvalidURI, match=SIGN_IN), proxy.follow():
             pass
         known = proxy.ask("/", headers={"Cookie": "_oauth2_proxy=anna"})
         assert (known.status_code, "initialization-data" in known.text) == (200, True)
