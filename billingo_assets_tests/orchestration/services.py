@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -235,8 +235,12 @@ def hanging_up_heard() -> Iterator[None]:
 
 
 @contextmanager
-def running_services(place: Place, *options: str, end: signal.Signals = signal.SIGTERM) -> Iterator[Services]:
+def running_services(
+    place: Place, *options: str, end: signal.Signals = signal.SIGTERM, within: Sequence[str] = ()
+) -> Iterator[Services]:
     """Run `billingo-assets dev`, with the options, until the block ends, from when its code location is loaded.
+
+    `within` is a command that becomes the one it is given.
 
     The signal that ends it must end every process that it started, cleanly: what is left fails the test. SIGKILL is
     for them all, as when the machine dies.
@@ -244,7 +248,7 @@ def running_services(place: Place, *options: str, end: signal.Signals = signal.S
     port = free_port()
     with place.home.with_suffix(".log").open("wb") as output, hanging_up_heard():
         process = subprocess.Popen(
-            [PROGRAM, "dev", "--port", str(port), *options],
+            [*within, PROGRAM, "dev", "--port", str(port), *options],
             env=place.environment,
             stdout=output,
             stderr=subprocess.STDOUT,
