@@ -11,8 +11,8 @@ from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, NamedTuple
 
 import msgspec
-import pandas as pd
 
+from billingo_assets.loading import without
 from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, RELATED_COLUMNS, Column
 from billingo_assets.normalize.reconciling import unreconciled_by
 from billingo_assets.normalize.values import (
@@ -27,6 +27,9 @@ from billingo_assets.normalize.values import (
     required,
     type_of,
 )
+
+with without("pyarrow"):  # 37 MiB for types of columns that are not used here
+    import pandas as pd
 
 MOST_DIGITS = 100
 """Of a sum of amounts, each within ±10^30 with 30 decimals: nothing is rounded on the way."""
