@@ -6,6 +6,7 @@ embedded server where that is the one.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -29,6 +30,7 @@ class WarehouseStorage(DagsterPostgresStorage):
     """Runs, events and schedules in the schema `dagster` of the database that the settings name."""
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        os.umask(0o077)  # Dagster's own programs, started by hand, come by here before they make a socket
         dagster_errors.install()
         settings = load_settings()
         url = database_url(settings)

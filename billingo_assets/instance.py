@@ -34,6 +34,7 @@ def prepare_dagster_home(settings: Settings) -> Path:
     if own := os.environ.get("DAGSTER_HOME"):
         if not Path(own).is_absolute() or not Path(own).is_dir():
             raise ConfigurationError(f"DAGSTER_HOME is {own}, which is not the absolute path of a folder. {UNSET_HOME}")
+        _require_ours(Path(own))
         return Path(own)
     config = project_root() / "dagster.yaml"
     if not config.is_file():
@@ -57,13 +58,13 @@ def _require_ours(folder: Path) -> None:
     status = folder.stat()
     if status.st_uid not in (os.geteuid(), 0):
         raise ConfigurationError(
-            f"{folder} belongs to another user (uid {status.st_uid}). Run the command as that user, or set"
-            " BILLINGO_HOME to a folder of yours."
+            f"{folder} belongs to another user (uid {status.st_uid}). Run the command as that user, or use"
+            " a folder of yours."
         )
     if status.st_mode & 0o022:
         raise ConfigurationError(
             f"Others on this machine can write to {folder}, and what they put there would be executed. Close it with"
-            f" chmod go-w '{folder}', or set BILLINGO_HOME to a folder within it that is not there yet."
+            f" chmod go-w '{folder}', or use a folder within it that is not there yet."
         )
 
 

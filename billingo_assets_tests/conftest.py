@@ -86,6 +86,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("BILLINGO_HOME", str(tmp_path / "home"))
     load_settings.cache_clear()
     pacer_for.cache_clear()
+    os.umask(0o022)  # which opening Dagster's storage changes
     yield
     load_settings.cache_clear()
     redaction.forget()  # what is a secret to one test is a word to others

@@ -200,6 +200,16 @@ def test_a_home_that_others_can_write_to_is_refused(tmp_path: Path, folder: str)
     assert not (tmp_path / "home" / "dagster" / "dagster.yaml").exists()
 
 
+def test_a_home_of_your_own_that_others_can_write_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own").chmod(0o757)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "own"))
+    with pytest.raises(ConfigurationError, match=f"Others on this machine can write to {tmp_path / 'own'}, and"):
+        open_instance(load_settings())
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_a_home_of_another_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()

@@ -94,6 +94,31 @@ def test_whatever_the_umask_no_other_account_reaches_what_the_services_make(plac
     assert {path: oct(mode) for path, mode in modes.items() if mode & 0o027} == {}
 
 
+def test_whatever_the_umask_no_other_account_reaches_the_sockets_of_dagsters_own_programs(
+    place: Place, tmp_path: Path
+) -> None:
+    (tmp_path / "dagster.yaml").symlink_to(project_root() / "dagster.yaml")
+    with tempfile.TemporaryDirectory() as short:
+        environment = {**place.environment, "DAGSTER_HOME": str(tmp_path), "TMPDIR": short}
+        words = [PROGRAM.with_name("dagster-webserver"), "--port", str(free_port())]
+        program = subprocess.Popen(
+            [*words, "--workspace", project_root() / "workspace.yaml"], env=environment, cwd=tmp_path, umask=0
+        )
+        try:
+            made = until(
+                lambda: [path for path in Path(short).iterdir() if path.is_socket()] or None,
+                seconds=STOP_SECONDS,
+                what="the code server's socket",
+            )
+            assert {path.stat().st_mode & 0o077 for path in made} == {0}
+        finally:
+            family = [psutil.Process(program.pid), *psutil.Process(program.pid).children(recursive=True)]
+            program.send_signal(signal.SIGINT)
+            program.wait(STOP_SECONDS)
+            for one in psutil.wait_procs(family, timeout=STOP_SECONDS)[1]:
+                one.kill()
+
+
 @pytest.fixture(scope="module")
 def services(place: Place) -> Iterator[Services]:
     with running_services(place) as running:
