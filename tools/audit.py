@@ -16,10 +16,10 @@ from typing import Any
 PATIENCE_SECONDS = 300
 NO_ANSWER = "The advisories of PyPI cannot be had here; the pinned packages were not audited."
 NO_CONNECTION = re.compile(
-    r"requests\.exceptions\.(ConnectionError|ConnectTimeout|ProxyError|ReadTimeout): "
+    r"requests\.exceptions\.(ConnectionError|ConnectTimeout|ProxyError|ReadTimeout|SSLError): "
     r"|.*your network may be blocking this service"
 )
-"""What pip-audit's last words begin with then. A certificate that proves nothing is not among them."""
+"""What pip-audit's last words begin with then. Who does not prove to be PyPI, as behind some proxies, is not heard."""
 
 
 def main() -> None:
