@@ -15,12 +15,17 @@ from contextlib import contextmanager
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Load within this what stays for as long as the process: nothing of it is collected, nor looked at again."""
+    """Load within this what stays for as long as the process: nothing of it is collected, nor looked at again.
+
+    Where everything was loaded before, nothing is kept: garbage would be, with the connections that hang on it.
+    """
+    before = len(sys.modules)
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
+        if len(sys.modules) > before:
+            gc.freeze()
         gc.enable()
 
 

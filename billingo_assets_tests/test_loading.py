@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,12 +24,21 @@ def is_looked_at(thing: object) -> bool:
 
 
 def test_only_what_was_loaded_is_spared() -> None:
+    sys.modules.pop("colorsys", None)
     with loading():
+        importlib.import_module("colorsys")
         loaded = ["stays"]
         assert not gc.isenabled()
     made = ["may go"]
     assert gc.isenabled()
     assert (is_looked_at(loaded), is_looked_at(made)) == (False, True)
+
+
+def test_where_nothing_was_loaded_nothing_is_spared() -> None:
+    with loading():
+        made = ["may go"]
+    assert gc.isenabled()
+    assert is_looked_at(made)
 
 
 def test_a_module_that_does_not_load_leaves_the_collector_on() -> None:

@@ -89,8 +89,7 @@ def sync_companies(
         # Loaded before a run rather than in it: Ctrl-C in the midst of loading pandas would leave half of it.
         from billingo_assets.sync import engine, refresh  # noqa: F401
 
-    progress = SyncProgress(on_terminal=sys.stderr.isatty() and not verbose, quiet=not print_blocks and not verbose)
-    with loading():
+        progress = SyncProgress(on_terminal=sys.stderr.isatty() and not verbose, quiet=not print_blocks and not verbose)
         job = build_defs(resource_overrides={"progress": progress.log}).resolve_job_def(SYNC_COMPANY)
     outcomes = []
     with open_instance(settings) as instance, progress:
