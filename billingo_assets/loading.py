@@ -1,7 +1,8 @@
-"""Keeps what a process loads small, and the garbage collector off it: a million objects that live to its end.
+"""Keeps what a process loads small, and the garbage collector off it: 200,000 objects that live to its end.
 
-Dagster, pandas and SQLAlchemy make so many while they are imported that the collector walks through all of them some
-ten times, and once more when the process ends: 0.9 of the 2.2 s of CPU of a sync that finds nothing new.
+Dagster, pandas and SQLAlchemy make so many that the collector looks through them some hundreds of times, in part or
+all, while they are imported, again during the work, and once more when the process ends. Without that, a sync that
+finds nothing new takes 1.2 s of CPU instead of 2.1.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ exec "$@"
 
 def _service() -> dict[str, str]:
     unit = ConfigParser(interpolation=None)
-    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.optionxform = str  # type: ignore[assignment, method-assign]  # names keep their capitals
     unit.read(UNIT, encoding="utf-8")
     return dict(unit["Service"])
 
