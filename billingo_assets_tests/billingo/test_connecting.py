@@ -67,12 +67,12 @@ def test_the_settings_bound_how_long_a_connection_may_take() -> None:
             waiting.setblocking(False)
             waiting.connect_ex(server.getsockname())
         url = f"http://127.0.0.1:{server.getsockname()[1]}/v3"
-        settings = Settings(request_attempts=1, connect_timeout_seconds=0.1, read_timeout_seconds=20)
+        settings = Settings(request_attempts=1, connect_timeout_seconds=0.1, read_timeout_seconds=60)
         client = opened.enter_context(connect(url, SecretStr(KEY), settings))
         started = time.monotonic()
         with pytest.raises(BillingoError, match="did not answer in time"):
             client.identity()
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
 
 
 def test_the_settings_say_how_many_requests_are_under_way_at_once(connect_with: ConnectWith) -> None:

@@ -55,7 +55,7 @@ def test_the_time_it_takes_grows_with_the_text_and_no_faster(text: bytes) -> Non
     began = time.process_time()
     with contextlib.suppress(ValueError):
         members(text, {"data"})
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 60
 
 
 def test_of_a_name_that_stands_there_twice_the_last_value_counts_as_with_any_decoder() -> None:

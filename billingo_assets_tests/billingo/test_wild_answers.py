@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 
@@ -98,14 +97,12 @@ print(json.dumps([error, peak() - before]))
 
 @pytest.mark.parametrize("name", WILD)
 def test_a_wild_answer_ends_in_an_error_and_in_little_memory(name: str) -> None:
-    began = time.monotonic()
     with wild_server(WILD[name]) as server:
         command = [sys.executable, "-c", ASKING, server.url, KEY]
         asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     kind, mebibytes = json.loads(asked.stdout)
     assert (kind == "TooLargeAnswerError") == (name in TOO_LARGE)
     assert mebibytes < 300
-    assert time.monotonic() - began < 20
 
 
 DAMAGED: dict[str, Callable[[], Iterable[bytes]]] = {

@@ -150,6 +150,13 @@ def test_a_broken_document_is_served_as_it_is_and_not_counted(
     assert len(every_document(client, query="a")) > 0
 
 
+def test_a_page_joins_the_texts_as_they_are_stored(client: httpx.Client, alma: Company) -> None:
+    texts = [b'{"id" : 5 , "gross_total" : 1.50}', b'{"id":6,"gross_total":1e2}']
+    for text in texts:
+        alma.add_raw(text)
+    assert client.get("/documents?per_page=2").content.startswith(b'{"data":[' + b",".join(reversed(texts)) + b"]")
+
+
 def test_text_that_is_not_json_breaks_its_page_only(client: httpx.Client, alma: Company) -> None:
     alma.add_raw(b'{"id": 7, "name": "\xff')
     with pytest.raises(ValueError, match="decode"):

@@ -249,8 +249,8 @@ def test_a_page_that_lies_for_ever_buries_nothing(books: Books, sandbox: Sandbox
 
 def test_a_page_that_fails_for_good_does_not_wait_for_the_others(books: Books, sandbox: SandboxServer) -> None:
     sandbox.faults.add(Fault(kind="status", status=404, page=2, times=None))
-    sandbox.faults.add(Fault(kind="slow_body", page=3, seconds=8, times=None))
+    sandbox.faults.add(Fault(kind="slow_body", page=3, seconds=60, times=None))
     started = time.monotonic()
     with books.client() as client, pytest.raises(InvalidRequestError):
         pages_of(Listing(client))
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 30

@@ -56,7 +56,7 @@ def test_it_gives_up_after_the_seconds_it_was_to_wait(holder: Connection, other:
     started = time.monotonic()
     with lock(holder), pytest.raises(CompanyBusyError), lock(other, wait_seconds=0.3):
         pass
-    assert 0.3 <= time.monotonic() - started < 3
+    assert 0.3 <= time.monotonic() - started < 15
 
 
 def test_who_waits_gets_the_lock_when_it_is_released(engine: Engine, holder: Connection, other: Connection) -> None:
