@@ -264,7 +264,7 @@ def test_of_two_additions_at_once_the_second_is_told_that_the_key_is_taken(engin
             add(first, "alma")
             second = threads.submit(add_in_a_transaction, engine, "alma")
             wait_until_somebody_waits(first)
-        assert "There is a company alma already" in str(second.exception(timeout=10))
+        assert "There is a company alma already" in str(second.exception(timeout=30))
 
 
 def test_an_addition_at_the_same_time_as_another_takes_no_id_back(engine: Engine) -> None:
@@ -273,7 +273,7 @@ def test_an_addition_at_the_same_time_as_another_takes_no_id_back(engine: Engine
             add(first, "alma", company_id=50)
             second = threads.submit(add_in_a_transaction, engine, "korte")
             wait_until_somebody_waits(first)
-        assert second.result(timeout=10).id == 51
+        assert second.result(timeout=30).id == 51
 
 
 def add_in_a_transaction(engine: Engine, key: str) -> Company:

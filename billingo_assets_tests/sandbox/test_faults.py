@@ -218,7 +218,7 @@ def test_the_rate_limit_counts_each_key_alone(client: httpx.Client, server: Sand
 def test_the_rate_limit_opens_again_after_its_window(client: httpx.Client, server: SandboxServer) -> None:
     server.faults.rate_limit = RateLimit(requests=1, window_seconds=0.05)
     assert client.get("/organization").status_code == 200
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while client.get("/organization").status_code == 429:
         assert time.monotonic() < deadline
 

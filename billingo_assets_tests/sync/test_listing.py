@@ -50,7 +50,7 @@ class ObservedClient:
 
     def wait_for(self, answers: int) -> None:
         with self.changed:
-            assert self.changed.wait_for(lambda: self.answered >= answers, timeout=10)
+            assert self.changed.wait_for(lambda: self.answered >= answers, timeout=30)
 
 
 @pytest.fixture

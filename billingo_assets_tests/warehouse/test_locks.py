@@ -35,7 +35,7 @@ def other(engine: Engine) -> Iterator[Connection]:
 
 
 def await_a_waiting_session(engine: Engine) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
     with engine.connect() as connection:
         while not connection.scalar(waiting):
@@ -69,7 +69,7 @@ def test_who_waits_gets_the_lock_when_it_is_released(engine: Engine, holder: Con
             waiting = threads.submit(wait)
             await_a_waiting_session(engine)
             assert not waiting.done()
-        assert waiting.result(timeout=10) == "held"
+        assert waiting.result(timeout=30) == "held"
 
 
 def test_two_companies_do_not_block_one_another(holder: Connection, other: Connection) -> None:
