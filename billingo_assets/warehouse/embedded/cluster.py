@@ -52,6 +52,8 @@ maintenance_work_mem = 128MB
 # A container's /dev/shm is 64 MB; a parallel hash join alone can need more.
 enable_parallel_hash = off
 jit = off
+# For disks without a head to move: or else a count reads a whole table instead of the index that answers it.
+random_page_cost = 1.1
 # Nothing replicates or archives: bulk loads into new tables need no log of every row.
 wal_level = minimal
 max_wal_senders = 0
@@ -59,6 +61,9 @@ max_logical_replication_workers = 0
 wal_compression = on
 max_wal_size = 2GB
 checkpoint_timeout = 15min
+# A sync by cron has the server for seconds, and the usual minute would never pass: nothing would be cleaned up.
+autovacuum_naptime = 1s
+autovacuum_vacuum_cost_delay = 0
 timezone = 'UTC'
 log_timezone = 'UTC'
 lc_messages = 'C'
