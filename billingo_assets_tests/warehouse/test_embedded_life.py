@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -50,6 +51,24 @@ def test_the_server_stops_however_its_last_user_is_ended(used_home: Path, how: s
     user.kill(how)
     await_release(used_home, "server")
     assert not (used_home / "postgres" / "data" / "postmaster.pid").exists()
+
+
+def test_a_server_that_is_held_for_seconds_has_time_to_clean_up(used_home: Path) -> None:
+    user = User(used_home)
+    with psycopg.connect(user.url(), autocommit=True) as connection:
+        connection.execute("CREATE TABLE used AS SELECT number FROM generate_series(1, 10000) AS number")
+        connection.execute("DELETE FROM used")
+        # The server looks after the default of a minute, at a fresh start after a third of it.
+        deadline = time.monotonic() + 10
+        while not _one(connection, "SELECT autovacuum_count FROM pg_stat_user_tables WHERE relname = 'used'"):
+            assert time.monotonic() < deadline, "nothing was cleaned up"
+        connection.execute("DROP TABLE used")
+    user.leave()
+
+
+def _one(connection: psycopg.Connection, query: LiteralString) -> object:
+    row = connection.execute(query).fetchone()
+    return row and row[0]
 
 
 def test_a_user_killed_while_it_starts_the_server_leaves_nothing_running_and_the_next_one_starts(
