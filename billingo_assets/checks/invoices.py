@@ -12,6 +12,9 @@ from billingo_assets.warehouse import reconciliation
 from billingo_assets.warehouse.reconciliation import Reconciliation
 from billingo_assets.warehouse.sync_state import read_sync_state
 
+MAX_NAMED = 3
+"""Documents that a check's description names; its table has more."""
+
 
 @company_check(INVOICES)
 def one_row_per_document(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
@@ -20,7 +23,7 @@ def one_row_per_document(context: dg.AssetCheckExecutionContext, warehouse: Ware
     return check_result(
         answer,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{answer.found:,} rows for {answer.expected:,} documents.",
+        description=f"{answer.found:,} rows for {answer.expected:,} documents.{_at_fault(answer)}",
     )
 
 
@@ -41,7 +44,7 @@ def totals_reconcile(context: dg.AssetCheckExecutionContext, warehouse: Warehous
     return check_result(
         answer,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{answer.found:,} of {answer.expected:,} invoices reconcile within rounding.",
+        description=f"{answer.found:,} of {answer.expected:,} invoices reconcile within rounding.{_at_fault(answer)}",
     )
 
 
@@ -52,8 +55,17 @@ def item_count_matches_raw(context: dg.AssetCheckExecutionContext, warehouse: Wa
     return check_result(
         answer,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{answer.found:,} rows for {answer.expected:,} items.",
+        description=f"{answer.found:,} rows for {answer.expected:,} items.{_at_fault(answer)}",
     )
+
+
+def _at_fault(answer: Reconciliation) -> str:
+    """Name the worst documents, for those who do not see the check's table."""
+    if not answer.at_fault:
+        return ""
+    ids = [row["document"] for row in answer.at_fault[:MAX_NAMED]]
+    others = " and others" if len(answer.at_fault) > MAX_NAMED else ""
+    return f" At fault: {'document' if len(answer.at_fault) == 1 else 'documents'} {', '.join(ids)}{others}."
 
 
 def _reconcile(

@@ -125,12 +125,15 @@ def synced_recently(context: dg.AssetCheckExecutionContext, warehouse: Warehouse
 def no_number_gaps(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Within a document block and year, invoice numbers run without holes; Billingo was asked for what is missing."""
     from billingo_assets.companies.registry import get_company
-    from billingo_assets.warehouse.number_gaps import open_gaps
+    from billingo_assets.warehouse.number_gaps import asked_gaps, open_gaps
     from billingo_assets.warehouse.reconciliation import Reconciliation
 
     with failing_in_words(context), warehouse.connect() as connection:
-        gaps = open_gaps(connection, get_company(connection, context.partition_key).id)
+        company_id = get_company(connection, context.partition_key).id
+        gaps = open_gaps(connection, company_id)
+        asked = asked_gaps(connection, company_id)
     missing = sum(gap.size for gap in gaps)
+    unasked = sum(gap.size for gap in gaps if gap not in asked)
     at_fault = [
         {"block": str(gap.block_id), "year": str(gap.year), "numbers": gap.numbers, "missing": f"{gap.size:,}"}
         for gap in gaps[:MAX_LISTED]
@@ -140,7 +143,7 @@ def no_number_gaps(context: dg.AssetCheckExecutionContext, warehouse: WarehouseR
         severity=dg.AssetCheckSeverity.WARN,
         description=(
             f"{missing:,} {'invoice number is' if missing == 1 else 'invoice numbers are'} borne by no document"
-            " (table billingo.number_gaps)."
+            f" (table billingo.number_gaps).{f' The next syncs will ask for {unasked:,} of them.' if unasked else ''}"
             if gaps
             else "Invoice numbers run without holes."
         ),

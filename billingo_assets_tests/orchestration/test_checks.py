@@ -126,7 +126,9 @@ def test_a_check_names_the_documents_at_fault(
     sync(SMALL)
     tamper(name, SMALL)
     broken = min(document["id"] for document in world.company(SMALL).documents())
-    assert [fault["document"] for fault in faults(answer(execute(name, SMALL)))] == [str(broken)]
+    evaluation = answer(execute(name, SMALL))
+    assert [fault["document"] for fault in faults(evaluation)] == [str(broken)]
+    assert (evaluation.description or "").endswith(f". At fault: document {broken}.")
 
 
 def test_a_document_in_quarantine_is_listed_with_its_reason(
@@ -138,8 +140,9 @@ def test_a_document_in_quarantine_is_listed_with_its_reason(
 
 def test_missing_numbers_are_listed_by_block_and_year(execute: Execute, tamper: Callable[[str, str], None]) -> None:
     tamper("no_number_gaps", SMALL)
-    (gap,) = faults(answer(execute("no_number_gaps", SMALL)))
-    assert gap == {"block": "4100", "year": "2026", "numbers": "7 to 9", "missing": "3"}
+    evaluation = answer(execute("no_number_gaps", SMALL))
+    assert faults(evaluation) == [{"block": "4100", "year": "2026", "numbers": "7 to 9", "missing": "3"}]
+    assert (evaluation.description or "").endswith(" The next syncs will ask for 3 of them.")
 
 
 def test_the_pass_of_one_company_does_not_hide_the_failure_of_another(
