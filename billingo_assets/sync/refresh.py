@@ -10,11 +10,13 @@ from billingo_assets.normalize.columns import NORMALIZER_VERSION
 from billingo_assets.normalize.documents import normalize
 from billingo_assets.warehouse.normalized import (
     bury_deleted,
+    distrust_damaged,
     pending_documents,
     release_sound,
     replace_documents,
 )
 from billingo_assets.warehouse.rejections import RejectedDocument, reject
+from billingo_assets.warehouse.sync_state import read_sync_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,17 @@ class RefreshReport:
 
 
 def refresh_tables(connection: Connection, company_id: int) -> RefreshReport:
-    """Normalize every document whose tables are missing or out of date. `connection` holds the company's lock."""
+    """Normalize every document whose tables are missing or out of date. `connection` holds the company's lock.
+
+    After a full sync, also what was damaged in them.
+    """
     documents = items = rejected = 0
     with connection.begin():
         release_sound(connection, company_id)
         deleted = bury_deleted(connection, company_id)
+        state = read_sync_state(connection, company_id)
+        if state is not None and state.mode == "full":
+            distrust_damaged(connection, company_id)
         for batch in pending_documents(connection, company_id):
             tables = normalize([(document.id, document.payload) for document in batch])
             pending = {document.id: document for document in batch}

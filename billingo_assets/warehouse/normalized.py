@@ -27,7 +27,10 @@ BATCH_CHARACTERS = 16 * 2**20
 # A document in quarantine waits for its next version or for new rules; it is not tried again with either unchanged.
 _PENDING = """
 DECLARE pending_documents NO SCROLL CURSOR FOR
-SELECT raw.document_id, raw.content_hash, invoice.id IS NOT NULL, raw.deleted_at
+SELECT raw.document_id, raw.content_hash,
+       EXISTS (SELECT FROM billingo.invoice_items WHERE company_id = {company})
+       OR EXISTS (SELECT FROM billingo.related_documents WHERE company_id = {company}) OR invoice.id IS NOT NULL,
+       raw.deleted_at
 FROM billingo.raw_invoices AS raw
 LEFT JOIN billingo.invoices AS invoice ON invoice.company_id = raw.company_id AND invoice.id = raw.document_id
 WHERE raw.company_id = {company}
@@ -74,6 +77,26 @@ _BURY = text(
     """
 )
 
+_DISTRUST = text(
+    """
+    UPDATE billingo.invoices AS invoice SET normalizer_version = :never
+    FROM billingo.raw_invoices AS raw LEFT JOIN (
+        SELECT invoice_id, count(*) AS number FROM billingo.invoice_items
+        WHERE company_id = :company GROUP BY invoice_id
+    ) AS lines ON lines.invoice_id = raw.document_id
+    WHERE invoice.company_id = :company AND raw.company_id = :company AND raw.document_id = invoice.id
+      AND raw.content_hash = invoice.content_hash AND raw.deleted_at IS NULL
+      AND raw.item_count <> coalesce(lines.number, 0)
+    """
+)
+
+_DROP_LINES_OF_NOBODY = text(
+    """
+    DELETE FROM billingo.invoice_items AS line WHERE company_id = :company AND NOT EXISTS (
+        SELECT FROM billingo.invoices WHERE company_id = :company AND id = line.invoice_id AND deleted_at IS NULL)
+    """
+)
+
 _RELEASE = text(
     """
     DELETE FROM billingo.rejected_documents AS rejected
@@ -87,7 +110,10 @@ _RELEASE = text(
 
 
 class PendingDocument(NamedTuple):
-    """A raw document whose tables are missing or (`has_rows`) out of date. One that is deleted has no lines."""
+    """A raw document whose tables are missing or out of date. One that is deleted has no lines.
+
+    `has_rows`: there may be rows of it. In a company that has none yet, nothing is deleted, which makes its load quick.
+    """
 
     id: int
     content_hash: bytes
@@ -145,6 +171,15 @@ def replace_documents(
     _copy(connection, invoices, company_id, rows, normalizer_version=NORMALIZER_VERSION)
     _copy(connection, invoice_items, company_id, items)
     _copy(connection, related_documents, company_id, related)
+
+
+def distrust_damaged(connection: Connection, company_id: int) -> None:
+    """Have every document normalized again that has other lines than it lists, and drop the lines of nobody.
+
+    Nothing of ours leaves such rows behind; somebody who may write to the tables can.
+    """
+    connection.execute(_DISTRUST, {"company": company_id, "never": 0})
+    connection.execute(_DROP_LINES_OF_NOBODY, {"company": company_id})
 
 
 def bury_deleted(connection: Connection, company_id: int) -> int:
