@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from types import TracebackType
 from typing import Self, TypeVar
@@ -31,12 +32,13 @@ from billingo_assets.billingo.errors import (
     BillingoError,
     CertificateError,
     CredentialsError,
+    InvalidRequestError,
     MalformedAnswerError,
     RateLimitError,
     TooLargeAnswerError,
     UnavailableError,
 )
-from billingo_assets.billingo.models import DocumentsEnvelope, DocumentsPage, Identity, Organization
+from billingo_assets.billingo.models import DocumentsEnvelope, DocumentsPage, Identity, Moment, Organization
 from billingo_assets.billingo.pacing import pacer_for
 from billingo_assets.billingo.salvage import elements, members
 from billingo_assets.billingo.unpacking import ACCEPTED, DamagedError, OverflowingError, read_body
@@ -128,9 +130,16 @@ class BillingoClient:
         return self._calls
 
     def identity(self) -> Identity:
-        """Ask whose key this is (`GET /organization`)."""
-        organization, headers = self._get("/organization", {}, _decode_organization)
-        return Identity(tax_code=organization.tax_code or None, server_time=server_time(headers))
+        """Ask whose key this is (`GET /organization`), and what time it is there, if the answer bears no date."""
+        organization, headers = self._get("/organization", {}, lambda body: _decode(body, Organization))
+        return Identity(organization.tax_code or None, server_time=server_time(headers) or self._server_time())
+
+    def _server_time(self) -> datetime | None:
+        """Ask for the server's clock (`GET /utils/time`). None where the answer is none that makes sense."""
+        with suppress(InvalidRequestError, MalformedAnswerError):
+            moment, _ = self._get("/utils/time", {}, lambda body: _decode(body, Moment))
+            return datetime.fromtimestamp(moment.epoch, UTC)
+        return None
 
     def documents(
         self, *, page: int, page_size: int = MAX_PAGE_SIZE, filters: Mapping[str, str] | None = None
@@ -266,10 +275,6 @@ def _decode(body: bytes, kind: type[Answer]) -> Answer:
         return msgspec.json.decode(body, type=kind, strict=False)
     except (ValueError, RecursionError) as error:
         raise MalformedAnswerError(f"Billingo's answer is not what its API promises ({told(str(error))}).") from None
-
-
-def _decode_organization(body: bytes) -> Organization:
-    return _decode(body, Organization)
 
 
 LARGE_PAGE_BYTES = 2**20

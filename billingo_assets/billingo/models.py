@@ -15,6 +15,12 @@ class Organization(msgspec.Struct, frozen=True):
     tax_code: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] | None = None
 
 
+class Moment(msgspec.Struct, frozen=True):
+    """`GET /utils/time`: the server's clock, in seconds since the epoch, up to the year 9999."""
+
+    epoch: Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800)]
+
+
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 """A number of documents that a company can have, and that the database can note."""
 
@@ -29,7 +35,7 @@ class DocumentsEnvelope(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose key answered, and the server's clock when it did (None where the answer was not dated)."""
+    """Whose key answered, and the server's clock when it did (None where it tells none)."""
 
     tax_code: str | None
     server_time: datetime | None

@@ -40,7 +40,7 @@ from billingo_assets.warehouse.listings import (
     open_listing,
     unlisted,
 )
-from billingo_assets.warehouse.number_gaps import NumberGap, holes_in_listing, replace_gaps
+from billingo_assets.warehouse.number_gaps import NumberGap, holes_in_listing, replace_gaps, unlisted_numbers
 from billingo_assets.warehouse.reconciliation import held_documents
 from billingo_assets.warehouse.rejections import release_unseen, touch_listed
 from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
@@ -78,8 +78,7 @@ class FullSync:
             state = state or self._begin(started_at)
             told = self._read_pages(state)
             is_current = began_here or self._read_changes(state.started_at)
-            # One page is one moment: nothing can have happened in between.
-            total = state.total if began_here and state.total <= MAX_PAGE_SIZE else self._catch_up()
+            total = state.total if began_here and self._is_one_moment(state) else self._catch_up()
             if self._is_complete(state, total, told) and is_current:
                 self._vouch(state.started_at)
                 break
@@ -89,13 +88,14 @@ class FullSync:
         """The listing that an earlier attempt left, if none of its documents has gone meanwhile."""
         with self._connection.begin():
             state = open_listing(self._connection, self._company_id, not_older_than=RESUMABLE)
-            if state is None:
+            # That it was empty, this sync may not be allowed to believe.
+            if state is None or not state.total:
                 return None
             self._work.store.broken |= broken_hashes(self._connection, self._company_id)
         total = self._catch_up()
         with self._connection.begin():
             listed = collect_listed(self._connection, self._company_id)
-        if not _nothing_has_gone(state, listed, total):
+        if not _nothing_has_gone(state, listed, total) or not _is_steady(state, state.totals, total):
             return None
         self._shown = listed.shown
         self._count(listed)
@@ -125,15 +125,16 @@ class FullSync:
             )
 
     def _read_pages(self, state: ListingState) -> set[int]:
-        """Store the pages that are not stored yet, and return the totals that they told."""
+        """Store the pages that are not stored yet, and return the totals that all pages told."""
         listing = Listing(self._work.client, start=state.next_page, total=state.total, last_page=self._last_page)
         for batch in listing.batches():
             with self._connection.begin():
                 self._work.commit_without_waiting()
                 self._note(batch)
-                advance_listing(self._connection, self._company_id, batch[-1].number + 1)
+                totals = {page.total for page in batch}
+                advance_listing(self._connection, self._company_id, batch[-1].number + 1, totals)
             self._tell(batch[-1].number, listing.last_page, state.total)
-        return listing.totals
+        return {*state.totals, *listing.totals}
 
     def _read_changes(self, since: datetime) -> bool:
         """Store what was changed on pages that an earlier attempt read. False when that may not be all of it."""
@@ -160,6 +161,16 @@ class FullSync:
         self.report.processed = self._shown
         self._work.on_page(Progress(page, max(page, last_page), self._shown, total))
 
+    def _is_one_moment(self, state: ListingState) -> bool:
+        """Whether the listing was one page, between which and itself nothing can have happened, and fits what is held.
+
+        Where more is held than it showed, one false answer would bury the rest.
+        """
+        if state.total > MAX_PAGE_SIZE:
+            return False
+        with self._connection.begin():
+            return held_documents(self._connection, self._company_id) <= state.total
+
     def _catch_up(self) -> int | None:
         """Store what has arrived since the listing began, and return the total that came with it.
 
@@ -180,8 +191,7 @@ class FullSync:
             listed = collect_listed(self._connection, self._company_id)
         self._count(listed)
         self.report.api_total = state.total if total is None else total
-        # Totals that only arrivals explain lie between these two; any other is a reason to read again.
-        is_steady = all(state.total <= one <= self.report.api_total for one in told)
+        is_steady = _is_steady(state, told, total)
         return listed.shown == state.total and is_steady and _nothing_has_gone(state, listed, total)
 
     def _count(self, listed: Listed) -> None:
@@ -192,7 +202,7 @@ class FullSync:
         self.report.processed = listed.shown + listed.arrived
 
     def _vouch(self, started_at: datetime) -> None:
-        """After a complete listing: mark what is gone, release what is sound again, move the watermark."""
+        """After a complete listing: mark what is gone, list what is missing, move the watermark."""
         holes, sought, found = self._seek_numbers()
         with self._connection.begin():
             self.report.deleted = bury_unlisted(self._connection, self._company_id)
@@ -200,7 +210,6 @@ class FullSync:
                 details = {"documents": self.report.deleted}
                 company, actor = self._work.company, self._asked_by
                 audit.record(self._connection, "documents accepted as gone", company, actor=actor, details=details)
-            release_unseen(self._connection, self._company_id, self._work.store.broken)
             touch_listed(self._connection, self._company_id)
             replace_gaps(self._connection, self._company_id, holes, asked=sought, within=None)
             drop_listing(self._connection, self._company_id)
@@ -209,24 +218,38 @@ class FullSync:
         self.report.watermark = started_at
 
     def _seek_numbers(self) -> tuple[list[NumberGap], list[NumberGap], int]:
-        """Ask for documents whose numbers are missing.
+        """Ask for documents that the listing lacks: by the numbers of those we hold, and by those that are missing.
 
         Returns what stays missing, what was asked for, and how many no listing shows.
         """
-        found = 0
+        with self._connection.begin():
+            # One in quarantine that was not shown bears its number no longer, unless it is found now.
+            release_unseen(self._connection, self._company_id, self._work.store.broken)
+            held = unlisted_numbers(self._connection, self._company_id, span=MAX_PAGE_SIZE)
+        found = self._seek(held)
         with self._connection.begin():
             holes = holes_in_listing(self._connection, self._company_id)
         sought = holes[:MAX_GAPS_SOUGHT]
-        for batch in seek(self._work.client, sought):
+        found += self._seek(sought)
+        with self._connection.begin():
+            self.report.items = count_listed_items(self._connection, self._company_id)
+            holes = holes_in_listing(self._connection, self._company_id)
+        return holes, sought, found
+
+    def _seek(self, numbers: list[NumberGap]) -> int:
+        """Store what bears these numbers, count it as listed, and return how many were not."""
+        found = 0
+        for batch in seek(self._work.client, numbers):
             shown = self._work.store_pages(batch)
             with self._connection.begin():
                 found += add_listed(self._connection, shown.ids)
-            self.report.items += sum(shown.items.values())
         self.report.processed += found
-        if found:
-            with self._connection.begin():
-                holes = holes_in_listing(self._connection, self._company_id)
-        return holes, sought, found
+        return found
+
+
+def _is_steady(state: ListingState, told: Collection[int], total: int | None) -> bool:
+    """Whether arrivals alone explain what was told meanwhile: such totals lie between the first one and the last."""
+    return total is not None and all(state.total <= one <= total for one in told)
 
 
 def _nothing_has_gone(state: ListingState, listed: Listed, total: int | None) -> bool:

@@ -25,6 +25,7 @@ from billingo_assets.warehouse.number_gaps import (
 )
 from billingo_assets.warehouse.raw_invoices import written_since
 from billingo_assets.warehouse.reconciliation import held_documents
+from billingo_assets.warehouse.rejections import quarantined_since
 from billingo_assets.warehouse.sync_state import SyncState, last_synced_at, write_sync_state
 
 TIME_ZONE_MARGIN = timedelta(hours=14)
@@ -53,6 +54,7 @@ class IncrementalSync:
             since = last_synced_at(self._work.connection, self._work.company.id) or self._work.began_at
             # What attempts that failed since then have stored is as new: the documents beside it may be unread.
             self._new |= written_since(self._work.connection, self._work.company.id, since)
+            self._new |= quarantined_since(self._work.connection, self._work.company.id, since)
         if (reason := self.read_changes()) is not None:
             return reason
         total = self._read_newest()
@@ -83,7 +85,12 @@ class IncrementalSync:
         return None
 
     def _read(self, filters: dict[str, str]) -> bool:
-        """Store what a filter selects. False when no reading of it was whole."""
+        """Store what a filter selects. False when no reading of it was whole.
+
+        Between two pages one document may come and another go, while a third slips over the edge of the pages: the
+        count is right all the same. So more than a page is read until it shows none that was not shown before.
+        """
+        shown_before: set[int] = set()
         for _ in range(MAX_LISTINGS):
             listing = Listing(self._work.client, filters)
             ids: set[int] = set()
@@ -95,8 +102,10 @@ class IncrementalSync:
                 ids |= shown.ids
                 self._count(shown)
                 self._tell(batch[-1].number, listing.last_page)
-            if len(ids) + anonymous == listing.total and listing.totals == {listing.total}:
+            is_whole = len(ids) + anonymous == listing.total and listing.totals == {listing.total}
+            if is_whole and (listing.last_page <= 1 or ids <= shown_before):
                 return True
+            shown_before |= ids
         return False
 
     def _read_newest(self) -> int | None:

@@ -19,7 +19,7 @@ from billingo_assets.warehouse.raw_invoices import (
     known_documents,
     upsert_documents,
 )
-from billingo_assets.warehouse.rejections import RejectedDocument, reject, release_stored
+from billingo_assets.warehouse.rejections import RejectedDocument, quarantined, reject, release_stored
 
 REFUSALS = (DataError, ProgramLimitExceeded, StatementTooComplex)
 """What PostgreSQL says of content that it cannot hold."""
@@ -31,10 +31,11 @@ MAX_STATEMENT_CHARACTERS = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What some pages showed. `items`: line items by id, of what is sound; `new`: ids that were not live before.
+    """What some pages showed. `items`: line items by id, of what is sound.
 
-    `ids` are the distinct ids shown, `broken` the hashes of what cannot be stored and was not shown before.
-    `anonymous` counts what was shown without a usable id. `repeats`: some id was shown more than once.
+    `ids` are the distinct ids shown, `new` those that were neither live nor in quarantine before, `broken` the hashes
+    of what cannot be stored and was not shown before. `anonymous` counts what was shown without a usable id.
+    `repeats`: some id was shown more than once.
     """
 
     ids: frozenset[int]
@@ -89,14 +90,16 @@ class DocumentStore:
         release_stored(self.connection, self.company_id, documents)
         unreadable += refused
         # An unreadable document is there all the same: an older version of it must not be taken for deleted.
-        ids = frozenset({*documents, *(document.id for document in unreadable if document.id is not None)})
+        unread = {document.id for document in unreadable if document.id is not None}
+        ids = frozenset({*documents, *unread})
         anonymous = sum(document.id is None for document in unreadable)
         repeats = len(ids) + anonymous < sum(len(page.documents) for page in pages)
         alike_are_one = repeats or not anonymous or show_again(ids)
+        fresh = unread - (quarantined(self.connection, self.company_id, unread) if unread else set())
         return Shown(
             ids=ids,
             items={document.id: document.items for document in documents.values()},
-            new=frozenset(new & documents.keys()),
+            new=frozenset(new & documents.keys() | fresh),
             broken=self._quarantine(unreadable, alike_are_one),
             anonymous=anonymous,
             repeats=repeats,

@@ -20,7 +20,7 @@ from billingo_assets.errors import ConfigurationError, DatabaseError, DatabaseUn
 from billingo_assets.settings import Settings
 
 OLDEST_SERVER = 15
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every migration, oldest first. Kept here as well so that a sync need not load Alembic to compare."""
 
 _IS_OF_SOMETHING_ELSE = text(

@@ -7,7 +7,7 @@ that are asked once a listing has come to its end.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
@@ -64,27 +64,27 @@ _BURY = text(
 
 @dataclass(frozen=True, slots=True)
 class ListingState:
-    """How far a listing has come. `started_at` is the API's clock, `total` what its first page told."""
+    """How far a listing has come. `started_at` is the API's clock, `total` what its first page told.
+
+    `totals` are those that the later pages told, as far as they are stored.
+    """
 
     started_at: datetime
     total: int
     next_page: int
-
-    def at(self, page: int) -> ListingState:
-        """The same listing, further on."""
-        return replace(self, next_page=page)
+    totals: frozenset[int] = frozenset()
 
 
 def open_listing(connection: Connection, company_id: int, *, not_older_than: timedelta) -> ListingState | None:
     """The listing that a sync left unfinished, if it is recent enough to go on with."""
     query = text(
         """
-        SELECT started_at, total, next_page FROM billingo.listings
+        SELECT started_at, total, next_page, totals FROM billingo.listings
         WHERE company_id = :company AND begun_at > now() - :age
         """
     )
     row = connection.execute(query, {"company": company_id, "age": not_older_than}).one_or_none()
-    return None if row is None else ListingState(*row)
+    return None if row is None else ListingState(row.started_at, row.total, row.next_page, frozenset(row.totals))
 
 
 def begin_listing(connection: Connection, company_id: int, state: ListingState) -> None:
@@ -113,10 +113,16 @@ def note_page(
     connection.execute(_NOTE, {"company": company_id, **values})
 
 
-def advance_listing(connection: Connection, company_id: int, next_page: int) -> None:
-    """Note that every page before this one is stored."""
-    query = text("UPDATE billingo.listings SET next_page = :next_page WHERE company_id = :company")
-    connection.execute(query, {"company": company_id, "next_page": next_page})
+def advance_listing(connection: Connection, company_id: int, next_page: int, totals: Collection[int]) -> None:
+    """Note that every page before this one is stored, and the totals that the last ones told."""
+    query = text(
+        """
+        UPDATE billingo.listings SET next_page = :next_page, totals = ARRAY(
+            SELECT unnest(totals) UNION SELECT unnest(CAST(:totals AS int[])))
+        WHERE company_id = :company
+        """
+    )
+    connection.execute(query, {"company": company_id, "next_page": next_page, "totals": list(totals)})
 
 
 def drop_listing(connection: Connection, company_id: int) -> None:

@@ -35,11 +35,18 @@ class NumberGap(NamedTuple):
         return f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
 
 
+# A document that changed its number may have left a hole where it was.
 _TO_LOOK_AT = text(
-    """
+    r"""
     SELECT block_id, number_year FROM billingo.raw_invoices
     WHERE company_id = :company AND changed_at >= :since AND block_id IS NOT NULL AND number IS NOT NULL
     UNION SELECT block_id, year FROM billingo.number_gaps WHERE company_id = :company AND asked_at IS NULL
+    UNION SELECT CAST(block[1] AS bigint), CAST(bearing[1] AS int)
+    FROM billingo.raw_invoices AS raw JOIN billingo.raw_invoice_versions AS former USING (company_id, document_id)
+    CROSS JOIN regexp_match(former.payload->>'block_id', '^([0-9]{1,18})$') AS block
+    CROSS JOIN regexp_match(former.payload->>'invoice_number', '([0-9]{4})-[0-9]{1,18}$') AS bearing
+    WHERE raw.company_id = :company AND raw.changed_at >= :since AND former.valid_to >= :since
+      AND block IS NOT NULL AND bearing IS NOT NULL
     """
 )
 
@@ -55,47 +62,45 @@ _IN_QUARANTINE = r"""
     WHERE company_id = :company AND stage = 'fetch' AND block IS NOT NULL AND bearing IS NOT NULL
 """
 
-_IN_RANGES = """
-    SELECT block_id, number_year, previous + 1, number - 1
+# What was not asked for yet comes first, then what was asked for longest ago.
+_HOLES = """
+    SELECT numbered.block_id, number_year, previous + 1, number - 1
     FROM (
         SELECT block_id, number_year, number,
                lag(number) OVER (PARTITION BY block_id, number_year ORDER BY number) AS previous
         FROM (
             SELECT block_id, number_year, number FROM billingo.raw_invoices
-            WHERE company_id = :company AND deleted_at IS NULL AND number IS NOT NULL
+            WHERE company_id = :company AND deleted_at IS NULL AND block_id IS NOT NULL AND number IS NOT NULL
+              AND {listed}
             UNION {quarantined}
         ) AS borne
-        WHERE (block_id, number_year) IN (SELECT * FROM unnest(CAST(:blocks AS bigint[]), CAST(:years AS int[])))
-    ) AS numbered
-    WHERE number > previous + 1 ORDER BY block_id, number_year, number
-"""
-
-# Between two listed documents that follow each other, all that are held are unlisted: the row before tells.
-# What was not asked for yet comes first, then what was asked for longest ago.
-_IN_LISTING = """
-    SELECT numbered.block_id, number_year, previous + 1, number - 1
-    FROM (
-        SELECT block_id, number_year, number, is_listed, lag(NOT is_listed) OVER lower AS holds_unlisted,
-               max(number) FILTER (WHERE is_listed) OVER lower AS previous
-        FROM (
-            SELECT block_id, number_year, number,
-                   document_id IN (SELECT document_id FROM listed_documents) AS is_listed
-            FROM billingo.raw_invoices
-            WHERE company_id = :company AND deleted_at IS NULL AND block_id IS NOT NULL AND number IS NOT NULL
-            UNION ALL SELECT block_id, number_year, number, true FROM ({quarantined}) AS quarantined
-        ) AS held
-        WINDOW lower AS (PARTITION BY block_id, number_year ORDER BY number
-                         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+        WHERE {within}
     ) AS numbered
     LEFT JOIN billingo.number_gaps AS known
         ON known.company_id = :company AND known.block_id = numbered.block_id AND year = number_year
         AND first_number = previous + 1
-    WHERE is_listed AND number > previous + 1
-    ORDER BY holds_unlisted DESC, asked_at NULLS FIRST, numbered.block_id, number_year, number
+    WHERE number > previous + 1
+    ORDER BY asked_at NULLS FIRST, numbered.block_id, number_year, number
 """
 
-_HOLES_IN_RANGES = text(_IN_RANGES.format(quarantined=_IN_QUARANTINE))
-_HOLES_IN_LISTING = text(_IN_LISTING.format(quarantined=_IN_QUARANTINE))
+_WITHIN = "(block_id, number_year) IN (SELECT * FROM unnest(CAST(:blocks AS bigint[]), CAST(:years AS int[])))"
+_HOLES_IN_RANGES = text(_HOLES.format(listed="true", within=_WITHIN, quarantined=_IN_QUARANTINE))
+_HOLES_IN_LISTING = text(
+    _HOLES.format(
+        listed="document_id IN (SELECT document_id FROM listed_documents)",
+        within="true",
+        quarantined=_IN_QUARANTINE,
+    )
+)
+
+_UNLISTED = text(
+    """
+    SELECT DISTINCT block_id, number_year, number FROM billingo.raw_invoices AS raw
+    WHERE company_id = :company AND deleted_at IS NULL AND block_id IS NOT NULL AND number IS NOT NULL
+      AND NOT EXISTS (SELECT FROM listed_documents AS listed WHERE listed.document_id = raw.document_id)
+    ORDER BY block_id, number_year, number
+    """
+)
 
 _KEEP = text(
     """
@@ -129,7 +134,7 @@ _CLOSE_IN_RANGES = text(
 
 
 def ranges_to_look_at(connection: Connection, company_id: int, since: datetime) -> list[NumberRange]:
-    """The ranges in which a numbered document was created or changed since then, or a gap was never asked for."""
+    """The ranges in which a number was borne or given up since then, or a gap was never asked for."""
     return [NumberRange(*row) for row in connection.execute(_TO_LOOK_AT, {"company": company_id, "since": since})]
 
 
@@ -140,8 +145,20 @@ def holes_in_ranges(connection: Connection, company_id: int, ranges: Collection[
 
 
 def holes_in_listing(connection: Connection, company_id: int) -> list[NumberGap]:
-    """The holes among the documents of `listed_documents`; first those that a document which we hold would fill."""
+    """The holes among the documents of `listed_documents` and in quarantine."""
     return [NumberGap(*row) for row in connection.execute(_HOLES_IN_LISTING, {"company": company_id})]
+
+
+def unlisted_numbers(connection: Connection, company_id: int, *, span: int) -> list[NumberGap]:
+    """The numbers of documents that we hold and `listed_documents` lacks, as stretches of `span` numbers at most."""
+    stretches: list[NumberGap] = []
+    for block_id, year, number in connection.execute(_UNLISTED, {"company": company_id}):
+        last = stretches[-1] if stretches else None
+        if last is not None and (block_id, year) == last[:2] and number < last.first + span:
+            stretches[-1] = last._replace(last=number)
+        else:
+            stretches.append(NumberGap(block_id, year, number, number))
+    return stretches
 
 
 def open_gaps(connection: Connection, company_id: int) -> list[NumberGap]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import Connection, text
@@ -88,6 +89,28 @@ def release_stored(connection: Connection, company_id: int, document_ids: Collec
         """
     )
     connection.execute(query, {"company": company_id, "ids": list(document_ids)})
+
+
+def quarantined(connection: Connection, company_id: int, document_ids: Collection[int]) -> set[int]:
+    """Which of these documents are in quarantine because they could not be stored."""
+    query = text(
+        """
+        SELECT document_id FROM billingo.rejected_documents
+        WHERE company_id = :company AND stage = 'fetch' AND document_id = ANY(CAST(:ids AS bigint[]))
+        """
+    )
+    return set(connection.scalars(query, {"company": company_id, "ids": list(document_ids)}))
+
+
+def quarantined_since(connection: Connection, company_id: int, since: datetime) -> set[int]:
+    """The documents that could not be stored since then, and were in quarantine for nothing else before."""
+    query = text(
+        """
+        SELECT document_id FROM billingo.rejected_documents
+        WHERE company_id = :company AND stage = 'fetch' AND document_id IS NOT NULL AND first_seen_at >= :since
+        """
+    )
+    return set(connection.scalars(query, {"company": company_id, "since": since}))
 
 
 def release_unseen(connection: Connection, company_id: int, seen: Collection[bytes]) -> None:

@@ -185,6 +185,13 @@ listings = Table(
     _moment("begun_at", comment="The clock of the database then"),
     Column("total", Integer, nullable=False, comment="Documents that its first page told"),
     Column("next_page", Integer, nullable=False, comment="The first page that is not stored"),
+    Column(
+        "totals",
+        ARRAY(Integer),
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="All totals that its later pages told",
+    ),
 )
 
 listing_pages = Table(

@@ -305,8 +305,8 @@ class AnyHistory(RuleBasedStateMachine):
         self.stage.clock.tick()
 
     def _server_clock(self) -> float:
-        """The clock that a sync can know: the API's, and where that does not tell it, the true one."""
-        return self.stage.clock() + self.quirks.clock_skew_seconds if self.quirks.sends_date else self.stage.clock.now()
+        """The clock that a sync goes by: the API's."""
+        return self.stage.clock() + self.quirks.clock_skew_seconds
 
     def _arm(self, account: Account, troubles: list[Trouble], meanwhile: list[Meanwhile]) -> None:
         faults = self.stage.sandbox.faults

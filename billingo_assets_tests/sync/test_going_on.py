@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
+from billingo_assets.billingo.errors import UnavailableError
+from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sandbox import Fault, SandboxServer, World
 from billingo_assets.settings import load_settings
+from billingo_assets.warehouse.listings import ListingState, begin_listing
 from billingo_assets_tests.sync.aftermath import asked, recover
 from billingo_assets_tests.sync.books import Books
+from billingo_assets_tests.sync.truth import require_truth
 from billingo_assets_tests.sync.victim import kill_a_sync, sync_as_the_assets_do
 
 
@@ -184,3 +189,35 @@ def test_a_listing_that_an_incremental_sync_made_obsolete_is_not_gone_on_with(bo
     assert recover(books).mode == "incremental"
     recover(books, full=True)
     assert pages_asked(books) == ["1", "2", "3", "1"]
+
+
+@pytest.mark.parametrize("synced", [False, True], ids=["the first sync", "a later one"])
+def test_a_listing_that_was_told_of_documents_which_have_gone_is_not_gone_on_with(books: Books, synced: bool) -> None:
+    if synced:
+        books.sync()
+    imported: list[int] = []
+
+    def import_drafts() -> None:
+        imported.extend(books.served.create(type="draft")["id"] for _ in range(200))
+
+    # Page 2 shows a hundred of them in place of a hundred others: the numbers agree.
+    books.sandbox.faults.after_page(1, import_drafts, listing="all")
+    books.sandbox.faults.add(Fault(kind="status", status=500, page=3, listing="all", times=None))
+    with pytest.raises(UnavailableError):
+        books.fetch(concurrent_requests=1)
+    books.sandbox.faults.clear()
+    for id_ in imported:
+        books.served.delete(id_)
+    books.sync()
+    require_truth(books)
+
+
+def test_a_listing_of_no_document_is_not_gone_on_with(books: Books) -> None:
+    books.sync()
+    for id_ in books.live():
+        books.served.delete(id_, even_if_issued=True)
+    # What a sync that was to believe it leaves, when it dies at its beginning.
+    with books.engine.begin() as connection:
+        begin_listing(connection, books.company.id, ListingState(datetime.now(UTC), total=0, next_page=2))
+    with pytest.raises(EmptyAnswerError):
+        books.sync(full=False)

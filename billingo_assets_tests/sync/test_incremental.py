@@ -75,13 +75,35 @@ def test_a_payment_on_an_old_document_costs_no_further_page(three_pages: Books) 
     assert questions(three_pages.sandbox) == NOTHING_CHANGED
 
 
-def test_a_hundred_and_thirty_edits_cost_one_page_more(three_pages: Books) -> None:
+def test_a_hundred_and_thirty_edits_are_read_twice_since_there_is_an_edge_between_their_pages(
+    three_pages: Books,
+) -> None:
     settle(three_pages)
     for sent in three_pages.served.documents()[-130:]:
         three_pages.served.change(sent["id"], comment="módosítva")
     report = three_pages.sync(full=False)
-    assert questions(three_pages.sandbox) == ["organization", "modified 1", "modified 2", "paid 1", "all 1"]
+    modified = ["modified 1", "modified 2"]
+    assert questions(three_pages.sandbox) == ["organization", *modified, *modified, "paid 1", "all 1"]
     assert report.updated == 130
+
+
+def test_a_payment_that_slips_over_the_edge_of_two_pages_is_found(three_pages: Books) -> None:
+    three_pages.sandbox.faults.quirks = Quirks(last_modified_ignores_payments=True)
+    for id_ in three_pages.of_type("invoice"):
+        three_pages.served.set_payment(id_, "outstanding")
+    three_pages.sync()
+    unpaid = three_pages.of_type("invoice")
+    for id_ in unpaid[:110]:
+        three_pages.served.pay(id_)
+
+    def take_one_back_and_pay_another() -> None:
+        three_pages.served.set_payment(unpaid[0], "outstanding")
+        three_pages.served.pay(unpaid[120])
+
+    three_pages.sandbox.faults.after_page(1, take_one_back_and_pay_another, listing="paid")
+    assert three_pages.sync(full=False).mode == "incremental"
+    slipped = unpaid[100]  # the first of the second page, until the one before it left
+    assert '"payment_status": "paid"' in three_pages.stored(slipped).text
 
 
 @pytest.mark.parametrize("quirks", [Quirks(), Quirks(last_modified_omits_new=True)], ids=["found", "not modified"])

@@ -153,3 +153,10 @@ def test_a_total_that_no_company_can_have_is_a_malformed_answer(one_page: Books,
     one_page.sandbox.faults.clear()
     one_page.sync()
     require_truth(one_page)
+
+
+def test_one_answer_that_fits_itself_buries_nothing(synced: Books) -> None:
+    lie(synced, {"kind": "total", "value": 100}, 1, times=1)
+    lie(synced, {"kind": "last_page", "value": 1}, 1, times=1)
+    synced.sync()
+    require_truth(synced)

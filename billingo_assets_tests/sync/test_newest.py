@@ -69,3 +69,21 @@ def test_two_broken_documents_that_are_alike_do_not_hide_a_deleted_one(books: Bo
     books.sync(full=False)
     assert gone not in books.live()
     assert len(books.quarantine()) == 2
+
+
+def test_a_page_of_unreadable_documents_does_not_hide_the_one_behind_it(books: Books) -> None:
+    books.sync()
+    gone = books.of_type("draft")[0]
+    books.served.delete(gone)  # so that the totals agree
+    created = set(create_unseen(books))
+    for id_ in range(70_000, 70_100):
+        books.served.add_raw(b'{"id": %d, "comment": "\\u0000"}' % id_)
+    books.sync(full=False)
+    assert books.live() & {gone, *created} == created
+
+
+def test_unreadable_documents_that_are_known_cost_no_further_page(books: Books) -> None:
+    for id_ in range(70_000, 70_100):
+        books.served.add_raw(b'{"id": %d, "comment": "\\u0000"}' % id_)
+    books.sync()
+    assert books.sync(full=False).api_calls == 4

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
-from billingo_assets.sandbox import Quirks
+from billingo_assets.sandbox import Fault, Quirks
 from billingo_assets.sync.numbers import MAX_GAPS_SOUGHT
 from billingo_assets.warehouse.number_gaps import NumberGap, open_gaps
 from billingo_assets_tests.normalize.documents import document
@@ -310,3 +312,72 @@ def test_a_new_hole_is_asked_for_before_gaps_that_wait_for_their_turn(one_page: 
     one_page.sync(full=False)
     assert told(one_page.sandbox, "block_id")[0] == "999"
     assert 9_002 in one_page.live()
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
+def test_however_many_documents_no_listing_shows_none_of_those_we_hold_is_buried(one_page: Books, full: bool) -> None:
+    most = 2 * MAX_GAPS_SOUGHT + 10
+    for number in range(1, most + 2):
+        one_page.served.add_raw(numbered(9_000 + number, number), counted=True)
+    one_page.sync()
+    hidden = range(9_002, 9_000 + most + 1, 2)
+    hide(one_page, *hidden)
+    for _ in range(3):
+        assert one_page.sync(full=full).deleted == 0
+    assert set(hidden) <= one_page.live()
+    assert versions(one_page) == 0
+    state = one_page.state()
+    assert state is not None
+    assert state.unlisted == len(hidden)
+
+
+@pytest.mark.parametrize("neighbour", [9_001, 9_003], ids=["lower", "higher"])
+def test_a_document_that_no_listing_shows_outlives_its_neighbour(one_page: Books, neighbour: int) -> None:
+    for number in (1, 2, 3):
+        one_page.served.add_raw(numbered(9_000 + number, number), counted=True)
+    hide(one_page, 9_002)
+    one_page.sync()
+    one_page.served.delete(neighbour, even_if_issued=True)
+    assert (one_page.sync(full=False).mode, 9_002 in one_page.live()) == ("full", True)
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
+def test_a_document_that_leaves_quarantine_because_it_is_gone_leaves_a_gap(one_page: Books, full: bool) -> None:
+    for number in (3, 4, 5):
+        unreadable = {"comment": "a\0b"} if number == 4 else {}
+        one_page.served.add_raw(numbered(9_000 + number, number) | unreadable)
+    one_page.sync()
+    one_page.served.delete(9_004, even_if_issued=True)
+    one_page.sync(full=full)
+    assert (one_page.quarantine(), gaps(one_page)) == ([], [NumberGap(999, 2026, 4, 4)])
+
+
+def test_an_unreadable_document_that_no_listing_shows_stays_in_quarantine(one_page: Books) -> None:
+    for number in (1, 2, 3):
+        unreadable = {"comment": "a\0b"} if number == 2 else {}
+        one_page.served.add_raw(numbered(9_000 + number, number) | unreadable)
+    hide(one_page, 9_002)
+    for _ in range(3):
+        one_page.sync()
+        assert [document_id for document_id, _, _ in one_page.quarantine()] == [9_002]
+
+
+@pytest.mark.parametrize("change", [{"invoice_number": None}, {"block_id": 998}], ids=lambda change: next(iter(change)))
+def test_a_document_that_gives_its_number_up_leaves_a_gap(one_page: Books, change: dict[str, Any]) -> None:
+    for number in (3, 4, 5):
+        one_page.served.add_raw(numbered(9_000 + number, number), counted=True)
+    one_page.sync()
+    one_page.served.change(9_004, **change)
+    assert one_page.sync(full=False).mode == "incremental"
+    assert gaps(one_page) == [NumberGap(999, 2026, 4, 4)]
+
+
+def test_a_gap_that_cannot_be_asked_for_is_reported_and_stops_nothing(one_page: Books) -> None:
+    for number in (3, 5):
+        one_page.served.add_raw(numbered(9_000 + number, number), counted=True)
+    one_page.sandbox.faults.add(Fault(kind="status", status=422, listing="number", times=None))
+    assert one_page.sync().watermark is not None
+    assert gaps(one_page) == [NumberGap(999, 2026, 4, 4)]
+    one_page.served.add_raw(numbered(9_007, 7), counted=True)
+    assert one_page.sync(full=False).mode == "incremental"
+    assert gaps(one_page) == [NumberGap(999, 2026, 4, 4), NumberGap(999, 2026, 6, 6)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from billingo_assets.sandbox import Quirks, SandboxServer
+from billingo_assets.sandbox import Fault, Quirks, SandboxServer
 from billingo_assets_tests.normalize.documents import document
 from billingo_assets_tests.sync.books import Books
 from billingo_assets_tests.sync.conftest import OpenBooks
@@ -126,10 +127,22 @@ def test_a_clock_of_the_api_that_is_put_right_between_two_syncs_loses_nothing(
     require_truth(three_pages)
 
 
-def test_an_api_that_does_not_date_its_answers_is_synced_by_our_own_clock(
+def test_an_api_that_does_not_date_its_answers_is_asked_for_its_clock(
     three_pages: Books, pretend: Callable[..., None]
 ) -> None:
+    pretend(clock_skew_seconds=-86_400, sends_date=False)
+    three_pages.sync()
+    three_pages.served.change(three_pages.of_type("invoice")[-1], comment="módosítva")
+    three_pages.sync(full=False, lookback=timedelta(0))
+    require_truth(three_pages)
+
+
+@pytest.mark.parametrize("fault", [{"kind": "status", "status": 404}, {"kind": "not_json"}], ids=["none", "no clock"])
+def test_an_api_that_tells_no_time_at_all_is_synced_by_our_own_clock(
+    three_pages: Books, pretend: Callable[..., None], fault: dict[str, Any]
+) -> None:
     pretend(sends_date=False)
+    three_pages.sandbox.faults.add(Fault(path="/v3/utils/time", times=None, **fault))
     three_pages.sync()
     three_pages.served.change(three_pages.of_type("invoice")[-1], comment="módosítva")
     report = three_pages.sync(full=False)

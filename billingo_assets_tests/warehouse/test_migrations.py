@@ -115,6 +115,7 @@ def test_of_companies_that_are_known_syncs_are_expected_since_their_last_change(
     upgrade_database(empty)
     with engine_of(empty).begin() as connection:
         connection.execute(text("ALTER TABLE billingo.companies DROP COLUMN expected_since"))
+        connection.execute(text("ALTER TABLE billingo.listings DROP COLUMN totals"))
         connection.execute(text("UPDATE billingo.alembic_version SET version_num = '0005'"))
         insert = "INSERT INTO billingo.companies (key, name, updated_at) VALUES ('ozon-bt', 'Ózon Bt.', '2026-03-01')"
         connection.execute(text(insert))
