@@ -230,11 +230,10 @@ class FullSync:
         with self._connection.begin():
             holes = holes_in_listing(self._connection, self._company_id)
         sought = holes[:MAX_GAPS_SOUGHT]
-        found += self._seek(sought)
-        with self._connection.begin():
-            self.report.items = count_listed_items(self._connection, self._company_id)
-            holes = holes_in_listing(self._connection, self._company_id)
-        return holes, sought, found
+        if missing := self._seek(sought):
+            with self._connection.begin():
+                holes = holes_in_listing(self._connection, self._company_id)
+        return holes, sought, found + missing
 
     def _seek(self, numbers: list[NumberGap]) -> int:
         """Store what bears these numbers, count it as listed, and return how many were not."""
@@ -243,7 +242,10 @@ class FullSync:
             shown = self._work.store_pages(batch)
             with self._connection.begin():
                 found += add_listed(self._connection, shown.ids)
-        self.report.processed += found
+        if found:
+            with self._connection.begin():
+                self.report.items = count_listed_items(self._connection, self._company_id)
+            self.report.processed += found
         return found
 
 
