@@ -14,6 +14,7 @@ from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, Wor
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 from dagster._serdes import deserialize_value
 
+from billingo_assets.monitoring.outcomes import KILLED
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.database import connecting, open_database
 from billingo_assets.warehouse.locks import run_is_alive
@@ -35,7 +36,7 @@ class CheckedRunLauncher(DefaultRunLauncher):
             alive = run_is_alive(connection, run.run_id)
         if alive or self._server_runs(run):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        return CheckRunHealthResult(WorkerStatus.FAILED, "its process is gone")
+        return CheckRunHealthResult(WorkerStatus.FAILED, KILLED)
 
     def _server_runs(self, run: dg.DagsterRun) -> bool:
         client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]

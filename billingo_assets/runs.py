@@ -20,7 +20,7 @@ from billingo_assets.assets.describing import RAW_INVOICES
 from billingo_assets.companies.registry import Company
 from billingo_assets.errors import BillingoAssetsError, DatabaseUnavailableError
 from billingo_assets.instance import pool_connections
-from billingo_assets.monitoring.outcomes import Fault, Outcome, Status, read_events
+from billingo_assets.monitoring.outcomes import KILLED, Fault, Outcome, Status, is_interrupt, read_events
 from billingo_assets.partitions import PARTITION_TAG
 from billingo_assets.redaction import redact
 from billingo_assets.resources import WarehouseResource
@@ -33,9 +33,6 @@ TAGS = {TRIGGER_TAG: "cli", "dagster/max_retries": "0"}
 
 CODE_LOCATION = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("billingo_assets"), SINGLETON_REPOSITORY_NAME)
 """The code location by the name that `workspace.yaml` gives it. A run without one cannot be run again from the UI."""
-
-
-INTERRUPTED = "DagsterExecutionInterruptedError"
 
 
 def sync(
@@ -99,11 +96,9 @@ def _missing_database() -> str | None:
 
 
 def _pass_on_interrupt(result: dg.JobExecutionResult) -> None:
-    """Dagster takes Ctrl-C for the failure of a step; whoever pressed it meant the whole command."""
-    for event in result.all_events:
-        error = event.step_failure_data.error if event.is_step_failure else None
-        if error is not None and error.cls_name == INTERRUPTED:
-            raise KeyboardInterrupt
+    """Dagster takes Ctrl-C for the failure of a run; whoever pressed it meant the whole command."""
+    if any(is_interrupt(event) for event in result.all_events):
+        raise KeyboardInterrupt
 
 
 def _quarantine(company: Company) -> list[Fault]:
@@ -137,7 +132,7 @@ def _close_dead_runs(company: Company, instance: dg.DagsterInstance, connection:
     own = dg.RunsFilter(statuses=unfinished, tags={PARTITION_TAG: company.key, TRIGGER_TAG: "cli"})
     for record in instance.get_run_records(own):
         if not run_is_alive(connection, record.dagster_run.run_id):
-            instance.report_run_failed(record.dagster_run, "Its process was killed. What it had stored is kept.")
+            instance.report_run_failed(record.dagster_run, KILLED)
 
 
 def _report_failed(instance: dg.DagsterInstance, run_id: str, message: str) -> None:

@@ -8,6 +8,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.events import JobFailureData, RunFailureReason
+from dagster._core.execution.plan.objects import ErrorSource
 
 from billingo_assets.assets.describing import RAW_INVOICES
 
@@ -17,6 +20,13 @@ COUNTS = ("processed", "created", "updated", "unchanged", "deleted", "skipped", 
 """What `raw_invoices` tells in its metadata, and an outcome repeats."""
 
 REJECTIONS = "no_rejected_documents"
+
+INTERRUPTED = "It was interrupted. What it had stored is kept; the next run goes on from there."
+KILLED = "Its process was killed. What it had stored is kept; the next run goes on from there."
+BROKE_OFF = "Its process was killed or never began. What it had stored is kept; the next run goes on from there."
+
+MARKED_FROM_OUTSIDE = "This run has been marked as failed from outside the execution context."
+"""Dagster's words where it has none to say why, as when a code server finds a run's process gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,9 @@ def read_events(events: Iterable[dg.DagsterEvent]) -> Told:
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             if not event.asset_check_evaluation_data.passed:
                 failed_checks.append(event.asset_check_evaluation_data)
+        elif is_interrupt(event):
+            crashes = crashes or [INTERRUPTED]  # the step tells, and its run once more
+            error_type = error_type or DagsterExecutionInterruptedError.__name__
         elif event.is_step_failure:
             failure = event.step_failure_data
             if failure.user_failure_data is not None and failure.user_failure_data.description:
@@ -124,7 +137,7 @@ def read_events(events: Iterable[dg.DagsterEvent]) -> Told:
                 crashes.append((failure.error.cause or failure.error).message.strip())
                 error_type = error_type or (failure.error.cause or failure.error).cls_name
         elif event.is_failure and event.message and not failures and not crashes:
-            crashes.append(event.message.strip())
+            crashes.append(_in_our_words(event.message.strip()))
         if "mode" in metadata:
             counts = {"mode": metadata["mode"].value, "reason": metadata["reason"].value}
             counts |= {name: _whole(metadata[name]) for name in COUNTS}
@@ -136,6 +149,21 @@ def read_events(events: Iterable[dg.DagsterEvent]) -> Told:
         failed_checks=tuple(failed_checks),
         error_type=error_type,
     )
+
+
+def is_interrupt(event: dg.DagsterEvent) -> bool:
+    """Whether Ctrl-C or a signal ended the run: amid a step, or before the first, or after the last."""
+    if event.is_step_failure:
+        return event.step_failure_data.error_source is ErrorSource.INTERRUPT
+    data = event.event_specific_data
+    return isinstance(data, JobFailureData) and data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
+
+
+def _in_our_words(message: str) -> str:
+    """What is to be said of a run that was marked as failed by others, Dagster's frame around it left out."""
+    if message == MARKED_FROM_OUTSIDE:
+        return BROKE_OFF
+    return KILLED if KILLED in message else message
 
 
 def _whole(value: dg.MetadataValue[Any] | None) -> int:

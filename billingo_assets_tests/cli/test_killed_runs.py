@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import time
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import EmptyWorkspaceTarget
+from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
 from billingo_assets.companies.registry import Company
 from billingo_assets.sandbox import Fault, SandboxServer
@@ -22,6 +26,7 @@ __all__ = ["live_defs"]
 
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 SMALL, LARGE = "ozon-bt", "arvizturo"
+KILLED = "  error: Its process was killed. What it had stored is kept; the next run goes on from there.\n"
 
 Status = Callable[[str], dg.DagsterRunStatus]
 
@@ -75,7 +80,23 @@ def test_a_run_that_was_killed_is_closed_in_words_by_the_next_sync_of_its_compan
     assert command("sync", SMALL).code == 0
     assert status(killed) is dg.DagsterRunStatus.FAILURE
     answer = command("history", "--failed")
-    assert "error: Its process was killed. What it had stored is kept." in answer.out
+    assert KILLED in answer.out
+
+
+def test_a_run_that_was_killed_is_closed_by_the_daemon_in_the_same_words(
+    command: Command,
+    companies: dict[str, Company],
+    sandbox: SandboxServer,
+    instance: dg.DagsterInstance,
+    status: Status,
+) -> None:
+    with syncing(sandbox):
+        killed = newest(instance)
+    with WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as daemon:
+        list(execute_run_monitoring_iteration(daemon, logging.getLogger("monitor")))
+    assert status(killed) is dg.DagsterRunStatus.FAILURE
+    answer = command("history", "--failed")
+    assert (KILLED in answer.out, "Detected" in answer.out) == (True, False)
 
 
 def test_a_run_that_lives_is_left_alone_by_another_sync_of_its_company(

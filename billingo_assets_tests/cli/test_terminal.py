@@ -165,6 +165,16 @@ def test_after_a_signal_the_run_is_marked_and_nothing_is_half_written(told_to_en
 
 
 @ENDS
+@pytest.mark.parametrize("words", ["status", "history"])
+def test_after_a_signal_it_is_said_in_words_that_the_sync_was_interrupted(told_to_end: Terminal, words: str) -> None:
+    terminal = Terminal(words)
+    terminal.end()
+    told = " ".join(terminal.shown.split())
+    assert told.count("It was interrupted. What it had stored is kept; the next run goes on from there.") == 1
+    assert "dagster" not in told.lower()
+
+
+@ENDS
 def test_after_a_signal_the_next_sync_finds_the_lock_free_and_goes_on(told_to_end: Terminal) -> None:
     terminal = Terminal("sync", "it-cardigan")
     assert terminal.end() == 0

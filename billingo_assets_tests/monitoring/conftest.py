@@ -51,7 +51,7 @@ def leave_run(
     *,
     company: str | None = None,
     tags: dict[str, str] | None = None,
-    words: str = "Its process is gone.",
+    words: str | None = "Its process is gone.",
 ) -> dg.DagsterRun:
     """Record a run of a job that nobody executes, and that has come to this status."""
     run = instance.create_run_for_job(

@@ -13,6 +13,7 @@ from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
 from billingo_assets.jobs import SYNC_COMPANY
 from billingo_assets.monitoring.health import CompanyHealth
+from billingo_assets.monitoring.outcomes import BROKE_OFF
 from billingo_assets.monitoring.reading import RUNS_OF_ONE, busy_companies, read_health
 from billingo_assets.sandbox import Fault, SandboxServer, World
 from billingo_assets.settings import load_settings
@@ -160,6 +161,13 @@ def test_a_run_that_was_killed_is_told_by_the_words_of_whoever_noticed(
         tags={"dagster/max_retries": "0"},
     )
     assert [problem.summary for problem in health().problems] == ["Its process is gone."]
+
+
+def test_a_run_of_which_dagster_does_not_say_why_it_ended_is_told_in_ours(
+    health: Health, instance: dg.DagsterInstance, job: dg.JobDefinition
+) -> None:
+    leave_run(instance, job, dg.DagsterRunStatus.FAILURE, company=SMALL, words=None, tags={"dagster/max_retries": "0"})
+    assert [problem.summary for problem in health().problems] == [BROKE_OFF]
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])

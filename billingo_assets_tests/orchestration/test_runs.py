@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from datetime import datetime
 
@@ -9,8 +10,13 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, text, update
 
+from billingo_assets import runs
 from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES, RETRY_TAG
+from billingo_assets.build import build_defs
 from billingo_assets.companies.registry import Company
+from billingo_assets.jobs import SYNC_COMPANY
+from billingo_assets.monitoring.history import past_outcomes
+from billingo_assets.monitoring.outcomes import INTERRUPTED
 from billingo_assets.resources import BillingoResource
 from billingo_assets.sandbox import SandboxServer, World
 from billingo_assets.settings import load_settings
@@ -231,6 +237,20 @@ def test_a_failure_in_the_runs_log_has_words_and_no_traceback(
 
 def test_the_failure_of_one_company_leaves_the_next_unharmed(revoked: None, sync: Sync) -> None:
     assert [sync(SMALL).status, sync(LARGE).status] == ["failed", "success"]
+
+
+def test_a_run_that_is_interrupted_before_its_first_step_ends_the_command_and_is_told_in_words(
+    instance: dg.DagsterInstance, companies: dict[str, Company]
+) -> None:
+    @dg.resource
+    def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    job = build_defs(resource_overrides={"progress": interrupted}).resolve_job_def(SYNC_COMPANY)
+    with pytest.raises(KeyboardInterrupt):
+        runs.sync(companies[SMALL], job=job, instance=instance)
+    (past,) = past_outcomes(instance, companies)
+    assert (past.outcome.status, [fault.error for fault in past.outcome.errors]) == ("failed", [INTERRUPTED])
 
 
 def test_a_company_that_is_being_synced_elsewhere_fails_in_words(
