@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
 from billingo_assets.checks.names import CHECKS
-from billingo_assets.monitoring.reading import ANSWERED, UNFINISHED, runs_until_decided
+from billingo_assets.monitoring.reading import ANSWERED, UNFINISHED, past_until_decided
 from billingo_assets.monitoring.results import delete_results_of_runs
 from billingo_assets.partitions import COMPANIES
 from billingo_assets.resources import WarehouseResource
@@ -81,5 +81,5 @@ def _runs_that_show_the_present(instance: dg.DagsterInstance) -> set[str]:
             )
             shown |= {record.run_id for record in last}
     for key in keys:
-        shown |= {run.run_id for run in runs_until_decided(instance, key)[-1:]}
+        shown |= {run.run_id for run in past_until_decided(instance, key).runs[-1:]}
     return shown

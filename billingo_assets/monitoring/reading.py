@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
@@ -20,6 +21,7 @@ from billingo_assets.monitoring.health import CompanyHealth, Facts, FailedCheck,
 from billingo_assets.monitoring.outcomes import read_events
 from billingo_assets.partitions import PARTITION_TAG
 from billingo_assets.settings import Settings
+from billingo_assets.warehouse.locks import CompanyBusyError
 
 WILL_RETRY_TAG = "dagster/will_retry"
 
@@ -78,66 +80,79 @@ def read_health(
     registered = list_companies(connection)
     keys = [company.key for company in registered]
     moments = read_moments(connection)
-    runs = _runs_by_company(instance, keys, now)
+    past = _past_by_company(instance, keys, now)
     failed_checks = _failed_checks(instance, set(keys))
     healths = []
     for company in registered:
-        own = runs[company.key]
+        runs, failed_run = past[company.key]
         facts = Facts(
             company=company,
             moments=moments[company.id],
-            is_being_synced=any(run.status in UNFINISHED and is_sync(run) for run in own),
-            failed_run=_failed_run(instance, own),
+            is_being_synced=any(run.status in UNFINISHED and is_sync(run) for run in runs),
+            failed_run=failed_run,
             failed_checks=tuple(failed_checks[company.key]),
         )
         healths.append(assess(facts, now, settings))
     return healths
 
 
-def _runs_by_company(
-    instance: dg.DagsterInstance, keys: Sequence[str], now: datetime
-) -> Mapping[str, list[dg.DagsterRun]]:
-    """The newest runs of each company, the newest first, among them the last that says how it is, if there is one."""
+class Past(NamedTuple):
+    """The newest runs of a company, the newest first, and its failure, if that is what the last word of them is."""
+
+    runs: list[dg.DagsterRun]
+    failed_run: FailedRun | None
+
+
+class Verdict(NamedTuple):
+    """What a run says of its company: that it failed, or (None) that all went well."""
+
+    failed_run: FailedRun | None
+
+
+def _past_by_company(instance: dg.DagsterInstance, keys: Sequence[str], now: datetime) -> Mapping[str, Past]:
+    """The past of each company, at least to the last run that says how it is, if there is one."""
     by_key: dict[str, list[dg.DagsterRun]] = defaultdict(list)
     recent = dg.RunsFilter(tags={PARTITION_TAG: list(keys)}, created_after=now - RECENT)
     for record in instance.get_run_records(recent) if keys else ():
         by_key[record.dagster_run.tags[PARTITION_TAG]].append(record.dagster_run)
+    past = {}
     for key in keys:
-        if not any(_decides(run) for run in by_key[key]):
-            by_key[key] = runs_until_decided(instance, key)
-    return by_key
+        verdict = _last_verdict(instance, by_key[key])
+        past[key] = Past(by_key[key], verdict.failed_run) if verdict else past_until_decided(instance, key)
+    return past
 
 
-def runs_until_decided(instance: dg.DagsterInstance, key: str) -> list[dg.DagsterRun]:
-    """The newest runs of a company, the newest first, up to the last that says how it is, if there is one."""
+def past_until_decided(instance: dg.DagsterInstance, key: str) -> Past:
+    """The past of a company up to the last run that says how it is, if there is one."""
     runs: list[dg.DagsterRun] = []
     while True:
         of_one = dg.RunsFilter(tags={PARTITION_TAG: key})
         records = instance.get_run_records(of_one, limit=RUNS_OF_ONE, cursor=runs[-1].run_id if runs else None)
         for record in records:
             runs.append(record.dagster_run)
-            if _decides(record.dagster_run):
-                return runs
+            if verdict := _verdict(instance, record.dagster_run):
+                return Past(runs, verdict.failed_run)
         if len(records) < RUNS_OF_ONE:
-            return runs
+            return Past(runs, None)
 
 
-def _decides(run: dg.DagsterRun) -> bool:
-    """Whether a run says how its company is: a sync that went well, or a failure for good."""
-    return _has_failed(run) or (run.status is dg.DagsterRunStatus.SUCCESS and is_sync(run))
+def _last_verdict(instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun]) -> Verdict | None:
+    return next((verdict for run in runs if (verdict := _verdict(instance, run))), None)
 
 
-def _has_failed(run: dg.DagsterRun) -> bool:
-    return run.status is dg.DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY_TAG) != "true"
+def _verdict(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Verdict | None:
+    """What a run says of its company; None of one that goes on, was canceled, or is about to be tried again.
 
-
-def _failed_run(instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun]) -> FailedRun | None:
-    """The run that failed last, unless it is about to be tried again or a sync went well since."""
-    last = next((run for run in runs if _decides(run)), None)
-    if last is None or not _has_failed(last):
+    One that was refused since another run had the company says nothing either: that other one does.
+    """
+    if run.status is dg.DagsterRunStatus.SUCCESS and is_sync(run):
+        return Verdict(None)
+    if run.status is not dg.DagsterRunStatus.FAILURE or run.tags.get(WILL_RETRY_TAG) == "true":
         return None
-    told = read_events(events_of(instance, last.run_id))
-    return FailedRun(last.run_id, " ".join(told.errors), told.error_type)
+    told = read_events(events_of(instance, run.run_id))
+    if told.error_type == CompanyBusyError.__name__:
+        return None
+    return Verdict(FailedRun(run.run_id, " ".join(told.errors), told.error_type))
 
 
 def _failed_checks(instance: dg.DagsterInstance, keys: set[str]) -> Mapping[str, list[FailedCheck]]:

@@ -105,6 +105,14 @@ def test_a_company_that_works_again_is_one_message(
     assert mail.subjects == web.titles == [f"{SMALL}: the sync failed", f"{SMALL} works again"]
 
 
+def test_a_sync_that_is_refused_beside_another_is_no_outage(
+    sync: Sync, refuse: Sync, evaluate: Evaluate, web: WebSink
+) -> None:
+    sync(SMALL)
+    assert refuse(SMALL).status == "failed"
+    assert (evaluate().out, web.titles) == (0, [])
+
+
 def test_a_check_that_fails_is_told_although_the_run_went_well(
     sync: Sync, evaluate: Evaluate, world: World, web: WebSink
 ) -> None:

@@ -10,8 +10,11 @@ import pytest
 from sqlalchemy import Engine, text
 
 from billingo_assets.companies.registry import Company
+from billingo_assets.monitoring.outcomes import Outcome
 from billingo_assets.partitions import PARTITION_TAG
-from billingo_assets_tests.orchestration.conftest import live_defs, sync
+from billingo_assets.settings import load_settings
+from billingo_assets.warehouse.locks import company_lock
+from billingo_assets_tests.orchestration.conftest import Sync, live_defs, sync
 
 __all__ = ["live_defs", "sync"]
 
@@ -42,6 +45,20 @@ def age(engine: Engine, companies: dict[str, Company]) -> Age:
             )
 
     return change
+
+
+@pytest.fixture
+def refuse(sync: Sync, engine: Engine, companies: dict[str, Company], monkeypatch: pytest.MonkeyPatch) -> Sync:
+    """Sync a company while another run has it, which refuses that."""
+    monkeypatch.setenv("BILLINGO_LOCK_WAIT_SECONDS", "0")
+    load_settings.cache_clear()
+
+    def run(key: str) -> Outcome:
+        company_id = companies[key].id
+        with engine.connect() as other, company_lock(other, company_id, company=key, run_id="another", wait_seconds=0):
+            return sync(key)
+
+    return run
 
 
 def leave_run(

@@ -149,6 +149,17 @@ def test_a_run_that_is_about_to_be_tried_again_has_not_failed_yet(
         assert kinds(health()) == expected
 
 
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(hours=50)], ids=["now", "two days later"])
+@pytest.mark.parametrize("fails", [False, True], ids=["well", "wrong"])
+def test_a_run_that_was_refused_says_nothing_of_a_company_and_the_one_before_it_does(
+    sync: Sync, refuse: Sync, health: Health, revoke: Callable[[bool], None], fails: bool, later: timedelta
+) -> None:
+    revoke(fails)
+    sync(SMALL)
+    assert refuse(SMALL).status == "failed"
+    assert ("run_failed" in kinds(health(later=later))) is fails
+
+
 def test_a_run_that_was_killed_is_told_by_the_words_of_whoever_noticed(
     health: Health, instance: dg.DagsterInstance, job: dg.JobDefinition
 ) -> None:
