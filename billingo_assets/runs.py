@@ -81,7 +81,7 @@ def sync(
         run_id,
         started,
         counts={**told.counts, "skipped": len(rejected)},
-        errors=[*failures, *rejected],
+        errors=[*failures, *told.check_errors, *rejected],
         warnings=told.warnings,
     )
 

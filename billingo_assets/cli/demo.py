@@ -43,7 +43,7 @@ def demo() -> None:
     say(f"\n{'In the tables':<14} {'documents':>9} {'items':>6}  {'gross total':>24}")
     with connecting(engine) as connection:
         agree = [_compare(connection, company, world.company(company.key).ledger()) for company in companies]
-    if not all(agree) or any(outcome.status == "failed" for outcome in outcomes):
+    if not all(agree) or any(outcome.has_failed for outcome in outcomes):
         say("\nThe tables do not agree with the sandbox's books.", err=True)
         sys.exit(1)
     say("\nEvery count and every sum agrees with the sandbox's books. Where to look next:")

@@ -68,6 +68,7 @@ def _read(instance: dg.DagsterInstance, record: dg.RunRecord, company: Company |
     started = _moment(record.start_time) or record.create_timestamp.replace(tzinfo=UTC)
     ended = _moment(record.end_time) or (datetime.now(UTC) if run.status in UNFINISHED else started)
     key = run.tags[PARTITION_TAG]
+    failures = [Fault(error) for error in told.errors] if run.is_failure else []
     counts = dict(told.counts)
     if told.rejected is not None:
         counts["skipped"] = told.rejected
@@ -78,7 +79,7 @@ def _read(instance: dg.DagsterInstance, record: dg.RunRecord, company: Company |
         status=_status(run, bool(told.failed_checks)),
         run_id=run.run_id,
         duration_seconds=round((ended - started) / timedelta(seconds=1), 3),
-        errors=tuple(Fault(error) for error in told.errors) if run.is_failure else (),
+        errors=(*failures, *told.check_errors),
         warnings=told.warnings,
         **counts,
     )

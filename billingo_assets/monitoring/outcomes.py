@@ -31,13 +31,14 @@ MARKED_FROM_OUTSIDE = "This run has been marked as failed from outside the execu
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What went wrong, of one document or (None) of the whole run."""
+    """What went wrong, of one document, of one check that failed, or (both None) of the whole run."""
 
     error: str
     document_id: int | None = None
+    check: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Without `document_id` where it concerns no single document."""
+        """Without `document_id` and `check` where it concerns none."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -63,6 +64,11 @@ class Outcome:
     api_calls: int = 0
     errors: tuple[Fault, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the run failed, or one of its checks did. That one warns, as of a document in quarantine, is less."""
+        return self.status == "failed" or any(fault.check for fault in self.errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +107,21 @@ class Told:
         return self.failures or stopped or ("The run failed; its log in Dagster says why.",)
 
     @property
+    def check_errors(self) -> tuple[Fault, ...]:
+        """The checks that failed and stopped nothing."""
+        return tuple(
+            Fault(f"{check.check_name}: {check.description}", check=check.check_name)
+            for check in self.failed_checks
+            if _is_error(check) and not _stops(check)
+        )
+
+    @property
     def warnings(self) -> tuple[str, ...]:
-        """The failed checks that stopped nothing; what is in quarantine is told document by document."""
+        """The checks that warn; what is in quarantine is told document by document."""
         return tuple(
             f"{check.check_name}: {check.description}"
             for check in self.failed_checks
-            if not _stops(check) and check.check_name != REJECTIONS
+            if not _is_error(check) and check.check_name != REJECTIONS
         )
 
 
@@ -170,6 +185,10 @@ def _whole(value: dg.MetadataValue[Any] | None) -> int:
     return value.value or 0 if isinstance(value, dg.IntMetadataValue) else 0
 
 
+def _is_error(check: dg.AssetCheckEvaluation) -> bool:
+    return check.severity is dg.AssetCheckSeverity.ERROR
+
+
 def _stops(check: dg.AssetCheckEvaluation) -> bool:
     """Whether this failure keeps the assets downstream from being made."""
-    return bool(check.blocking) and check.severity == dg.AssetCheckSeverity.ERROR
+    return bool(check.blocking) and _is_error(check)

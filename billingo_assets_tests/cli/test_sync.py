@@ -167,6 +167,32 @@ def test_a_document_that_is_not_understood_makes_the_sync_partial_and_is_named(
     assert "gross_total" in fault["error"]
 
 
+def test_a_check_that_failed_is_an_error_in_sync_and_history_and_the_exit_code(
+    command: Command, companies: dict[str, Company], engine: Engine
+) -> None:
+    command("sync", "ozon-bt")
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM billingo.invoice_items WHERE position = 1"))
+    answers = [command("sync", "ozon-bt"), command("history", "--limit", "1")]
+    assert [answer.code for answer in answers] == [1, 0]
+    for answer in answers:
+        assert "ozon-bt" in answer.out
+        assert "partial" in answer.out
+        assert "  error: item_count_matches_raw: " in answer.out
+        assert "warning: item_count_matches_raw" not in answer.out
+    (fault,) = _synced(command, "ozon-bt", code=1)["ozon-bt"]["errors"]
+    assert (fault["check"], "document_id" in fault) == ("item_count_matches_raw", False)
+
+
+def test_a_check_that_warns_leaves_the_exit_code_alone(
+    command: Command, companies: dict[str, Company], engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE billingo.companies SET tax_code = NULL"))
+    answer = command("sync", "ozon-bt")
+    assert (answer.code, "  warning: tax_code_matches: " in answer.out) == (0, True)
+
+
 def test_people_get_a_block_for_each_company_and_the_totals(command: Command, companies: dict[str, Company]) -> None:
     answer = command("sync", "ozon-bt", "it-cardigan")
     assert "ozon-bt (Őzön Vízió Bt.): success" in answer.out
