@@ -24,7 +24,7 @@ def as_json(outcomes: Sequence[Outcome], duration_seconds: float) -> dict[str, A
     return {
         "companies": [
             {name: asdict(outcome)[name] for name in (*FIELDS, *FIELDS_AT_END)}
-            | {"errors": [fault.as_json() for fault in outcome.errors]}
+            | {"errors": [fault.as_json() for fault in outcome.errors], "warnings": list(outcome.warnings)}
             for outcome in outcomes
         ],
         "summary": _totals(outcomes, duration_seconds),

@@ -41,6 +41,7 @@ COMPANY_FIELDS = {
     "duration_seconds",
     "run_id",
     "errors",
+    "warnings",
 }
 
 
@@ -191,6 +192,8 @@ def test_a_check_that_warns_leaves_the_exit_code_alone(
         connection.execute(text("UPDATE billingo.companies SET tax_code = NULL"))
     answer = command("sync", "ozon-bt")
     assert (answer.code, "  warning: tax_code_matches: " in answer.out) == (0, True)
+    (warning,) = _synced(command, "ozon-bt")["ozon-bt"]["warnings"]
+    assert f"  warning: {warning}\n" in answer.out
 
 
 def test_people_get_a_block_for_each_company_and_the_totals(command: Command, companies: dict[str, Company]) -> None:
