@@ -80,7 +80,7 @@ def _read(instance: dg.DagsterInstance, record: dg.RunRecord, company: Company |
         run_id=run.run_id,
         duration_seconds=round((ended - started) / timedelta(seconds=1), 3),
         errors=(*failures, *told.check_errors),
-        warnings=told.warnings,
+        warnings=told.quarantine + told.warnings,
         **counts,
     )
     return PastOutcome(outcome, started, trigger_of(run))

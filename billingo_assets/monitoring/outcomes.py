@@ -95,22 +95,28 @@ class Told:
     @property
     def rejected(self) -> int | None:
         """Documents that the run found in quarantine; None when it did not get so far, or found none."""
-        for check in self.failed_checks:
-            if check.check_name == REJECTIONS:
-                return _whole(check.metadata.get("found"))
-        return None
+        return next((_whole(check.metadata.get("found")) for check in self._rejections), None)
+
+    @property
+    def quarantine(self) -> tuple[str, ...]:
+        """What the run said of the documents in quarantine, for whoever cannot name each of them any more."""
+        return tuple(_in_words(check) for check in self._rejections)
+
+    @property
+    def _rejections(self) -> list[dg.AssetCheckEvaluation]:
+        return [check for check in self.failed_checks if check.check_name == REJECTIONS]
 
     @property
     def errors(self) -> tuple[str, ...]:
         """Why a run that failed did: in its steps' own words, or those of the checks that stopped it."""
-        stopped = tuple(f"{check.check_name}: {check.description}" for check in self.failed_checks if _stops(check))
+        stopped = tuple(_in_words(check) for check in self.failed_checks if _stops(check))
         return self.failures or stopped or ("The run failed; its log in Dagster says why.",)
 
     @property
     def check_errors(self) -> tuple[Fault, ...]:
         """The checks that failed and stopped nothing."""
         return tuple(
-            Fault(f"{check.check_name}: {check.description}", check=check.check_name)
+            Fault(_in_words(check), check=check.check_name)
             for check in self.failed_checks
             if _is_error(check) and not _stops(check)
         )
@@ -119,9 +125,7 @@ class Told:
     def warnings(self) -> tuple[str, ...]:
         """The checks that warn; what is in quarantine is told document by document."""
         return tuple(
-            f"{check.check_name}: {check.description}"
-            for check in self.failed_checks
-            if not _is_error(check) and check.check_name != REJECTIONS
+            _in_words(check) for check in self.failed_checks if not _is_error(check) and check.check_name != REJECTIONS
         )
 
 
@@ -183,6 +187,10 @@ def _in_our_words(message: str) -> str:
 
 def _whole(value: dg.MetadataValue[Any] | None) -> int:
     return value.value or 0 if isinstance(value, dg.IntMetadataValue) else 0
+
+
+def _in_words(check: dg.AssetCheckEvaluation) -> str:
+    return f"{check.check_name}: {check.description}"
 
 
 def _is_error(check: dg.AssetCheckEvaluation) -> bool:

@@ -41,6 +41,16 @@ def test_history_repeats_what_the_command_said_of_each_sync_the_newest_first(
     assert [past["url"] for past in found] == [f"http://127.0.0.1:3000/runs/{one['run_id']}" for one in told[::-1]]
 
 
+def test_why_a_sync_with_a_document_in_quarantine_was_partial_is_told(
+    command: Command, companies: dict[str, Company], world: World
+) -> None:
+    world.company(SMALL).change(world.company(SMALL).documents()[0]["id"], gross_total="sok")
+    command("sync", SMALL)
+    assert "  warning: no_rejected_documents: 1 document is in quarantine" in command("history").out
+    (past,) = syncs(command)
+    assert ("1 document is in quarantine" in past["warnings"][0], past["errors"]) == (True, [])
+
+
 def test_a_sync_that_failed_is_told_with_its_error(
     command: Command, companies: dict[str, Company], world: World
 ) -> None:
