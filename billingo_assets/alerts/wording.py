@@ -74,7 +74,8 @@ def _headline(problem: Problem) -> str:
     fixed = {RUN_FAILED: "the sync failed", STALE: "not synced", NO_API_KEY: "no API key"}
     if problem.kind.startswith("job:"):
         return f"the job {problem.kind.removeprefix('job:')} failed"
-    return fixed.get(problem.kind) or f"the check {problem.kind} failed"
+    verb = "failed" if problem.severity == "error" else "warns"
+    return fixed.get(problem.kind) or f"the check {problem.kind} {verb}"
 
 
 def _subject(companies: Sequence[Company | None]) -> str:

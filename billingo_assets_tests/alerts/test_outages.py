@@ -131,9 +131,12 @@ def test_all_that_is_wrong_with_a_company_is_one_message_named_by_the_worst(desk
     assert message.body.index("revoked") < message.body.index("no_number_gaps")
 
 
-def test_a_failed_check_is_a_warning_that_names_it(desk: Desk) -> None:
-    (message,) = desk.tick(0, {"company-1": [check()]})
-    assert (message.severity, message.title) == ("warning", "company-1: the check no_number_gaps failed")
+@pytest.mark.parametrize(("severity", "verb"), [("warning", "warns"), ("error", "failed")])
+def test_a_message_about_a_check_names_it_and_says_whether_it_failed_or_warns(
+    desk: Desk, severity: Severity, verb: str
+) -> None:
+    (message,) = desk.tick(0, {"company-1": [check(severity=severity)]})
+    assert (message.severity, message.title) == (severity, f"company-1: the check no_number_gaps {verb}")
 
 
 def test_a_warning_that_becomes_an_error_is_told_once_more_and_not_when_it_falls_back(desk: Desk) -> None:
@@ -145,7 +148,7 @@ def test_a_warning_that_becomes_an_error_is_told_once_more_and_not_when_it_falls
 
 def test_a_second_problem_of_a_company_that_is_out_is_told(desk: Desk) -> None:
     desk.tick(0, OUT)
-    assert titles(desk.tick(1, {"company-1": [failed(), check()]})) == ["company-1: the check no_number_gaps failed"]
+    assert titles(desk.tick(1, {"company-1": [failed(), check()]})) == ["company-1: the check no_number_gaps warns"]
 
 
 def test_another_run_that_fails_for_the_same_reason_is_the_same_outage(desk: Desk) -> None:
@@ -188,7 +191,7 @@ def test_companies_that_are_out_for_different_reasons_are_told_apart(desk: Desk)
     told = desk.tick(0, {"company-1": [failed()], "company-2": [check()], "company-3": [failed("SubscriptionError")]})
     assert sorted(titles(told)) == [
         "company-1: the sync failed",
-        "company-2: the check no_number_gaps failed",
+        "company-2: the check no_number_gaps warns",
         "company-3: the sync failed",
     ]
 

@@ -120,7 +120,7 @@ def test_a_check_that_fails_is_told_although_the_run_went_well(
     assert sync(SMALL).status == "partial"
     evaluate()
     (post,) = web.posts
-    assert (post["type"], post["title"]) == ("warning", f"{SMALL}: the check no_rejected_documents failed")
+    assert (post["type"], post["title"]) == ("warning", f"{SMALL}: the check no_rejected_documents warns")
     assert "billingo.rejected_documents" in post["message"]
 
 
