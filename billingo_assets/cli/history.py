@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show the last syncs.")
-@click.option("--company", "key", metavar="KEY", help="Those of this company only.")
+@click.option("--company", "key", metavar="KEY", help="Those of this company only, be it removed.")
 @click.option("--days", type=click.IntRange(1, 36_500), help="Those of the last so many days only.")
 @click.option("--failed", is_flag=True, help="Those only that failed or were partial.")
 @click.option(
@@ -31,18 +31,17 @@ if TYPE_CHECKING:
 def history(key: str | None, days: int | None, failed: bool, limit: int, wants_json: bool) -> None:
     """Show the last syncs, the newest first: what each did, who or what triggered it, and where to look."""
     from billingo_assets.instance import open_instance
-    from billingo_assets.monitoring.history import past_outcomes
+    from billingo_assets.monitoring.history import has_runs, past_outcomes
 
     settings = load_settings()
-    with connecting(open_database(settings)) as connection:
+    with connecting(open_database(settings)) as connection, open_instance(settings) as instance:
         companies = {company.key: company for company in list_companies(connection)}
-        if key is not None and key not in companies:
-            get_company(connection, key)  # says which key comes near
+        if key is not None and key not in companies and not has_runs(instance, key):
+            get_company(connection, key, removed_too=True)  # says which key comes near
         connection.rollback()
         since = datetime.now(UTC) - timedelta(days=days) if days else None
-        with open_instance(settings) as instance:
-            found = past_outcomes(instance, companies, company=key, since=since, failed_only=failed)
-            outcomes = list(islice(found, limit))
+        found = past_outcomes(instance, companies, company=key, since=since, failed_only=failed)
+        outcomes = list(islice(found, limit))
     with losing_output():
         if wants_json:
             say_json({"syncs": [_as_json(past, settings) for past in outcomes]})

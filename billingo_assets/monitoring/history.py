@@ -52,6 +52,11 @@ def past_outcomes(
         cursor = records[-1].dagster_run.run_id
 
 
+def has_runs(instance: dg.DagsterInstance, company: str) -> bool:
+    """Whether any run of a company is remembered: of one that is gone from the registry as well."""
+    return bool(instance.get_run_records(dg.RunsFilter(tags={PARTITION_TAG: company}), limit=1))
+
+
 def trigger_of(run: dg.DagsterRun) -> str:
     """Who or what asked for a run, and whether it is a second try."""
     retry = run.tags.get("dagster/retry_number")

@@ -122,7 +122,18 @@ def test_the_past_of_a_company_that_was_removed_is_still_there(
     command("sync", SMALL)
     with engine.begin() as connection:
         registry.remove_company(connection, SMALL)
-    assert [(one["key"], one["id"], one["status"]) for one in syncs(command)] == [(SMALL, 0, "success")]
+    for words in ([], ["--company", SMALL]):
+        assert [(one["key"], one["id"], one["status"]) for one in syncs(command, *words)] == [(SMALL, 0, "success")]
+
+
+def test_a_company_that_was_removed_is_known_without_a_run_and_a_run_without_its_company(
+    command: Command, companies: dict[str, Company], instance: dg.DagsterInstance, engine: Engine
+) -> None:
+    leave_run(instance, build_defs().resolve_job_def(SYNC_COMPANY), dg.DagsterRunStatus.SUCCESS, company=LARGE)
+    with engine.begin() as connection:
+        registry.remove_company(connection, SMALL)
+        registry.delete_company(connection, companies[LARGE])
+    assert [len(syncs(command, "--company", key)) for key in (SMALL, LARGE)] == [0, 1]
 
 
 def test_a_run_that_goes_on_or_was_canceled_is_shown_as_such_and_is_no_failure(
