@@ -32,8 +32,8 @@ ADVICE: Mapping[str, str] = MappingProxyType(
     {
         "tax_code_matches": "Store the company's own key: billingo-assets company set-key {key}",
         "api_total_matches": "Read everything again: billingo-assets sync {key} --full",
-        "no_rejected_documents": "Their ids and reasons are in billingo.rejected_documents. Compare with Billingo.",
-        "no_number_gaps": "Look the numbers up in Billingo; they are listed in billingo.number_gaps.",
+        "no_rejected_documents": "The ids and reasons are there; compare with Billingo.",
+        "no_number_gaps": "Look the numbers up in Billingo; they are listed there.",
         "one_row_per_document": "Read everything again: billingo-assets sync {key} --full",
         "totals_reconcile": "Compare the invoices that the check lists with those in Billingo.",
         "item_count_matches_raw": "Read everything again: billingo-assets sync {key} --full",
