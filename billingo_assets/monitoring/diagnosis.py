@@ -33,6 +33,12 @@ ASK_SECONDS = 10
 KEYS_AT_ONCE = 8
 CLOCK_TOLERANCE = timedelta(minutes=2)
 
+DAEMON_SILENCE = timedelta(minutes=2)
+"""How long all parts of a daemon that runs may be silent: each tells every half minute that it lives.
+
+Of one part alone, which may be busy, Dagster judges; it allows half an hour.
+"""
+
 PATIENCE = timedelta(minutes=2)
 """How long a message may wait for its first try: the sensor that sends has its turn every half minute."""
 
@@ -137,7 +143,8 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
         with open_instance(settings) as instance:
             statuses = instance.get_daemon_statuses()
             asleep = sorted(name.lower() for name, status in statuses.items() if not status.healthy)
-            runs = len(asleep) < len(statuses)
+            beats = [status.last_heartbeat.timestamp for status in statuses.values() if status.last_heartbeat]
+            runs = max(beats, default=0) > (datetime.now(UTC) - DAEMON_SILENCE).timestamp()
             yield _daemon(asleep, runs=runs)
             yield from _instigators(instance, settings, ticking=runs)
         if settings.heartbeat_url is not None:
@@ -147,12 +154,12 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
 
 
 def _daemon(asleep: Sequence[str], *, runs: bool) -> Finding:
-    if not asleep:
-        return Finding("daemon", "ok", "It runs.")
-    if runs:
+    if not runs:
+        words = "It does not run, and so no schedule and no alert. Start it with `billingo-assets dev`, or use cron."
+        return Finding("daemon", "warning", words)
+    if asleep:
         return Finding("daemon", "fault", f"A part of it does not run: {', '.join(asleep)}. Start it again.")
-    words = "It does not run, and so no schedule and no alert. Start it with `billingo-assets dev`, or use cron."
-    return Finding("daemon", "warning", words)
+    return Finding("daemon", "ok", "It runs.")
 
 
 def _instigators(instance: dg.DagsterInstance, settings: Settings, *, ticking: bool) -> Iterator[Finding]:

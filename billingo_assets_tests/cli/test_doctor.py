@@ -52,10 +52,10 @@ def diagnosed(command: Command) -> tuple[int, dict[str, tuple[str, str]]]:
     return answer.code, {finding["what"]: (finding["verdict"], finding["words"]) for finding in findings}
 
 
-def beat(instance: dg.DagsterInstance, *, asleep: str = "") -> None:
-    """Let every part of the daemon have told that it lives just now, but for one that told so an hour ago."""
+def beat(instance: dg.DagsterInstance, **ago: int) -> None:
+    """Let every part of the daemon have told that it lives just now, but for some that told so these seconds ago."""
     for name in instance.get_required_daemon_types():
-        at = time.time() - (3_600 if name == asleep else 0)
+        at = time.time() - ago.get(name, 0)
         instance.add_daemon_heartbeat(DaemonHeartbeat(at, name, "daemon-1", []))
 
 
@@ -204,10 +204,31 @@ def test_a_daemon_that_does_not_run_is_a_warning_since_cron_may_do_its_work(
     assert "billingo-assets dev" in found["daemon"][1]
 
 
+def test_a_daemon_that_ended_minutes_ago_does_not_run(
+    alerted: MailSink,
+    command: Command,
+    companies: dict[str, Company],
+    instance: dg.DagsterInstance,
+    web: WebSink,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BILLINGO_HEARTBEAT_URL", web.heartbeat_url)
+    beat(instance, **dict.fromkeys(instance.get_required_daemon_types(), 150))
+    code, found = diagnosed(command)
+    assert (code, found["daemon"][0], len(web.gets)) == (1, "warning", 0)
+
+
+def test_a_part_of_the_daemon_that_is_busy_for_minutes_runs(
+    alerted: MailSink, command: Command, companies: dict[str, Company], instance: dg.DagsterInstance
+) -> None:
+    beat(instance, SENSOR=900)
+    assert diagnosed(command)[1]["daemon"] == ("ok", "It runs.")
+
+
 def test_a_part_of_the_daemon_that_sleeps_is_a_fault(
     alerted: MailSink, command: Command, instance: dg.DagsterInstance
 ) -> None:
-    beat(instance, asleep="SCHEDULER")
+    beat(instance, SCHEDULER=3_600)
     code, found = diagnosed(command)
     assert (code, found["daemon"]) == (2, ("fault", "A part of it does not run: scheduler. Start it again."))
 
