@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -41,6 +42,11 @@ def project_root() -> Path:
     """The checkout that holds `workspace.yaml`, or the working directory where the package is installed without it."""
     checkout = Path(__file__).resolve().parent.parent
     return checkout if (checkout / "workspace.yaml").is_file() else Path.cwd()
+
+
+def env_file() -> Path:
+    """Where settings may stand that the environment does not have."""
+    return project_root() / ".env"
 
 
 def checked_api_url(url: str) -> str:
@@ -278,15 +284,26 @@ def load_settings() -> Settings:
     Raises:
         ConfigurationError: a variable is misspelt, its value is not acceptable, or a line of `.env` sets nothing.
     """
-    env_file = project_root() / ".env"
-    _refuse_unknown_names({*os.environ, *_names_in(env_file)})
+    _refuse_unknown_names({*os.environ, *_names_in(env_file())})
     try:
-        settings = Settings(_env_file=env_file)  # type: ignore[call-arg]
+        settings = Settings(_env_file=env_file())  # type: ignore[call-arg]
     except ValidationError as error:
         raise ConfigurationError(_describe(error)) from None
     redaction.install()
     redaction.remember(*_secrets(settings))
     return settings
+
+
+def holds_secrets(file: Path) -> bool:
+    """Whether a file such as `.env`, which `load_settings` has accepted, sets something that nobody is to see."""
+    given = {name.upper(): value for name, value in dotenv_values(file).items() if value}
+    fields = [
+        field.removesuffix(FILE_SUFFIX.lower())
+        for field in Settings.model_fields
+        if field.endswith(FILE_SUFFIX.lower())
+    ]
+    written = {field: SecretStr(value) for field in fields if (value := given.get(PREFIX + field.upper()))}
+    return any(_secrets(Settings.model_construct(None, **written)))
 
 
 def _secrets(settings: Settings) -> Iterator[str]:
@@ -307,18 +324,18 @@ def _secrets(settings: Settings) -> Iterator[str]:
             yield from (word for word in _TOKEN.findall(written) if word not in hosts)
 
 
-def _names_in(env_file: Path) -> set[str]:
-    if not env_file.is_file():
+def _names_in(file: Path) -> set[str]:
+    if not file.is_file():
         return set()
     try:
-        with env_file.open(encoding="utf-8") as lines:
+        with file.open(encoding="utf-8") as lines:
             bindings = list(parse_stream(lines))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{env_file} cannot be read as UTF-8 text ({error}).") from None
+        raise ConfigurationError(f"{file} cannot be read as UTF-8 text ({error}).") from None
     for binding in bindings:
         if binding.error or _sets_nothing(binding):
             raise ConfigurationError(
-                f"{env_file}, line {_line_number(binding)}, cannot be understood: a line is NAME=value, and a"
+                f"{file}, line {_line_number(binding)}, cannot be understood: a line is NAME=value, and a"
                 " quote that opens also closes."
             )
     return {binding.key for binding in bindings if binding.key is not None}

@@ -19,8 +19,8 @@ WIDTH = max(map(len, SHOWN))
 def doctor(wants_json: bool) -> None:
     """Look at all that a sync and its alerts need.
 
-    That is the database, the encryption key, the API and its clock, each API key, the daemon, the last tick of each
-    schedule and sensor, the alerts, and the heartbeat URL, which is called once.
+    That is who can read `.env`, the database, the encryption key, the API and its clock, each API key, the daemon, the
+    last tick of each schedule and sensor, the alerts, and the heartbeat URL, which is called once.
 
     Exit code: 0 all is well, 1 there are warnings, 2 there are faults.
     """

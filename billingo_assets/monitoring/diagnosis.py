@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
+from stat import S_IRGRP, S_IROTH
 from typing import Literal
 
 import dagster as dg
@@ -23,7 +26,7 @@ from billingo_assets.errors import BillingoAssetsError
 from billingo_assets.foreign import told
 from billingo_assets.instance import open_instance
 from billingo_assets.monitoring.overview import local_time
-from billingo_assets.settings import Settings
+from billingo_assets.settings import Settings, env_file, holds_secrets
 from billingo_assets.sync.engine import require_same_company
 from billingo_assets.warehouse.database import connecting, open_database
 
@@ -61,6 +64,7 @@ class Finding:
 
 def diagnose(settings: Settings) -> Iterator[Finding]:
     """Look at one thing after another. What depends on something that is broken is left out."""
+    yield from _env_file(env_file())
     try:
         engine = open_database(settings)
         with connecting(engine) as connection:
@@ -69,6 +73,17 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
             yield from _look_around(connection, settings)
     except BillingoAssetsError as error:
         yield Finding("database", "fault", str(error))
+
+
+def _env_file(path: Path) -> Iterator[Finding]:
+    """That of somebody else, say root, may be there for a group to read: that of a service."""
+    if not path.is_file() or not holds_secrets(path):
+        return
+    status = path.stat()
+    others = S_IROTH | S_IRGRP if status.st_uid == os.geteuid() else S_IROTH
+    if status.st_mode & others:
+        words = f"It holds secrets, and others on this machine can read it. Close it with chmod 600 '{path}'"
+        yield Finding(".env", "warning", words)
 
 
 def _look_around(connection: Connection, settings: Settings) -> Iterator[Finding]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -88,6 +90,45 @@ def test_each_finding_is_a_line_for_people(
     lines = command("doctor").out.splitlines()
     assert len(lines) == 9
     assert all(line.startswith("ok       ") for line in lines)
+
+
+@pytest.fixture
+def dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project's `.env`, which is not there yet."""
+    monkeypatch.setattr("billingo_assets.settings.project_root", lambda: tmp_path)
+    return tmp_path / ".env"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "BILLINGO_ALERT_URLS=mailtos://user:password@smtp.example.com?to=you@example.com",
+        "billingo_database_url='postgresql://user:password@host/billingo'",
+        "export BILLINGO_ENCRYPTION_KEYS=one,two",
+    ],
+)
+def test_a_dotenv_file_whose_secrets_others_can_read_is_a_warning(command: Command, dotenv: Path, line: str) -> None:
+    dotenv.write_text(f"{line}\n")
+    for mode in (0o644, 0o604, 0o640):
+        dotenv.chmod(mode)
+        verdict, words = diagnosed(command)[1][".env"]
+        assert verdict == "warning"
+        assert f"chmod 600 '{dotenv}'" in words
+    dotenv.chmod(0o600)
+    assert ".env" not in diagnosed(command)[1]
+
+
+def test_a_dotenv_file_that_shows_nobody_a_secret_is_none(command: Command, dotenv: Path) -> None:
+    dotenv.write_text(
+        "BILLINGO_DATABASE_URL=postgresql://user@host/billingo\nBILLINGO_ALERT_URLS=\nBILLINGO_TIMEZONE=UTC\n"
+    )
+    dotenv.chmod(0o644)
+    assert ".env" not in diagnosed(command)[1]
+    if os.geteuid() == 0:  # a service's, which reads it by its group
+        dotenv.write_text("BILLINGO_ENCRYPTION_KEYS=one,two\n")
+        os.chown(dotenv, 65_534, 65_534)
+        dotenv.chmod(0o640)
+        assert ".env" not in diagnosed(command)[1]
 
 
 def test_a_database_without_tables_is_a_fault_and_the_rest_is_left_out(
