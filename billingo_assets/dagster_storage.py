@@ -15,7 +15,7 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import URL, Engine, text
 
-from billingo_assets import dagster_errors
+from billingo_assets import colours, dagster_errors
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.database import UPGRADE_LOCK, connecting, database_url, engine_for
 
@@ -32,6 +32,7 @@ class WarehouseStorage(DagsterPostgresStorage):
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         os.umask(0o077)  # Dagster's own programs, started by hand, come by here before they make a socket
         dagster_errors.install()
+        colours.take_out_of_dagsters_logs()
         settings = load_settings()
         url = database_url(settings)
         engine = engine_for(url, settings)

@@ -27,7 +27,8 @@ from billingo_assets.warehouse.embedded.keeper import try_lock
 LOOPBACK = "127.0.0.1"
 LOOK_SECONDS = 0.2
 STOP_SECONDS = 20
-WEBSERVER = [sys.executable, "-m", "billingo_assets.webserver"]
+# As the daemon's own: a code server tells that it starts before it can be told to leave its colours out.
+WEBSERVER = [sys.executable, "-m", "billingo_assets.webserver", "--code-server-log-level", "warning"]
 DAEMON = [str(Path(sys.executable).with_name("dagster-daemon")), "run"]
 
 

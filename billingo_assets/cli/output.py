@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 import click
 
+from billingo_assets import colours
 from billingo_assets.foreign import visible, visible_json, visible_lines
 
 HANG = 2
@@ -38,7 +39,10 @@ def say_parts(*parts: str | tuple[str, str], hang: int = HANG) -> None:
 
 
 def _print(text: str, *, err: bool = False, hang: int = HANG) -> None:
-    if columns := _columns(sys.stderr if err else sys.stdout):
+    stream = sys.stderr if err else sys.stdout
+    if not colours.are_wanted(stream):
+        text = click.unstyle(text)
+    if columns := _columns(stream):
         text = "\n".join(_wrapped(line, columns, hang) for line in text.split("\n"))
     click.echo(text, err=err)
 

@@ -27,13 +27,13 @@ COLUMNS = 80
 class Terminal:
     """A program on a pseudo-terminal: what it shows is collected, what is typed is sent."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, **variables: str) -> None:
         self._controller, terminal = pty.openpty()
         termios.tcsetwinsize(terminal, (24, COLUMNS))
         self.shown = ""
         self._process = subprocess.Popen(
             [COMMAND, *words],
-            env={**os.environ, "TERM": "xterm"},
+            env={**os.environ, "TERM": "xterm", **variables},
             # Its controlling terminal, in a session of its own: Ctrl-C is a signal then.
             preexec_fn=lambda: self._take(terminal),
             pass_fds=[terminal],
@@ -196,3 +196,16 @@ def test_no_line_is_wider_than_the_terminal_and_no_word_is_lost(
     (told,) = {" ".join(line.split()) for line in whole.splitlines() if "Renew the subscription" in line}
     assert len(told) > COLUMNS >= max(len(line) for line in lines)
     assert told in " ".join(" ".join(lines).split())
+
+
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [({}, True), ({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+)
+def test_colours_are_left_out_for_who_wants_none_or_has_none(
+    companies: dict[str, Company], variables: dict[str, str], coloured: bool
+) -> None:
+    terminal = Terminal("status", **variables)
+    terminal.end()
+    assert "ozon-bt" in terminal.shown
+    assert ("\x1b[" in terminal.shown) is coloured

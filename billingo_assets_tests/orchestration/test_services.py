@@ -133,6 +133,13 @@ def test_the_code_location_is_loaded_without_an_error(services: Services) -> Non
     )
 
 
+def test_what_the_services_write_to_a_file_has_no_colours(services: Services) -> None:
+    log = services.place.home.with_suffix(".log")
+    until(lambda: "SensorDaemon" in log.read_text(), seconds=60, what="a line of the daemon")
+    assert "Serving dagster-webserver" in log.read_text()
+    assert "\x1b" not in log.read_text()
+
+
 def started_too(services: Services) -> tuple[int, str]:
     """What a second `dev` beside these services, on another port, comes to: its exit code and what it says."""
     words = [PROGRAM, "dev", "--port", str(free_port())]
