@@ -237,11 +237,7 @@ def _in_words(url: URL, error: DBAPIError | psycopg.Error) -> DatabaseError:
     if state == DiskFull.sqlstate:
         return DatabaseError("The database's disk is full. Free some space and sync again: what was stored is kept.")
     if state == InsufficientPrivilege.sqlstate:
-        return DatabaseError(
-            f"PostgreSQL refused: {said}. Run `billingo-assets database upgrade` as the database's owner, or have the"
-            " owner GRANT CREATE ON DATABASE … TO …. A sync needs a role that is a member of billingo_sync; to delete"
-            " documents and to grant takes the owner."
-        )
+        return DatabaseError(f"PostgreSQL refused: {said}. {_whom_it_takes(said)}")
     if not isinstance(error, _UNAVAILABLE):
         return DatabaseError(f"PostgreSQL refused: {said}.")
     where = url.host or url.query.get("host") or "the default socket"
@@ -249,6 +245,19 @@ def _in_words(url: URL, error: DBAPIError | psycopg.Error) -> DatabaseError:
     name = f" ({url.database})" if url.database else ""
     return DatabaseUnavailableError(
         f"The database at {place}{name} cannot be used: {said}. Check BILLINGO_DATABASE_URL and that the server runs."
+    )
+
+
+def _whom_it_takes(said: str) -> str:
+    """Who may do what was refused: make the schemas and Dagster's tables, or work with what is there."""
+    if " for database " in said or said.endswith(" for schema dagster"):
+        return (
+            "Run `billingo-assets database upgrade` as the database's owner, or have the owner GRANT CREATE ON DATABASE"
+            " … TO …."
+        )
+    return (
+        "Set BILLINGO_DATABASE_URL to a login that is in billingo_sync; to upgrade, grant, revoke and erase, to the"
+        " tables' owner."
     )
 
 

@@ -228,6 +228,29 @@ def test_who_may_not_let_a_role_in_is_told_what_an_administrator_runs(synced: Sy
     assert f"administrator run: GRANT billingo_reader TO {anna.username}" in answer.stderr
 
 
+@pytest.mark.parametrize("words", [["status"], ["company", "list"], ["sync"]], ids=" ".join)
+def test_a_reader_is_told_which_login_a_command_takes(synced: SyncedBooks, reader: URL, words: list[str]) -> None:
+    assert told_to(synced.books.run(reader, *words)).startswith("Set BILLINGO_DATABASE_URL to a login that is in")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["grant", "ozon-bt", "--to", "{anna}"], ["erase", "ozon-bt", "--yes-erase", "ozon-bt"]],
+    ids=lambda w: w[0],
+)
+def test_the_pipelines_login_is_told_what_takes_the_owner(synced: SyncedBooks, anna: URL, words: list[str]) -> None:
+    answer = synced.books.run(synced.pipeline, "company", *(word.format(anna=anna.username) for word in words))
+    assert told_to(answer).endswith("to upgrade, grant, revoke and erase, to the tables' owner.")
+
+
+def told_to(answer: subprocess.CompletedProcess[str]) -> str:
+    """What to do about a right that is missing; to make tables is of no use."""
+    assert answer.returncode == 2
+    advice = answer.stderr.partition("permission denied for table ")[2].partition(". ")[2].strip()
+    assert "GRANT CREATE" not in advice
+    return advice
+
+
 @pytest.mark.parametrize(
     "statement",
     [
