@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from billingo_assets.billingo.connecting import connect
+from billingo_assets.cli.asking import asking
 from billingo_assets.cli.demo_sandbox import serving_demo_companies
 from billingo_assets.cli.leaving import erase, export
 from billingo_assets.cli.output import say
@@ -247,9 +248,10 @@ def remove(key: str, yes: bool) -> None:
             say(f"Its {documents:,} documents {fate}. Its runs stay in the history.")
             if not entry.is_demo:
                 say(f"Accounting records are to be kept for eight years; `company erase {key}` deletes them.")
-            if sys.stdin is None:
-                raise ConfigurationError("There is nobody to ask. To remove it without being asked, add --yes.")
-            click.confirm("Remove it?", abort=True)
+            with asking(without="--yes"):
+                wanted = click.confirm("Remove it?")
+            if not wanted:
+                raise click.Abort
         # Under its lock: a run that is under way would fail for want of its partition.
         with (
             company_lock(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
+from billingo_assets.cli.asking import asking
 from billingo_assets.cli.ending import ending_as_on_ctrl_c
 from billingo_assets.cli.output import say
 from billingo_assets.companies.registry import get_company
@@ -70,9 +70,8 @@ def erase(key: str, confirmed: str | None) -> None:
             say(f"All that is held of {key} ({entry.name}) is deleted for good, and the history of its runs.")
             say("Accounting records are to be kept for at least eight years by Hungarian law.")
             say(f"To keep the documents: billingo-assets company export {key} --to FOLDER")
-            if sys.stdin is None:
-                raise ConfigurationError(f"There is nobody to ask. To be asked nothing, add --yes-erase {key}.")
-            confirmed = click.prompt("Type the company's key to erase it", default="", show_default=False)
+            with asking(without=f"--yes-erase {key}"):
+                confirmed = click.prompt("Type the company's key to erase it", default="", show_default=False)
         if confirmed != key:
             raise ConfigurationError(f"That is not {key}. Nothing was deleted.")
         with (

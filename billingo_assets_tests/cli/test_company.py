@@ -316,6 +316,7 @@ def test_remove_leaves_a_company_alone_that_is_being_synced(
         (["add", "new", "--name", "X"], "--api-key-stdin"),
         (["add", "new", "--name", "X", "--api-key-stdin"], "no API key"),
         (["remove", "ozon-bt"], "--yes"),
+        (["erase", "ozon-bt"], "--yes-erase ozon-bt"),
     ],
 )
 def test_a_closed_standard_input_is_told(companies: dict[str, Company], words: list[str], cure: str) -> None:
@@ -325,6 +326,17 @@ def test_a_closed_standard_input_is_told(companies: dict[str, Company], words: l
     assert done.returncode == 2
     assert cure in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("word", "cure"), [("remove", "add --yes."), ("erase", "add --yes-erase ozon-bt.")])
+def test_who_is_not_there_to_answer_is_told_how_not_to_be_asked(
+    command: Command, companies: dict[str, Company], word: str, cure: str
+) -> None:
+    answer = command("company", word, "ozon-bt", stdin="")
+    assert answer.code == 2
+    assert answer.err == f"billingo-assets: There is nobody to ask. To be asked nothing, {cure}\n"
+    assert answer.out.endswith(": \n")
+    assert command("company", "show", "ozon-bt").code == 0
 
 
 @pytest.mark.parametrize("name", ["", "  ", "two\nlines", "red \x1b[31m", "x" * 201])
