@@ -16,9 +16,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def ending_as_on_ctrl_c(consequence: str) -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the block as Ctrl-C would: runs are marked, locks freed, transactions rolled back.
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does: runs are marked, locks freed, transactions rolled back.
 
-    Says so with its `consequence`, and exits with 128 + the signal's number as a shell would.
+    Says of each so with its `consequence`, and exits with 128 + the signal's number as a shell would.
     """
     # One that is ignored stays so: nohup means it.
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
@@ -27,11 +27,10 @@ def ending_as_on_ctrl_c(consequence: str) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt:
-            told = [number for number in received.recv(64) if number in heard]
-            if not told:
-                raise
-            say(f"billingo-assets: Ended by {signal.Signals(told[0]).name}. {consequence}", err=True)
-            sys.exit(128 + told[0])
+            told = next((number for number in received.recv(64) if number in heard), signal.SIGINT)
+            name = "Ctrl-C" if told == signal.SIGINT else signal.Signals(told).name
+            say(f"billingo-assets: Ended by {name}. {consequence}", err=True)
+            sys.exit(128 + told)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

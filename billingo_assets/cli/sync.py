@@ -38,7 +38,8 @@ def sync(keys: tuple[str, ...], full: bool, accept_empty: bool, verbose: bool, w
     Billingo then counts other than is held. A full sync that broke off goes on where it stood.
 
     Each is a run of its own in Dagster, and one's failure stops no other.
-    Exit code: 0 all synced, 1 a company or one of its checks failed, 2 wrong usage or configuration.
+    Exit code: 0 all synced, 1 a company or one of its checks failed, 2 wrong usage or configuration, 130 ended by
+    Ctrl-C.
     """
     started = time.monotonic()
     if accept_empty and not keys:

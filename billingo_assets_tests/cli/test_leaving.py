@@ -226,7 +226,7 @@ def test_the_manifest_has_the_rows_of_each_table_and_the_checksum_of_each_file(
     assert told == {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
 
-ENDING = (signal.SIGTERM, signal.SIGHUP)
+ENDING = {signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP", signal.SIGINT: "Ctrl-C"}
 
 
 @contextmanager
@@ -252,7 +252,7 @@ def export_amid_its_tables(engine: Engine, folder: Path) -> Iterator[tuple[subpr
                 process.kill()
 
 
-@pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
+@pytest.mark.parametrize("number", ENDING, ids=ENDING.values())
 def test_a_signal_leaves_nothing_of_an_export(
     synced: dict[str, Company], engine: Engine, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -260,7 +260,7 @@ def test_a_signal_leaves_nothing_of_an_export(
         process.send_signal(number)
         _, words = process.communicate(timeout=30)
     assert process.returncode == 128 + number
-    assert words == f"billingo-assets: Ended by {number.name}. {NOTHING_EXPORTED}\n"
+    assert words == f"billingo-assets: Ended by {ENDING[number]}. {NOTHING_EXPORTED}\n"
     assert list((tmp_path / "out").iterdir()) == []
 
 

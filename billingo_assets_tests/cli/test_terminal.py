@@ -111,8 +111,10 @@ def test_ctrl_c_in_a_sync_ends_it_and_starts_no_other_company(
     terminal = Terminal("sync", "it-cardigan", "ozon-bt")
     terminal.wait_for("100/282")
     terminal.type("\x03")
-    assert terminal.end() == 1
+    assert terminal.end() == 130
+    assert "Ended by Ctrl-C. The run that was going is marked as failed" in " ".join(terminal.shown.split())
     assert "Traceback" not in terminal.shown
+    assert "Aborted" not in terminal.shown
     assert {request.company for request in sandbox.requests} == {"it-cardigan"}
     with engine.connect() as connection:
         status = connection.execute(text("SELECT status FROM dagster.runs")).scalars().all()
