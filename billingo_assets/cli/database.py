@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from itertools import islice
+from typing import IO
 
 import click
 from sqlalchemy import text
@@ -90,19 +91,27 @@ def dump() -> None:
     # With row-level security, which lets the owner see everything; without, PostgreSQL has it from superusers only.
     what = ("--no-owner", "--no-privileges", "--enable-row-security")
     process = _start("pg_dump", *schemas, *what, stdout=subprocess.PIPE)
-    if process.stdout is not None:
-        # The policies name the roles, so these come first. What they may do is not the dump's, and comes last.
-        sys.stdout.buffer.write(MAKE_ROLES.encode())
-        for line in islice(process.stdout, HEADER_LINES):
-            # A setting of PostgreSQL 17 that an older server takes for an error.
-            if line != b"SET transaction_timeout = 0;\n":
-                sys.stdout.buffer.write(line)
-        shutil.copyfileobj(process.stdout, sys.stdout.buffer)
-    ended = process.wait()
+    try:
+        if process.stdout is not None:
+            _write_dump(process.stdout, sys.stdout.buffer)
+        ended = process.wait()
+    except BaseException:
+        process.kill()  # or it tells of an embedded server that goes before it, with its statement
+        raise
     if ended == 0 and is_current:  # what is older gets its grants when it is upgraded
         sys.stdout.buffer.write(GRANTS.encode())
     sys.stdout.buffer.flush()
     sys.exit(ended)
+
+
+def _write_dump(dumped: IO[bytes], output: IO[bytes]) -> None:
+    # The policies name the roles, so these come first. What they may do is not the dump's, and comes last.
+    output.write(MAKE_ROLES.encode())
+    for line in islice(dumped, HEADER_LINES):
+        # A setting of PostgreSQL 17 that an older server takes for an error.
+        if line != b"SET transaction_timeout = 0;\n":
+            output.write(line)
+    shutil.copyfileobj(dumped, output)
 
 
 def _require_to_see_all(settings: Settings) -> bool:

@@ -54,6 +54,20 @@ def test_the_demos_companies_sync_later_with_the_sandbox_started_for_them(demo_h
     }
 
 
+def test_a_dump_that_cannot_be_written_is_told_in_one_sentence_though_its_server_stops(demo_home: Path) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [COMMAND, "database", "dump"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env={**os.environ, "BILLINGO_HOME": str(demo_home)},
+        )
+    assert done.returncode == 1
+    assert done.stderr == "billingo-assets: The output cannot be written (No space left on device).\n"
+
+
 def test_the_demo_reports_tables_that_differ_from_the_books(demo_home: Path) -> None:
     _run("database", "psql", "-c", "UPDATE billingo.invoices SET gross_total = gross_total + 0.01", home=demo_home)
     assert "do not agree" in _run("demo", home=demo_home, code=1)
