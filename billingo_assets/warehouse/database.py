@@ -5,6 +5,8 @@ What is in the tables, and how it gets there, is elsewhere.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -234,7 +236,8 @@ def _in_words(url: URL, error: DBAPIError | psycopg.Error) -> DatabaseError:
             f"PostgreSQL gave up a statement: {said}."
             " If the database is merely slow, raise BILLINGO_STATEMENT_TIMEOUT_SECONDS."
         )
-    if state == DiskFull.sqlstate:
+    # Who is not let in for want of space gets no code from psycopg.
+    if state == DiskFull.sqlstate or os.strerror(errno.ENOSPC) in said:
         return DatabaseError("The database's disk is full. Free some space and sync again: what was stored is kept.")
     if state == InsufficientPrivilege.sqlstate:
         return DatabaseError(f"PostgreSQL refused: {said}. {_whom_it_takes(said)}")

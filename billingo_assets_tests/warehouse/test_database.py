@@ -22,6 +22,7 @@ from billingo_assets.warehouse.database import (
     require_tables,
     upgrade_database,
 )
+from billingo_assets_tests.sync.own_server import own_server, small_disk
 from billingo_assets_tests.warehouse.conftest import PASSWORD
 from billingo_assets_tests.warehouse.embedded_users import fresh_home
 
@@ -154,6 +155,19 @@ def test_a_role_that_may_not_make_tables_is_told_which_right_it_takes(empty_data
     settings = settings_for(empty_database.update_query_dict({"options": f"-c role={weak_role}"}))
     with pytest.raises(DatabaseError, match=r"permission denied .* GRANT CREATE ON DATABASE"):
         upgrade_database(settings)
+
+
+def test_a_full_disk_that_lets_nobody_in_is_told_as_what_it_is() -> None:
+    with own_server() as server, small_disk(server) as disk:
+        server.run("CREATE DATABASE never_opened TABLESPACE small")
+        disk.fill()
+        try:
+            with pytest.raises(DatabaseError, match=r"The database's disk is full\. Free some space") as told:
+                open_database(settings_for(server.url.set(database="never_opened")))
+            assert "could not write init file" in str(told.value.__cause__)
+        finally:
+            disk.empty()
+            server.run("DROP DATABASE never_opened")
 
 
 @pytest.mark.parametrize("use", [open_database, upgrade_database, require_tables])
