@@ -21,7 +21,7 @@ from billingo_assets.billingo.models import DocumentsPage
 from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sync.incremental import IncrementalSync
 from billingo_assets.sync.listing import Listing
-from billingo_assets.sync.numbers import MAX_GAPS_SOUGHT, seek
+from billingo_assets.sync.numbers import MAX_GAPS_SOUGHT, ask, seek
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.work import MAX_LISTINGS, Work
 from billingo_assets.warehouse import audit
@@ -40,7 +40,13 @@ from billingo_assets.warehouse.listings import (
     open_listing,
     unlisted,
 )
-from billingo_assets.warehouse.number_gaps import NumberGap, holes_in_listing, replace_gaps, unlisted_numbers
+from billingo_assets.warehouse.number_gaps import (
+    NumberGap,
+    documents_bearing,
+    holes_in_listing,
+    replace_gaps,
+    unlisted_numbers,
+)
 from billingo_assets.warehouse.reconciliation import held_documents
 from billingo_assets.warehouse.rejections import release_unseen, touch_listed
 from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
@@ -202,7 +208,7 @@ class FullSync:
         self.report.processed = listed.shown + listed.arrived
 
     def _vouch(self, started_at: datetime) -> None:
-        """After a complete listing: mark what is gone, list what is missing, move the watermark."""
+        """After a complete listing: mark what is gone, release what is sound again, move the watermark."""
         holes, sought, found = self._seek_numbers()
         with self._connection.begin():
             self.report.deleted = bury_unlisted(self._connection, self._company_id)
@@ -210,6 +216,7 @@ class FullSync:
                 details = {"documents": self.report.deleted}
                 company, actor = self._work.company, self._asked_by
                 audit.record(self._connection, "documents accepted as gone", company, actor=actor, details=details)
+            release_unseen(self._connection, self._company_id, self._work.store.broken)
             touch_listed(self._connection, self._company_id)
             replace_gaps(self._connection, self._company_id, holes, asked=sought, within=None)
             drop_listing(self._connection, self._company_id)
@@ -222,31 +229,49 @@ class FullSync:
 
         Returns what stays missing, what was asked for, and how many no listing shows.
         """
-        with self._connection.begin():
-            # One in quarantine that was not shown bears its number no longer, unless it is found now.
-            release_unseen(self._connection, self._company_id, self._work.store.broken)
-            held = unlisted_numbers(self._connection, self._company_id, span=MAX_PAGE_SIZE)
-        found = self._seek(held)
-        with self._connection.begin():
-            holes = holes_in_listing(self._connection, self._company_id)
+        found = self._seek_held()
+        holes = self._holes()
         sought = holes[:MAX_GAPS_SOUGHT]
-        if missing := self._seek(sought):
-            with self._connection.begin():
-                holes = holes_in_listing(self._connection, self._company_id)
-        return holes, sought, found + missing
-
-    def _seek(self, numbers: list[NumberGap]) -> int:
-        """Store what bears these numbers, count it as listed, and return how many were not."""
-        found = 0
-        for batch in seek(self._work.client, numbers):
+        missing = 0
+        for batch in seek(self._work.client, sought):
             shown = self._work.store_pages(batch)
             with self._connection.begin():
-                found += add_listed(self._connection, shown.ids)
-        if found:
+                missing += add_listed(self._connection, shown.ids)
+        if found + missing:
+            holes = self._holes()
             with self._connection.begin():
                 self.report.items = count_listed_items(self._connection, self._company_id)
-            self.report.processed += found
+            self.report.processed += found + missing
+        return holes, sought, found + missing
+
+    def _seek_held(self) -> int:
+        """Ask by number for what we hold and the listing lacks, and count what is there as listed. Returns how many.
+
+        What nobody says is gone counts as there: where Billingo refuses the question, or shows less than it tells.
+        """
+        seen = self._work.store.broken
+        with self._connection.begin():
+            stretches = unlisted_numbers(self._connection, self._company_id, span=MAX_PAGE_SIZE, seen=seen)
+        found = 0
+        while stretches:
+            numbers = stretches.pop()
+            page = ask(self._work.client, numbers)
+            if page is not None and page.total > MAX_PAGE_SIZE and numbers.size > 1:
+                middle = (numbers.first + numbers.last) // 2
+                stretches += [numbers._replace(last=middle), numbers._replace(first=middle + 1)]
+                continue
+            shown = self._work.store_pages([page]) if page else None
+            with self._connection.begin():
+                if page and shown:
+                    found += add_listed(self._connection, shown.ids)
+                if not page or not shown or len(shown.ids) + shown.anonymous < min(page.total, MAX_PAGE_SIZE):
+                    held = documents_bearing(self._connection, self._company_id, numbers)
+                    found += add_listed(self._connection, held)
         return found
+
+    def _holes(self) -> list[NumberGap]:
+        with self._connection.begin():
+            return holes_in_listing(self._connection, self._company_id, seen=self._work.store.broken)
 
 
 def _is_steady(state: ListingState, told: Collection[int], total: int | None) -> bool:

@@ -22,13 +22,23 @@ def seek(client: BillingoClient, gaps: Iterable[NumberGap]) -> Iterator[list[Doc
     No more pages than a gap has numbers for: an API that does not heed these filters would show everything.
     """
     for gap in gaps:
-        filters = {
-            "block_id": str(gap.block_id),
-            "start_year": str(gap.year),
-            "start_number": str(gap.first),
-            "end_year": str(gap.year),
-            "end_number": str(gap.last),
-        }
         # Whoever refuses an odd number refuses it every time: its gap is reported, and the sync goes on.
         with suppress(InvalidRequestError):
-            yield from islice(Listing(client, filters).batches(), -(-gap.size // MAX_PAGE_SIZE))
+            yield from islice(Listing(client, _filters(gap)).batches(), -(-gap.size // MAX_PAGE_SIZE))
+
+
+def ask(client: BillingoClient, numbers: NumberGap) -> DocumentsPage | None:
+    """The first page of the documents that bear these numbers. None where Billingo refuses the question."""
+    with suppress(InvalidRequestError):
+        return client.documents(page=1, filters=_filters(numbers))
+    return None
+
+
+def _filters(numbers: NumberGap) -> dict[str, str]:
+    return {
+        "block_id": str(numbers.block_id),
+        "start_year": str(numbers.year),
+        "start_number": str(numbers.first),
+        "end_year": str(numbers.year),
+        "end_number": str(numbers.last),
+    }

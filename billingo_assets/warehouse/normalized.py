@@ -178,6 +178,7 @@ def distrust_damaged(connection: Connection, company_id: int) -> None:
 
     Nothing of ours leaves such rows behind; somebody who may write to the tables can.
     """
+    plan_for_many_rows(connection)
     connection.execute(_DISTRUST, {"company": company_id, "never": 0})
     connection.execute(_DROP_LINES_OF_NOBODY, {"company": company_id})
 

@@ -9,7 +9,7 @@ import pytest
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.sandbox import Fault, Quirks
 from billingo_assets.sync.numbers import MAX_GAPS_SOUGHT
-from billingo_assets.warehouse.number_gaps import NumberGap, open_gaps
+from billingo_assets.warehouse.number_gaps import NumberGap, asked_gaps, open_gaps, replace_gaps
 from billingo_assets_tests.normalize.documents import document
 from billingo_assets_tests.sync.asked import NOTHING_CHANGED, questions, told
 from billingo_assets_tests.sync.books import Books
@@ -381,3 +381,80 @@ def test_a_gap_that_cannot_be_asked_for_is_reported_and_stops_nothing(one_page: 
     one_page.served.add_raw(numbered(9_007, 7), counted=True)
     assert one_page.sync(full=False).mode == "incremental"
     assert gaps(one_page) == [NumberGap(999, 2026, 4, 4), NumberGap(999, 2026, 6, 6)]
+
+
+def test_a_document_that_no_listing_shows_is_found_among_others_of_its_number(one_page: Books) -> None:
+    for block_id in (997, 998, 999):
+        for number in range(1, 100):
+            one_page.served.add_raw(numbered(1_000 * block_id + number, number, block_id=block_id), counted=True)
+    one_page.sync()
+    hidden = range(997_002, 997_099, 2)
+    one_page.sandbox.faults.quirks = Quirks(hidden_from_listing=frozenset(hidden), numbers_ignore_block=True)
+    assert one_page.sync().deleted == 0
+    assert set(hidden) <= one_page.live()
+
+
+@pytest.mark.parametrize(
+    "fault", [{"kind": "status", "status": 422}, {"kind": "empty_page"}], ids=["refused", "less than it tells"]
+)
+def test_a_document_of_which_nobody_says_that_it_is_gone_stays(one_page: Books, fault: dict[str, Any]) -> None:
+    for number in (1, 2, 3):
+        one_page.served.add_raw(numbered(9_000 + number, number), counted=True)
+    hide(one_page, 9_002)
+    one_page.sync()
+    one_page.sandbox.faults.add(Fault(listing="number", times=None, **fault))
+    assert one_page.sync().deleted == 0
+    assert 9_002 in one_page.live()
+    assert one_page.sync(full=False).mode == "incremental"
+
+
+def test_an_unreadable_document_that_no_listing_shows_keeps_the_moment_it_was_first_seen(one_page: Books) -> None:
+    for number in (1, 2, 3):
+        unreadable = {"comment": "a\0b"} if number == 2 else {}
+        one_page.served.add_raw(numbered(9_000 + number, number) | unreadable)
+    hide(one_page, 9_002)
+    one_page.sync()
+    query = "SELECT first_seen_at FROM billingo.rejected_documents WHERE company_id = :company"
+    first_seen = one_page.value(query)
+    one_page.sync()
+    assert one_page.value(query) == first_seen
+
+
+def test_a_hole_below_an_unreadable_document_is_found_by_an_incremental_sync(one_page: Books) -> None:
+    for number in (3, 4):
+        one_page.served.add_raw(numbered(9_000 + number, number), counted=True)
+    one_page.sync()
+    one_page.served.add_raw(numbered(9_006, 6) | {"comment": "a\0b"})
+    assert one_page.sync(full=False).mode == "incremental"
+    assert gaps(one_page) == [NumberGap(999, 2026, 5, 5)]
+
+
+def test_an_unreadable_document_closes_the_gap_of_its_number(one_page: Books) -> None:
+    for number in (3, 5):
+        one_page.served.add_raw(numbered(9_000 + number, number), counted=True)
+    one_page.sync()
+    one_page.served.add_raw(numbered(9_004, 4) | {"comment": "a\0b"})
+    assert one_page.sync(full=False).mode == "incremental"
+    assert gaps(one_page) == []
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
+def test_a_document_that_gives_its_number_up_and_is_unreadable_leaves_a_gap(one_page: Books, full: bool) -> None:
+    for number in (3, 4, 5):
+        one_page.served.add_raw(numbered(9_000 + number, number), counted=True)
+    one_page.sync()
+    one_page.served.change(9_004, invoice_number=None, comment="a\0b")
+    one_page.sync(full=full)
+    assert gaps(one_page) == [NumberGap(999, 2026, 4, 4)]
+
+
+def test_a_gap_that_grows_is_asked_for_again(one_page: Books) -> None:
+    for number in (3, 5, 7):
+        one_page.served.add_raw(numbered(9_000 + number, number), counted=True)
+    one_page.sync()
+    first = NumberGap(999, 2026, 4, 4)
+    grown = first._replace(last=6)
+    with one_page.engine.begin() as connection:
+        assert first in asked_gaps(connection, one_page.company.id)
+        replace_gaps(connection, one_page.company.id, [grown], asked=[], within=None)
+        assert asked_gaps(connection, one_page.company.id) == set()
