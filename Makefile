@@ -31,7 +31,10 @@ dev: $(INSTALLED) ## the Dagster UI and its daemon on the same data
 	@$(BIN)/billingo-assets dev
 
 test: $(INSTALLED) programs ## all tests
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+
+# One more than there are cores: half of a test's time is waiting for real servers.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # Without one, the tests of the UI fail and say what to do; the others need none.
 programs: $(INSTALLED)

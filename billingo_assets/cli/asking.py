@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import click
 
+from billingo_assets.cli.output import say
 from billingo_assets.errors import ConfigurationError
 
 
@@ -22,5 +23,5 @@ def asking(without: str) -> Iterator[None]:
     except click.Abort:
         if sys.stdin.isatty():  # somebody is there, and pressed Ctrl-C
             raise
-        click.echo()  # behind the question
+        say("")  # behind the question
         raise nobody from None
