@@ -260,13 +260,16 @@ class FullSync:
                 middle = (numbers.first + numbers.last) // 2
                 stretches += [numbers._replace(last=middle), numbers._replace(first=middle + 1)]
                 continue
-            shown = self._work.store_pages([page]) if page else None
+            there: Collection[int] = ()
+            is_whole = False
+            if page is not None:
+                shown = self._work.store_pages([page])
+                there = shown.ids
+                is_whole = len(shown.ids) + shown.anonymous >= min(page.total, MAX_PAGE_SIZE)
             with self._connection.begin():
-                if page and shown:
-                    found += add_listed(self._connection, shown.ids)
-                if not page or not shown or len(shown.ids) + shown.anonymous < min(page.total, MAX_PAGE_SIZE):
-                    held = documents_bearing(self._connection, self._company_id, numbers)
-                    found += add_listed(self._connection, held)
+                if not is_whole:
+                    there = {*there, *documents_bearing(self._connection, self._company_id, numbers)}
+                found += add_listed(self._connection, there)
         return found
 
     def _holes(self) -> list[NumberGap]:

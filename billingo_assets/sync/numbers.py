@@ -13,7 +13,7 @@ from billingo_assets.sync.listing import Listing
 from billingo_assets.warehouse.number_gaps import NumberGap
 
 MAX_GAPS_SOUGHT = 20
-"""Missing numbers asked for in one sync, by gaps; the others are reported, and have their turn in the next."""
+"""Gaps asked for in one sync; the others are reported, and have their turn in the next."""
 
 
 def seek(client: BillingoClient, gaps: Iterable[NumberGap]) -> Iterator[list[DocumentsPage]]:
