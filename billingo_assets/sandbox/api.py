@@ -141,18 +141,19 @@ class Api:
         except InvalidParametersError as error:
             return answers.invalid(error.problems)
         lies = {fault.kind: fault.value for fault in struck}
+        per_page = min(query.per_page, self.faults.quirks.page_size_cap or query.per_page)
         with self.world.lock:
             selected = self._selected(company, query)
             total = len(selected)
-            last_page = max(1, -(-total // query.per_page))
+            last_page = max(1, -(-total // per_page))
             shown = max(1, query.page - 1) if "repeated_page" in lies else query.page
-            end = total - (shown - 1) * query.per_page
-            records = [] if "empty_page" in lies or end <= 0 else selected[max(0, end - query.per_page) : end]
+            end = total - (shown - 1) * per_page
+            records = [] if "empty_page" in lies or end <= 0 else selected[max(0, end - per_page) : end]
             data = b",".join([record.body for record in reversed(records)])
             last_page = lies.get("last_page", last_page)
             envelope = {
                 "total": lies.get("total", total),
-                "per_page": query.per_page,
+                "per_page": per_page,
                 "current_page": query.page,
                 "last_page": last_page,
                 "prev_page_url": _page_url(request, query.page - 1, last_page),

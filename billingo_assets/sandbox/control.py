@@ -46,7 +46,7 @@ Driving it        (JSON; nobody but this machine can reach it)
                               listings, by their filters: all (none) modified paid number
                               quirks: last_modified_omits_new last_modified_ignores_payments modified_strictly_after
                                       documents_without_modification_time hidden_from_listing (ids)
-                                      numbers_ignore_block order (created or invoice_date)
+                                      numbers_ignore_block order (created or invoice_date) page_size_cap
                                       sends_date clock_skew_seconds time_zone
   DELETE /sandbox/faults      all knobs back
   POST   /sandbox/reset       the generated state again, no faults, an empty log

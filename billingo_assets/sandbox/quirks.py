@@ -3,7 +3,7 @@
 Which documents a query selects is in `query`; what plainly goes wrong is in `faults`.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
 import msgspec
@@ -23,6 +23,7 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     `hidden_from_listing` are ids of documents that only a number filter and GET /documents/{id} find; no other
     listing shows or counts them. `numbers_ignore_block` makes a number filter ignore `block_id`. Listings come
     in `order`: the newest "created" first, or the newest "invoice_date" first and then the newest created.
+    `page_size_cap` is the most documents that a page has, whatever `per_page` asks for; the answer says so.
     """
 
     last_modified_omits_new: bool = False
@@ -32,6 +33,7 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     hidden_from_listing: frozenset[int] = frozenset()
     numbers_ignore_block: bool = False
     order: ListingOrder = "created"
+    page_size_cap: Annotated[int, msgspec.Meta(ge=1)] | None = None
     sends_date: bool = True
     clock_skew_seconds: float = 0.0
     time_zone: str = "Europe/Budapest"

@@ -133,6 +133,7 @@ def test_every_quirk_can_be_posted(server: SandboxServer) -> None:
         hidden_from_listing=frozenset({2, 3}),
         numbers_ignore_block=True,
         order="invoice_date",
+        page_size_cap=30,
         sends_date=False,
         clock_skew_seconds=1.5,
         time_zone="UTC",

@@ -113,6 +113,17 @@ def test_the_newest_invoice_date_can_come_first(
     assert ids(client, **parameters) == [document["id"] for document in expected]
 
 
+@pytest.mark.parametrize(("cap", "last_page"), [(25, 7), (30, 6), (50, 4)])
+def test_a_server_can_cap_the_page_size_and_say_so(
+    client: httpx.Client, server: SandboxServer, alma: Company, cap: int, last_page: int
+) -> None:
+    server.faults.quirks = Quirks(page_size_cap=cap)
+    answer = client.get("/documents?per_page=100").json()
+    assert (len(answer["data"]), answer["per_page"], answer["last_page"], answer["total"]) == (cap, cap, last_page, 160)
+    assert ids(client) == [document["id"] for document in alma.documents()]
+    assert client.get("/documents?per_page=10").json()["per_page"] == 10
+
+
 def test_the_date_header_can_be_missing(client: httpx.Client, server: SandboxServer) -> None:
     for path in ("/documents", "/organization", "/nothing"):
         assert "Date" in client.get(path).headers
