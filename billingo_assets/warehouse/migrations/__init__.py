@@ -12,9 +12,9 @@ from alembic.config import Config
 from sqlalchemy import Connection
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the database to the newest revision within the connection's transaction."""
+def upgrade(connection: Connection, to: str = "head") -> None:
+    """Bring the database to a revision, the newest one by default, within the connection's transaction."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
