@@ -49,6 +49,15 @@ class Api:
         """Read the server's clock, right or wrong, in seconds since the epoch."""
         return self.world.clock() + self.faults.quirks.clock_skew_seconds
 
+    def today(self) -> str:
+        """Read the server's calendar, as YYYY-MM-DD."""
+        zone = ZoneInfo(self.faults.quirks.time_zone)
+        return datetime.fromtimestamp(self.server_now(), zone).date().isoformat()
+
+    def unpaid_day(self) -> str | None:
+        """Which day unpaid documents bear as their `paid_date`; None for the one that is stored."""
+        return self.today() if self.faults.quirks.unpaid_paid_date == "today" else None
+
     async def handle(self, request: Request) -> Response:
         """Answer one request, faults included."""
         company = self.world.company_of(request.headers.get("X-API-KEY", ""))
@@ -119,7 +128,7 @@ class Api:
     def _document(self, company: Company, id_: str) -> Response:
         with self.world.lock:
             try:
-                return answers.json(company.record(int(id_)).body)
+                return answers.json(company.record(int(id_)).shown_on(self.unpaid_day()))
             except (UnknownDocumentError, ValueError):
                 return answers.error(404)
 
@@ -149,7 +158,8 @@ class Api:
             shown = max(1, query.page - 1) if "repeated_page" in lies else query.page
             end = total - (shown - 1) * per_page
             records = [] if "empty_page" in lies or end <= 0 else selected[max(0, end - per_page) : end]
-            data = b",".join([record.body for record in reversed(records)])
+            unpaid_day = self.unpaid_day()
+            data = b",".join([record.shown_on(unpaid_day) for record in reversed(records)])
             last_page = lies.get("last_page", last_page)
             envelope = {
                 "total": lies.get("total", total),
@@ -169,10 +179,11 @@ class Api:
         if query.selects_everything and quirks.listing_is_plain:
             return company.records
         filters = (query.equal, query.between, query.modified_since, query.text)
-        remembered = (company, company.version, quirks, *filters)
+        today = self.today()
+        remembered = (company, company.version, quirks, today, *filters)
         selected = self._selections.get(remembered)
         if selected is None:
-            selected = query.select(company.records, quirks)
+            selected = query.select(company.records, quirks, today=today)
             if len(self._selections) >= _REMEMBERED_SELECTIONS:
                 del self._selections[next(iter(self._selections))]
             self._selections[remembered] = selected

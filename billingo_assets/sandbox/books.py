@@ -28,12 +28,12 @@ class Books:
         return self._records
 
     def documents(self) -> list[Document]:
-        """Decode every document, newest first. A broken one that is not JSON is None."""
+        """Decode every document as it is stored, newest first. A broken one that is not JSON is None."""
         with self._lock:
             return [parse(record.body) for record in reversed(self._records)]
 
     def document(self, document_id: int) -> Document:
-        """Decode one document. Raises UnknownDocumentError."""
+        """Decode one document as it is stored. Raises UnknownDocumentError."""
         with self._lock:
             return self.record(document_id).document()
 
@@ -51,11 +51,11 @@ class Books:
         with self._lock:
             return ledger_of(self._records)
 
-    def payloads(self) -> dict[int, bytes]:
-        """Give every sound document by its id, in the very bytes in which a listing serves it."""
+    def payloads(self, *, on: str | None = None) -> dict[int, bytes]:
+        """Give every sound document by its id, in the very bytes that are stored, or that are served `on` a day."""
         with self._lock:
             return {
-                record.facts.id: record.body
+                record.facts.id: record.shown_on(on)
                 for record in self._records
                 if record.counted and record.facts.id is not None
             }

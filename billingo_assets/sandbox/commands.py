@@ -81,8 +81,15 @@ class Knobs(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     after_page: MutationAfterPage | msgspec.UnsetType = msgspec.UNSET
 
 
+class ClockChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How far to put the sandbox's clock forward."""
+
+    advance_days: float
+
+
 _MUTATION = msgspec.json.Decoder(Mutation, float_hook=Decimal)
 _KNOBS = msgspec.json.Decoder(Knobs, float_hook=Decimal)
+_CLOCK_CHANGE = msgspec.json.Decoder(ClockChange)
 
 
 def read_mutation(body: bytes) -> Mutation:
@@ -93,3 +100,8 @@ def read_mutation(body: bytes) -> Mutation:
 def read_knobs(body: bytes) -> Knobs:
     """Decode the knobs to turn. Raises msgspec.DecodeError."""
     return _KNOBS.decode(body)
+
+
+def read_clock_change(body: bytes) -> ClockChange:
+    """Decode a change of the clock. Raises msgspec.DecodeError."""
+    return _CLOCK_CHANGE.decode(body)

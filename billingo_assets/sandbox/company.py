@@ -136,15 +136,15 @@ class Company(Books):
         return self.set_payment(document_id, "paid", on=on)
 
     def set_payment(self, document_id: int, status: Payment, on: date | None = None) -> Document:
-        """Mark a document as paid (today or `on` a day), in part, or not at all; the last two empty `paid_date`.
+        """Mark a document as paid or paid in part, today or `on` a day, or as not paid at all.
 
-        A part may have been paid `on` a day too. Raises RefusedMutationError for an outstanding one with a day.
+        Raises RefusedMutationError for an outstanding one with a day.
         """
         if status == "outstanding" and on:
             raise RefusedMutationError("What is outstanding was paid on no day; leave the day out.")
         with self._lock:
             record = self.record(document_id)
-            day = on or (self._today() if status == "paid" else None)
+            day = on or (None if status == "outstanding" else self._today())
             paid = {"payment_status": status, "paid_date": day.isoformat() if day else None}
             document = record.document() | paid
             self._store(record, document)
@@ -154,12 +154,20 @@ class Company(Books):
     def add_raw(self, document: bytes | dict[str, Any], *, counted: bool = False) -> None:
         """Add any text as the newest document, sound or not; `counted` puts it into the ledger's sums.
 
-        Bytes are served as they are and need not be JSON. A text with the id of another document hides that
+        Bytes are served as they are, whatever day it is, and need not be JSON. A text with the id of another document hides that
         one from `document` and `GET /documents/{id}`, not from the pages.
         """
         body = document if isinstance(document, bytes) else encode(document)
         with self._lock:
-            self._append(Record(body, facts_of(parse(body)), created_at=self._now(), counted=counted))
+            self._append(
+                Record(
+                    body,
+                    facts_of(parse(body)),
+                    created_at=self._now(),
+                    counted=counted,
+                    is_verbatim=isinstance(document, bytes),
+                )
+            )
 
     def replace_api_key(self, api_key: str) -> None:
         """Give the company another API key; the old one answers 401 from now on."""

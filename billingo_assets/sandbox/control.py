@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from billingo_assets.sandbox import answers
 from billingo_assets.sandbox.api import Api
-from billingo_assets.sandbox.commands import MutationAfterPage, read_knobs, read_mutation
+from billingo_assets.sandbox.commands import MutationAfterPage, read_clock_change, read_knobs, read_mutation
 from billingo_assets.sandbox.errors import SandboxError
 from billingo_assets.sandbox.faults import Fault, RateLimit
 from billingo_assets.sandbox.quirks import Quirks
@@ -48,8 +48,10 @@ Driving it        (JSON; nobody but this machine can reach it)
                                       documents_without_modification_time hidden_from_listing (ids)
                                       numbers_ignore_block order (created or invoice_date) page_size_cap
                                       sends_date clock_skew_seconds time_zone
+                                      unpaid_paid_date (today or stored) paid_filter_finds_unpaid
   DELETE /sandbox/faults      all knobs back
-  POST   /sandbox/reset       the generated state again, no faults, an empty log
+  POST   /sandbox/clock       {{"advance_days": 1}}: put the clock forward
+  POST   /sandbox/reset       the generated state again, no faults, an empty log, the true time
 
 Companies
 {companies}
@@ -74,6 +76,7 @@ class Control:
             Route("/sandbox/faults", self._turn_knobs, methods=["POST"]),
             Route("/sandbox/faults", self._clear_faults, methods=["DELETE"]),
             Route("/sandbox/mutate", self._mutate, methods=["POST"]),
+            Route("/sandbox/clock", self._advance, methods=["POST"]),
             Route("/sandbox/reset", self._reset, methods=["POST"]),
         ]
 
@@ -102,7 +105,8 @@ class Control:
 
     async def _payloads(self, request: Request) -> Response:
         try:
-            payloads = self._world.company(request.query_params.get("company", "")).payloads()
+            company = self._world.company(request.query_params.get("company", ""))
+            payloads = company.payloads(on=self._api.unpaid_day())
         except SandboxError as error:
             return _refused(error)
         return answers.json(b"{" + b",".join(b'"%d":%s' % one for one in payloads.items()) + b"}")
@@ -155,6 +159,13 @@ class Control:
             return answers.json({"document": read_mutation(await request.body()).apply(self._world)})
         except (msgspec.DecodeError, SandboxError) as error:
             return _refused(error)
+
+    async def _advance(self, request: Request) -> Response:
+        try:
+            self._world.advance(days=read_clock_change(await request.body()).advance_days)
+        except (msgspec.DecodeError, OverflowError) as error:
+            return _refused(error)
+        return answers.json({"today": self._api.today()})
 
     async def _reset(self, request: Request) -> Response:
         self._faults.clear()

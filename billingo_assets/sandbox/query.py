@@ -70,7 +70,7 @@ class Query:
         """Whether it selects by document number."""
         return any(attribute == "year_and_number" for attribute, _, _ in self.between)
 
-    def select(self, records: list[Record], quirks: Quirks) -> list[Record]:
+    def select(self, records: list[Record], quirks: Quirks, *, today: str) -> list[Record]:
         """Filter records given oldest first; the answer is in the order of `quirks`, what it shows first last."""
         since = self.modified_since
         threshold = since.replace(tzinfo=ZoneInfo(quirks.time_zone)).timestamp() if since else None
@@ -86,17 +86,20 @@ class Query:
         if hidden:
             selected = [record for record in selected if record.facts.id not in hidden]
         if equal or self.between or self.text:
-            selected = [record for record in selected if self._matches(record.facts, equal)]
+            unpaid_on = today if quirks.paid_filter_finds_unpaid else ""
+            selected = [record for record in selected if self._matches(record.facts, equal, unpaid_on)]
         if quirks.order == "invoice_date":
             selected.sort(key=lambda record: record.facts.invoice_date)
         return selected
 
-    def _matches(self, facts: Facts, equal: tuple[tuple[str, Any], ...]) -> bool:
+    def _matches(self, facts: Facts, equal: tuple[tuple[str, Any], ...], unpaid_on: str) -> bool:
         for attribute, wanted in equal:
             if getattr(facts, attribute) != wanted:
                 return False
         for attribute, low, high in self.between:
             value = getattr(facts, attribute)
+            if attribute == "paid_date" and facts.is_unpaid:
+                value = unpaid_on
             if not value or (low and value < low) or (high and value > high):
                 return False
         return self.text in facts.searched

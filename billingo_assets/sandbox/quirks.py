@@ -11,6 +11,7 @@ import msgspec
 from billingo_assets.sandbox.record import Record
 
 ListingOrder = Literal["created", "invoice_date"]
+UnpaidDate = Literal["today", "stored"]
 
 
 class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -24,6 +25,10 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     listing shows or counts them. `numbers_ignore_block` makes a number filter ignore `block_id`. Listings come
     in `order`: the newest "created" first, or the newest "invoice_date" first and then the newest created.
     `page_size_cap` is the most documents that a page has, whatever `per_page` asks for; the answer says so.
+
+    `unpaid_paid_date`: what a document that is not paid bears as its `paid_date`. Billingo sends "today", the day in
+    `time_zone` on which it is asked; "stored" is what the document holds: null, "" or nothing at all.
+    `paid_filter_finds_unpaid`: whether the filter by day of payment goes by that day too.
     """
 
     last_modified_omits_new: bool = False
@@ -37,6 +42,8 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     sends_date: bool = True
     clock_skew_seconds: float = 0.0
     time_zone: str = "Europe/Budapest"
+    unpaid_paid_date: UnpaidDate = "today"
+    paid_filter_finds_unpaid: bool = False
 
     def __post_init__(self) -> None:
         """Raise ValueError for a time zone that does not exist."""

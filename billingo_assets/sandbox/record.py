@@ -14,10 +14,14 @@ import msgspec
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _NUMBER = re.compile(r"(\d{4})-(\d+)$")
+_UNPAID = frozenset({"expired", "none", "outstanding"})
 
 
 class Facts(NamedTuple):
-    """What is known of a document's content; None or "" where it says nothing usable."""
+    """What is known of a document's content; None or "" where it says nothing usable.
+
+    `paid_date` is that of a payment: "" where nothing was paid.
+    """
 
     id: int | None
     type: str
@@ -36,6 +40,11 @@ class Facts(NamedTuple):
     net: Decimal
     vat: Decimal
 
+    @property
+    def is_unpaid(self) -> bool:
+        """Whether the document says that nothing of it was paid."""
+        return self.payment_status in _UNPAID
+
 
 @dataclass(slots=True, eq=False)
 class Record:
@@ -50,6 +59,14 @@ class Record:
     edited_at: int | None = None
     payment_changed_at: int | None = None
     counted: bool = True
+    is_verbatim: bool = False
+    """Served as it is, whatever habits the service has."""
+
+    def shown_on(self, day: str | None) -> bytes:
+        """The body as it is served on a day to which unpaid documents are dated; None: they are served as stored."""
+        if day is None or self.is_verbatim or not self.facts.is_unpaid:
+            return self.body
+        return encode(self.document() | {"paid_date": day})
 
     def document(self) -> dict[str, Any]:
         """Decode a fresh copy; amounts are `int` or `Decimal`. Raises msgspec.DecodeError for broken text."""
@@ -85,14 +102,15 @@ def facts_of(document: Any) -> Facts:
     summary = document.get("summary")
     summary = summary if isinstance(summary, dict) else {}
     items = document.get("items")
+    payment_status = _text(document.get("payment_status"))
     return Facts(
         id=_integer(document.get("id")),
         type=_text(document.get("type")),
         year_and_number=(int(found[1]), int(found[2])) if found else None,
         invoice_date=_text(document.get("invoice_date")),
         fulfillment_date=_text(document.get("fulfillment_date")),
-        paid_date=_text(document.get("paid_date")),
-        payment_status=_text(document.get("payment_status")),
+        paid_date="" if payment_status in _UNPAID else _text(document.get("paid_date")),
+        payment_status=payment_status,
         payment_method=_text(document.get("payment_method")),
         partner_id=_integer(partner.get("id")),
         block_id=_integer(document.get("block_id")),

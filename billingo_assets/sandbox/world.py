@@ -6,7 +6,7 @@ What one company holds and how it changes is in `company`; what is answered over
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from billingo_assets.sandbox.company import Access, Company, CompanySpec
 from billingo_assets.sandbox.errors import UnknownCompanyError
@@ -25,7 +25,8 @@ class World:
     """Some companies, generated from a seed up to the day `until`.
 
     The same seed, companies and day give the same bytes. `until` should lie before the clock's own day, or
-    the newest documents are from the future. `clock` gives seconds since the epoch and dates the mutations.
+    the newest documents are from the future. `clock` gives seconds since the epoch; it dates the mutations, and
+    `advance` puts it forward.
     Hold `lock` to see several things at one moment; every method takes it itself.
     """
 
@@ -37,11 +38,19 @@ class World:
         until: date = date(2026, 6, 30),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.clock = clock
+        self._clock, self._ahead = clock, timedelta()
         self.lock = threading.RLock()
         self._seed, self._specs, self._until = seed, tuple(companies), until
         self._companies: dict[str, Company] = {}
         self.reset()
+
+    def clock(self) -> float:
+        """Read the clock of this world, in seconds since the epoch."""
+        return self._clock() + self._ahead.total_seconds()
+
+    def advance(self, *, days: float) -> None:
+        """Put the clock forward, until `reset`."""
+        self._ahead += timedelta(days=days)
 
     @property
     def companies(self) -> list[Company]:
@@ -65,10 +74,10 @@ class World:
             return {company.key: company.ledger() for company in self._companies.values()}
 
     def reset(self) -> None:
-        """Go back to the generated state: new `Company` objects, the mutations forgotten."""
+        """Go back to the generated state: new `Company` objects, the mutations forgotten, the clock set back."""
         fresh = {
             spec.key: Company(spec, seed=self._seed, until=self._until, clock=self.clock, lock=self.lock)
             for spec in self._specs
         }
         with self.lock:
-            self._companies = fresh
+            self._companies, self._ahead = fresh, timedelta()

@@ -25,7 +25,7 @@ def test_the_front_page_tells_a_person_how_to_begin(server: SandboxServer, alma:
 def test_every_path_the_front_page_names_exists(server: SandboxServer) -> None:
     text = httpx.get(server.base_url).text
     named = [line.split()[:2] for line in text.splitlines() if line.split()[1:2] and "/sandbox/" in line.split()[1]]
-    assert len(named) == 9
+    assert len(named) == 10
     for method, path in named:
         assert httpx.request(method, server.base_url + path, content=b"{").status_code in (200, 204, 400)
 
@@ -77,7 +77,7 @@ def test_the_life_of_a_document_can_be_posted(server: SandboxServer, alma: Compa
 def test_the_payloads_can_be_read_as_they_are_served(server: SandboxServer, alma: Company) -> None:
     answer = httpx.get(f"{server.base_url}/sandbox/payloads?company=alma")
     assert answer.json().keys() == {str(id_) for id_ in alma.payloads()}
-    for id_, body in alma.payloads().items():
+    for id_, body in alma.payloads(on="2026-07-02").items():
         assert b'"%d":%s' % (id_, body) in answer.content
     unknown = httpx.get(f"{server.base_url}/sandbox/payloads")
     assert (unknown.status_code, "alma, korte" in unknown.text) == (400, True)
@@ -137,6 +137,8 @@ def test_every_quirk_can_be_posted(server: SandboxServer) -> None:
         sends_date=False,
         clock_skew_seconds=1.5,
         time_zone="UTC",
+        unpaid_paid_date="stored",
+        paid_filter_finds_unpaid=True,
     )
     assert post(server, "faults", {"quirks": msgspec.to_builtins(told)}).status_code == 200
     assert server.faults.quirks == told
@@ -179,6 +181,14 @@ def test_the_request_log_can_be_read_without_keys(server: SandboxServer, client:
         {"method": "GET", "path": "/v3/documents", "query": "page=1", "status": 200, "company": "alma"}
     ]
     assert client.headers["X-API-KEY"] not in log.text
+
+
+def test_the_clock_can_be_put_forward_until_a_reset(server: SandboxServer, client: httpx.Client) -> None:
+    assert post(server, "clock", {"advance_days": 2}).json() == {"today": "2026-07-04"}
+    assert client.get("/utils/time").json()["formatted"].startswith("2026-07-04")
+    assert post(server, "clock", {"advance_days": 1e300}).status_code == 400
+    post(server, "reset", {})
+    assert client.get("/utils/time").json()["formatted"].startswith("2026-07-02")
 
 
 def test_a_reset_brings_back_the_generated_state(server: SandboxServer, client: httpx.Client) -> None:

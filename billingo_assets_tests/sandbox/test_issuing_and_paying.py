@@ -107,12 +107,11 @@ def test_only_a_draft_can_be_issued(alma: Company, type_: str) -> None:
     assert alma.documents() == before
 
 
-@pytest.mark.parametrize("status", ["outstanding", "partially_paid"])
-def test_a_payment_can_be_taken_back(client: httpx.Client, alma: Company, status: Payment) -> None:
+def test_a_payment_can_be_taken_back(client: httpx.Client, alma: Company) -> None:
     id_ = first(alma, "invoice", payment_status="paid")
-    alma.set_payment(id_, status)
-    shown = client.get(f"/documents/{id_}").json()
-    assert (shown["payment_status"], shown["paid_date"]) == (status, None)
+    alma.set_payment(id_, "outstanding")
+    assert client.get(f"/documents/{id_}").json()["payment_status"] == "outstanding"
+    assert alma.document(id_)["paid_date"] is None
     assert modified(client) == [id_]
 
 
@@ -174,7 +173,7 @@ def test_the_payloads_are_what_the_listing_serves_of_every_sound_document(client
     alma.add_raw({"id": 5, "type": "invoice"})
     alma.add_raw({"id": 6, "type": "invoice"}, counted=True)
     alma.add_raw(b"[]", counted=True)
-    payloads = alma.payloads()
+    payloads = alma.payloads(on="2026-07-02")
     listed = every_document(client)
     assert len(payloads) == len(listed) - 2 == 160
     assert payloads.keys() == {one["id"] for one in listed if isinstance(one, dict)} - {5}

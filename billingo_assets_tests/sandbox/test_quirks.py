@@ -4,10 +4,11 @@ from types import FrameType
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from billingo_assets.sandbox import Company, CompanySpec, Quirks, SandboxServer, World
-from billingo_assets_tests.sandbox.conftest import every_document, first, modified
+from billingo_assets_tests.sandbox.conftest import Clock, every_document, first, modified
 
 
 def ids(client: httpx.Client, **parameters: Any) -> list[int]:
@@ -122,6 +123,52 @@ def test_a_server_can_cap_the_page_size_and_say_so(
     assert (len(answer["data"]), answer["per_page"], answer["last_page"], answer["total"]) == (cap, cap, last_page, 160)
     assert ids(client) == [document["id"] for document in alma.documents()]
     assert client.get("/documents?per_page=10").json()["per_page"] == 10
+
+
+@pytest.mark.parametrize("status", ["outstanding", "expired", "none"])
+def test_an_unpaid_document_bears_the_day_on_which_it_is_read(
+    client: httpx.Client, world: World, alma: Company, status: str
+) -> None:
+    id_ = next(one["id"] for one in alma.documents() if one["payment_status"] == status)
+    others = alma.payloads().keys() - {
+        one["id"] for one in alma.documents() if one["payment_status"] in ("outstanding", "expired", "none")
+    }
+    paid = [client.get(f"/documents/{one}").content for one in others]
+    for day in ("2026-07-02", "2026-07-03"):
+        shown = client.get(f"/documents/{id_}").json()
+        assert shown["paid_date"] == day
+        assert shown in every_document(client)
+        assert {**shown, "paid_date": None} == {**msgspec.json.decode(alma.payloads()[id_]), "paid_date": None}
+        assert [client.get(f"/documents/{one}").content for one in others] == paid
+        world.advance(days=1)
+
+
+def test_the_day_on_which_it_is_read_is_that_of_the_servers_time_zone(
+    client: httpx.Client, server: SandboxServer, clock: Clock, alma: Company
+) -> None:
+    clock.now += 7 * 3600  # 22:46:40 in Budapest, the next morning in Auckland
+    id_ = first(alma, "draft")
+    assert client.get(f"/documents/{id_}").json()["paid_date"] == "2026-07-02"
+    server.faults.quirks = Quirks(time_zone="Pacific/Auckland")
+    assert client.get(f"/documents/{id_}").json()["paid_date"] == "2026-07-03"
+
+
+def test_an_unpaid_document_can_be_served_as_it_is_stored(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.quirks = Quirks(unpaid_paid_date="stored")
+    for body in server.world.company("alma").payloads().values():
+        document = msgspec.json.decode(body)
+        assert client.get(f"/documents/{document['id']}").content == body
+
+
+def test_the_filter_by_payment_finds_what_is_not_paid_only_if_it_goes_by_the_day_shown(
+    client: httpx.Client, server: SandboxServer, alma: Company
+) -> None:
+    unpaid = {one["id"] for one in alma.documents() if one["payment_status"] in ("outstanding", "expired", "none")}
+    assert unpaid
+    assert not unpaid & set(ids(client, paid_start_date="2020-01-01"))
+    server.faults.quirks = Quirks(paid_filter_finds_unpaid=True)
+    assert unpaid <= set(ids(client, paid_start_date="2026-07-02"))
+    assert not unpaid & set(ids(client, paid_start_date="2026-07-03"))
 
 
 def test_the_date_header_can_be_missing(client: httpx.Client, server: SandboxServer) -> None:

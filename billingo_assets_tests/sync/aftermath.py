@@ -12,7 +12,7 @@ import msgspec
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.sync.report import SyncReport
 from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.truth import require_truth
+from billingo_assets_tests.sync.truth import content, require_truth
 from billingo_assets_tests.sync.victim import sync_as_the_assets_do
 
 LONGEST_WAIT_SECONDS = 60
@@ -33,7 +33,7 @@ def require_vouched_is_stored(books: Books) -> None:
     if state is None or state.watermark is None:
         return
     stored = {
-        document_id: _EXACT.decode(payload)
+        document_id: content(_EXACT.decode(payload))
         for document_id, payload in books.rows(
             "SELECT document_id, payload::text FROM billingo.raw_invoices"
             " WHERE company_id = :company AND deleted_at IS NULL"
@@ -41,7 +41,7 @@ def require_vouched_is_stored(books: Books) -> None:
     }
     with books.sandbox.world.lock:
         vouched = {
-            record.facts.id: record.document()
+            record.facts.id: content(record.document())
             for record in books.served.records
             if max(record.created_at, record.edited_at or 0, record.payment_changed_at or 0)
             < int(state.watermark.timestamp())
