@@ -7,7 +7,7 @@ belong here.
 
 from typing import Literal, NamedTuple
 
-NORMALIZER_VERSION = 2
+NORMALIZER_VERSION = 3
 """Raise it with every change of what a document normalizes to: stored documents are then normalized again."""
 
 Kind = Literal["text", "integer", "amount", "date", "boolean"]

@@ -14,6 +14,7 @@ import msgspec
 
 from billingo_assets.loading import without
 from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, RELATED_COLUMNS, Column
+from billingo_assets.normalize.content import PAID_DATE, PAYMENT_STATUS, follows_clock
 from billingo_assets.normalize.reconciling import unreconciled_by
 from billingo_assets.normalize.values import (
     INTEGER,
@@ -152,6 +153,8 @@ def _decode(text: bytes | str) -> dict[str, Any]:
 def _invoice(document: dict[str, Any], document_id: int) -> _Row:
     partner = document.get("document_partner")
     nobody = is_blank(partner) or partner in ([], {})
+    if follows_clock(document.get(PAYMENT_STATUS)):
+        document.pop(PAID_DATE, None)
     row = _row(document, _INVOICE_FIELDS_DEPRECATED if nobody else _INVOICE_FIELDS)
     if row[0] != document_id:
         raise _RejectedError(f"id is {row[0]}, not {document_id}, under which the document is stored")

@@ -182,6 +182,19 @@ def test_of_a_field_sent_twice_the_last_counts_as_in_postgresql() -> None:
     assert list(batch.invoices["currency"]) == ["HUF"]
 
 
+@pytest.mark.parametrize("status", ["paid", "partially_paid"])
+def test_what_was_paid_bears_its_day(status: str) -> None:
+    batch = normalize([(90_210_001, as_json(document(payment_status=status)))])
+    assert list(batch.invoices["paid_date"]) == [date(2026, 2, 2)]
+
+
+@pytest.mark.parametrize("status", ["outstanding", "expired", "none", None, "", "a status of later days", 7])
+@pytest.mark.parametrize("day", ["2026-02-02", "2026-02-30", 7])
+def test_what_was_not_paid_has_no_day_of_payment_whatever_it_says(status: Any, day: Any) -> None:
+    batch = normalize([(90_210_001, as_json(document(payment_status=status, paid_date=day)))])
+    assert list(batch.invoices["paid_date"]) == [None]
+
+
 def test_bytes_are_read_as_text_is() -> None:
     batch = normalize([(90_210_001, as_json(document()).encode())])
     assert list(batch.invoices["partner_name"]) == ["Próba Vevő Kft."]
