@@ -108,9 +108,10 @@ def ensure_all(programs: Sequence[Needed]) -> list[str]:
 def main() -> None:
     """Make sure of every program; what is not to be had is told, and its tests will say so again."""
     from billingo_assets_tests.deploy.webserver import CADDY, NGINX
+    from billingo_assets_tests.office import OFFICE
     from billingo_assets_tests.ui.browser import CHROMIUM
 
-    if missing := ensure_all([CHROMIUM, NGINX, CADDY]):
+    if missing := ensure_all([CHROMIUM, NGINX, CADDY, OFFICE]):
         sys.exit("\n".join(missing))
 
 

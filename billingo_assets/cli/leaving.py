@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from billingo_assets.cli.asking import asking
 from billingo_assets.cli.ending import ending_as_on_ctrl_c
 from billingo_assets.cli.output import say
+from billingo_assets.companies.formats import DEFAULT_FORMATS, FORMATS, NOTES
 from billingo_assets.companies.registry import get_company
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import load_settings
@@ -24,6 +26,14 @@ def _folder(_context: click.Context, _option: click.Parameter, named: str) -> Pa
     return Path(named)
 
 
+def _formats(_context: click.Context, _option: click.Parameter, given: Sequence[str]) -> list[str]:
+    wanted = [word.strip() for words in given for word in words.split(",")]
+    for word in wanted:
+        if word not in FORMATS:
+            raise click.BadParameter(f"there is no format {word!r}. Choose from {', '.join(FORMATS)}.")
+    return [name for name in FORMATS if name in wanted]
+
+
 @click.command(short_help="Write a company's data to files.")
 @click.argument("key")
 @click.option(
@@ -32,21 +42,39 @@ def _folder(_context: click.Context, _option: click.Parameter, named: str) -> Pa
     required=True,
     type=click.Path(file_okay=False),
     callback=_folder,
-    help="The folder, made if it is missing. No file in it is overwritten.",
+    help="The folder; created if it does not exist. No file in it is overwritten.",
 )
-def export(key: str, folder: Path) -> None:
-    """Write all that is held of a company, removed or not, to Parquet and CSV files that only you can read.
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    metavar="FORMAT[,FORMAT]...",
+    default=DEFAULT_FORMATS,
+    callback=_formats,
+    help=f"{', '.join(FORMATS)}.  [default: {','.join(DEFAULT_FORMATS)}]",
+)
+def export(key: str, folder: Path, formats: Sequence[str]) -> None:
+    """Write all that is held of a company, removed or not, to files that only you can read.
 
-    Parquet is exact. CSV is to look at: what a spreadsheet would take for a formula in a text has an apostrophe before
-    it. manifest.json has the rows of each table and the SHA-256 of each file; it is written last.
-    """
+    \b
+    parquet  exact, for archives and programs; the same columns and types for every company
+    csv      for programs: separated by commas, with decimal points
+    csv-hu   for a Hungarian spreadsheet: separated by semicolons, with decimal commas
+    xlsx     for any spreadsheet: real numbers and dates, one workbook for each table
+
+    No text is written in a way that a spreadsheet runs as a formula. manifest.json lists the rows of each table, the
+    SHA-256 of each file, and how many values a format could not hold as they are; it is written last.
+    """  # noqa: D301 - the mark of click, which keeps the list as it is
     from billingo_assets.companies.exporting import export_company
 
     with connecting(open_database(load_settings())) as connection, ending_as_on_ctrl_c(NOTHING_EXPORTED):
-        rows = export_company(connection, get_company(connection, key, removed_too=True), folder)
-    for table, number in rows.items():
-        say(f"{table + ':':<22} {number:>12,} rows")
-    say(f"Everything of {key} is in {folder}, but for its API key.")
+        written = export_company(connection, get_company(connection, key, removed_too=True), folder, formats)
+    for table, one in written.items():
+        say(f"{table + ':':<22} {one.rows:>12,} rows")
+    for file, notes in ((file, notes) for one in written.values() for file, notes in one.notes.items()):
+        for note, number in notes.items():
+            say(f"note: {file}: {number:,} {NOTES[note]}.")
+    say(f"Everything of {key} is in {folder}, except its API key.")
 
 
 @click.command(short_help="Delete all that is held of a company.")

@@ -13,18 +13,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 import pytest
-from pyarrow import parquet
+from pyarrow import dataset, parquet
 from sqlalchemy import Connection, Engine, text
 
 from billingo_assets.cli.leaving import NOTHING_EXPORTED
 from billingo_assets.companies import exporting
+from billingo_assets.companies.formats import spreadsheet
 from billingo_assets.companies.registry import Company
 from billingo_assets.instance import open_instance
 from billingo_assets.partitions import COMPANIES, PARTITION_TAG
@@ -32,6 +35,8 @@ from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.locks import company_lock
 from billingo_assets.warehouse.tables import metadata
 from billingo_assets_tests.cli.conftest import Command
+from billingo_assets_tests.companies.test_export_formats import column
+from billingo_assets_tests.office import Cell, sheets
 
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 
@@ -110,9 +115,87 @@ def test_a_number_too_long_for_a_decimal_is_exported_as_its_digits(
 ) -> None:
     long = f"0.{'1' * 100}"
     alter(engine, f"UPDATE billingo.invoices SET conversion_rate = {long}")
-    assert command("company", "export", "ozon-bt", "--to", str(tmp_path / "out")).code == 0
-    rates = parquet.read_table(tmp_path / "out" / "invoices.parquet")["conversion_rate"].to_pylist()
-    assert set(rates) == {long}
+    answer = command("company", "export", "ozon-bt", "--to", str(tmp_path / "out"))
+    assert answer.code == 0
+    assert "note: invoices.parquet: 61 numbers written as text" in answer.out
+    invoices = parquet.read_table(tmp_path / "out" / "invoices.parquet")
+    assert set(invoices["conversion_rate"].to_pylist()) == {None}
+    assert set(invoices["numbers_as_text"].to_pylist()) == {f'{{"conversion_rate": "{long}"}}'}
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["tables"]["invoices"]["notes"] == {"invoices.parquet": {"numbers_as_text": 61}}
+
+
+def test_the_exports_of_two_companies_are_read_together_exactly(
+    command: Command, synced: dict[str, Company], engine: Engine, tmp_path: Path
+) -> None:
+    exact = {"ozon-bt": Decimal("1.23"), "it-cardigan": Decimal("1.2345")}
+    for key, rate in exact.items():
+        alter(engine, f"UPDATE billingo.invoices SET conversion_rate = {rate} WHERE company_id = {synced[key].id}")
+        assert command("company", "export", key, "--to", str(tmp_path / key)).code == 0
+    paths = [tmp_path / key / "invoices.parquet" for key in exact]
+    assert set(dataset.dataset(paths).to_table()["conversion_rate"].to_pylist()) == set(exact.values())
+    assert set(pd.read_parquet(paths)["conversion_rate"]) == set(exact.values())
+    for table in exporting.EXPORTED:
+        assert len({parquet.read_schema(tmp_path / key / f"{table.name}.parquet").to_string() for key in exact}) == 1
+
+
+@pytest.mark.parametrize("words", [["--format", "xlsx,csv-hu"], ["--format", "csv-hu", "--format", "xlsx"]])
+def test_an_export_has_the_formats_that_were_asked_for(
+    command: Command, synced: dict[str, Company], engine: Engine, tmp_path: Path, words: list[str]
+) -> None:
+    answer = command("company", "export", "ozon-bt", "--to", str(tmp_path / "out"), *words)
+    assert answer.code == 0, answer.err
+    names = {f"{table.name}.{suffix}" for table in exporting.EXPORTED for suffix in ("xlsx", "hu.csv")}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*names, "manifest.json"}
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()} == {0o600}
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["formats"] == ["csv-hu", "xlsx"]
+    assert {name for table in manifest["tables"].values() for name in table["sha256"]} == names
+
+
+@pytest.mark.parametrize("given", ["ods", "xlsx,", "", "XLSX"])
+def test_a_format_that_does_not_exist_is_refused_with_those_that_do(
+    command: Command, synced: dict[str, Company], tmp_path: Path, given: str
+) -> None:
+    answer = command("company", "export", "ozon-bt", "--to", str(tmp_path / "out"), "--format", given)
+    assert (answer.code, (tmp_path / "out").exists()) == (2, False)
+    assert "parquet, csv, csv-hu, xlsx" in answer.err
+
+
+@pytest.mark.parametrize("form", ["xlsx", "csv-hu"])
+def test_a_hungarian_spreadsheet_shows_the_documents_as_they_are_held(
+    command: Command, synced: dict[str, Company], engine: Engine, tmp_path: Path, form: str
+) -> None:
+    numbers = ("3.14", "117730161111101800000000", "1/2026", "00123", "=1+1")
+    for at, number in enumerate(numbers):
+        document = document_ids(engine, synced["ozon-bt"].id)[at]
+        alter(engine, f"UPDATE billingo.invoices SET invoice_number = '{number}' WHERE id = {document}")
+    answer = command("company", "export", "ozon-bt", "--to", str(tmp_path / "out"), "--format", form)
+    assert answer.code == 0, answer.err
+    with engine.connect() as connection:
+        held = connection.execute(
+            text("SELECT invoice_number, gross_total, invoice_date FROM billingo.invoices WHERE company_id = :company"),
+            {"company": synced["ozon-bt"].id},
+        ).all()
+    path = next((tmp_path / "out").glob(f"invoices.{'xlsx' if form == 'xlsx' else 'hu.csv'}"))
+    (cells,) = sheets(path, tmp_path).values()
+    assert len(cells) == 62
+    shown = Counter(
+        zip(*(column(cells, name) for name in ("invoice_number", "gross_total", "invoice_date")), strict=True)
+    )
+
+    def as_shown(number: str) -> str:
+        guarded = form == "csv-hu" and (number.startswith("=") or spreadsheet.is_taken_for_a_value(number))
+        return f"'{number}" if guarded else number
+
+    assert shown == Counter(
+        (
+            Cell("string", as_shown(row.invoice_number)) if row.invoice_number else None,
+            Cell("float", f"{row.gross_total.normalize():f}"),
+            Cell("date", row.invoice_date.isoformat()),
+        )
+        for row in held
+    )
 
 
 EVIL = (
@@ -242,7 +325,7 @@ def export_amid_its_tables(engine: Engine, folder: Path) -> Iterator[tuple[subpr
             preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in ENDING],
         ) as process:
             try:
-                deadline = time.monotonic() + 30
+                deadline = time.monotonic() + 120
                 while not (folder / exporting.PARTIAL / "sync_state.csv").exists():
                     assert process.poll() is None
                     assert time.monotonic() < deadline
@@ -258,7 +341,7 @@ def test_a_signal_leaves_nothing_of_an_export(
 ) -> None:
     with export_amid_its_tables(engine, tmp_path / "out") as (process, _):
         process.send_signal(number)
-        _, words = process.communicate(timeout=30)
+        _, words = process.communicate(timeout=120)
     assert process.returncode == 128 + number
     assert words == f"billingo-assets: Ended by {ENDING[number]}. {NOTHING_EXPORTED}\n"
     assert list((tmp_path / "out").iterdir()) == []
@@ -281,7 +364,7 @@ def test_a_file_that_comes_to_be_there_amid_an_export_is_not_overwritten(
     with export_amid_its_tables(engine, tmp_path / "out") as (process, locking):
         mine.write_text("mine")
         locking.rollback()
-        _, words = process.communicate(timeout=30)
+        _, words = process.communicate(timeout=120)
     assert (process.returncode, "cannot be written to: File exists" in words) == (2, True)
     assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["mine"]
 

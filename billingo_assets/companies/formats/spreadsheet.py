@@ -1,0 +1,61 @@
+"""What a cell of a spreadsheet can hold, and which texts a spreadsheet takes for something else."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Context, Decimal
+
+MAX_ROWS = 1_048_576
+MAX_TEXT_UNITS = 32_767
+"""Of a cell's text, in units of UTF-16, as Excel counts."""
+MAX_DIGITS = 15
+"""Significant digits of a cell's number; the ones behind them are lost."""
+MAX_MAGNITUDE = 300
+"""Power of ten; a little less than what a binary float reaches in either direction."""
+FIRST_DATE = date(1900, 3, 1)
+"""Excel counts days from a year that it takes for a leap year: of earlier dates, spreadsheets think differently."""
+
+_EXACT = Context(prec=2_000)
+
+_MONTHS = (
+    "jan(?:uár|uary)?|febr?(?:uár|uary)?|márc?(?:ius)?|mar(?:ch)?|ápr(?:ilis)?|apr(?:il)?|máj(?:us)?|may|jún(?:ius)?|june?"
+    "|júl(?:ius)?|july?|aug(?:usztus|ust)?|szept?(?:ember)?|sept?(?:ember)?|okt(?:óber)?|oct(?:ober)?|nov(?:ember)?"
+    "|dec(?:ember)?"
+)
+_DAYS = (
+    "h(?:étfő)?|k(?:edd)?|sze(?:rda)?|cs(?:üt(?:örtök)?)?|p(?:éntek)?|szo(?:mbat)?|v(?:asárnap)?"
+    "|mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs(?:day)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?"
+)
+_UNITS = "ft|huf|eur|usd|gbp|chf|e|t|z|de|du|am|pm|a"
+_OF_A_NUMBER = re.compile(rf"(?<![^\W\d_])(?:{_MONTHS}|{_DAYS}|{_UNITS})(?![^\W\d_])", re.IGNORECASE)
+"""Words that a number, a date or a time may have: of Hungarian, and of English, which any Excel may be set to."""
+_OF_ITSELF = re.compile(r"\s*(?:true|false|igaz|hamis|#\S*)\s*", re.IGNORECASE)
+"""Booleans and errors such as #N/A."""
+
+
+def fits_number(number: Decimal | int) -> bool:
+    """Whether a cell holds the number exactly."""
+    shortest = Decimal(number).normalize(_EXACT)
+    if not shortest.is_finite():
+        return False
+    return len(shortest.as_tuple().digits) <= MAX_DIGITS and abs(shortest.adjusted()) <= MAX_MAGNITUDE
+
+
+def fits_text(text: str) -> bool:
+    """Whether a cell holds all of the text."""
+    return len(text) * 2 <= MAX_TEXT_UNITS or len(text.encode("utf-16-le")) // 2 <= MAX_TEXT_UNITS
+
+
+def cut(text: str) -> str:
+    """As much of a text that does not fit as fits, and how long it is."""
+    end = f" … (cut: {len(text):,} characters in all)"
+    units = text.encode("utf-16-le")[: 2 * (MAX_TEXT_UNITS - len(end))]
+    return units.decode("utf-16-le", errors="ignore") + end
+
+
+def is_taken_for_a_value(text: str) -> bool:
+    """Whether a Hungarian spreadsheet may make a number, date, time, boolean or error of a text that it opens."""
+    if any(character.isnumeric() for character in text):
+        return not any(character.isalpha() for character in _OF_A_NUMBER.sub("", text))
+    return _OF_ITSELF.fullmatch(text) is not None
