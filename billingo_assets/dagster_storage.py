@@ -13,11 +13,13 @@ from typing import Any, Self
 import dagster as dg
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import URL, CreateEnginePlugin, Engine, text
+from sqlalchemy.dialects import plugins
 
 from billingo_assets import colours, dagster_errors
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.database import UPGRADE_LOCK, connecting, database_url, engine_for
+from billingo_assets.warehouse.sessions import pin_sessions
 
 SCHEMA = "dagster"
 
@@ -41,7 +43,7 @@ class WarehouseStorage(DagsterPostgresStorage):
                 # Held until they are made: two first commands at once would each make some.
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
                 _make_schema(engine)
-            super().__init__(postgres_url=_dagster_url(url), inst_data=inst_data)
+            super().__init__(postgres_url=dagster_url(url), inst_data=inst_data)
 
     @classmethod
     def config_type(cls) -> dict[str, dg.Field]:
@@ -61,8 +63,22 @@ def _make_schema(engine: Engine) -> None:
             connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
 
 
-def _dagster_url(url: URL) -> str:
-    """dagster-postgres speaks psycopg2 alone; the search path puts its tables, Alembic's own too, into our schema."""
-    options = f"{url.query.get('options', '')} -c search_path={SCHEMA}".strip()
-    driver_url = url.set(drivername="postgresql+psycopg2").update_query_dict({"options": options})
+class _PinnedSessions(CreateEnginePlugin):
+    """Dagster makes its own engines, of which a plugin named in their URL is told."""
+
+    def update_url(self, url: URL) -> URL:
+        """The URL holds nothing for us."""
+        return url
+
+    def engine_created(self, engine: Engine) -> None:
+        """Have its tables, Alembic's own too, in our schema."""
+        pin_sessions(engine, search_path=SCHEMA)
+
+
+plugins.register("billingo_sessions", __name__, _PinnedSessions.__name__)
+
+
+def dagster_url(url: URL) -> str:
+    """dagster-postgres speaks psycopg2 alone."""
+    driver_url = url.set(drivername="postgresql+psycopg2").update_query_dict({"plugin": "billingo_sessions"})
     return driver_url.render_as_string(hide_password=False)

@@ -110,8 +110,9 @@ def main() -> None:
     from billingo_assets_tests.deploy.webserver import CADDY, NGINX
     from billingo_assets_tests.office import OFFICE
     from billingo_assets_tests.ui.browser import CHROMIUM
+    from billingo_assets_tests.warehouse.pooler import PGBOUNCER
 
-    if missing := ensure_all([CHROMIUM, NGINX, CADDY, OFFICE]):
+    if missing := ensure_all([CHROMIUM, NGINX, PGBOUNCER, CADDY, OFFICE]):
         sys.exit("\n".join(missing))
 
 

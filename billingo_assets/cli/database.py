@@ -89,7 +89,8 @@ def dump() -> None:
     is_current = _require_to_see_all(settings)
     schemas = [f"--schema={schema}" for schema in ("billingo", MASKED_SCHEMA, "dagster")]
     # With row-level security, which lets the owner see everything; without, PostgreSQL has it from superusers only.
-    what = ("--no-owner", "--no-privileges", "--enable-row-security")
+    # In the encoding of the database, whatever that of its sessions is.
+    what = ("--no-owner", "--no-privileges", "--enable-row-security", "--encoding=UTF8")
     process = _start("pg_dump", *schemas, *what, stdout=subprocess.PIPE)
     try:
         if process.stdout is not None:

@@ -21,7 +21,7 @@ from billingo_assets.cli.output import say
 from billingo_assets.companies.registry import list_companies
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import is_loopback, load_settings, project_root
-from billingo_assets.warehouse.database import connecting, open_database
+from billingo_assets.warehouse.database import connecting, open_database, require_writable
 from billingo_assets.warehouse.embedded.keeper import try_lock
 
 LOOPBACK = "127.0.0.1"
@@ -60,6 +60,7 @@ def dev(port: int, host: str, i_have_a_proxy: bool, read_only: bool) -> None:
         raise ConfigurationError(f"Port {port} is in use. Stop what listens there, or choose another with --port.")
     with _alone(settings.home, url) as lock:
         with connecting(open_database(settings)) as connection:
+            require_writable(connection)
             companies = list_companies(connection)
         with open_instance(settings) as instance:
             add_partitions(instance, [company.key for company in companies])

@@ -17,7 +17,7 @@ from billingo_assets.companies.registry import Company, get_company, keyring_for
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.loading import loading
 from billingo_assets.settings import Settings, load_settings
-from billingo_assets.warehouse.database import connecting, open_database
+from billingo_assets.warehouse.database import connecting, open_database, require_writable
 
 if TYPE_CHECKING:
     from billingo_assets.monitoring.outcomes import Outcome
@@ -115,6 +115,7 @@ def sync_companies(
 def _chosen(settings: Settings, keys: tuple[str, ...]) -> list[Company]:
     """The companies to sync. A wrong key or a missing encryption key ends the command before anything runs."""
     with connecting(open_database(settings)) as connection:
+        require_writable(connection)
         if keys:
             companies = [get_company(connection, key) for key in dict.fromkeys(keys)]
         else:

@@ -22,13 +22,13 @@ from billingo_assets.alerts.channels import DeliveryError, call_heartbeat, open_
 from billingo_assets.billingo.connecting import connect
 from billingo_assets.build import build_defs
 from billingo_assets.companies.registry import Company, keyring_for, list_companies
-from billingo_assets.errors import BillingoAssetsError
+from billingo_assets.errors import BillingoAssetsError, DatabaseError
 from billingo_assets.foreign import told
 from billingo_assets.instance import open_instance
 from billingo_assets.monitoring.overview import local_time
 from billingo_assets.settings import Settings, env_file, holds_secrets
 from billingo_assets.sync.engine import require_same_company
-from billingo_assets.warehouse.database import connecting, open_database
+from billingo_assets.warehouse.database import connecting, is_read_only_by_default, open_database, require_writable
 
 Verdict = Literal["ok", "warning", "fault"]
 
@@ -68,11 +68,26 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
     try:
         engine = open_database(settings)
         with connecting(engine) as connection:
-            place = "embedded" if settings.database_url is None else "BILLINGO_DATABASE_URL"
-            yield Finding("database", "ok", f"{place}, its tables are up to date.")
+            yield _database(connection, settings)
             yield from _look_around(connection, settings)
     except BillingoAssetsError as error:
         yield Finding("database", "fault", str(error))
+
+
+def _database(connection: Connection, settings: Settings) -> Finding:
+    try:
+        require_writable(connection)
+    except DatabaseError as error:
+        return Finding("database", "fault", str(error))
+    place = "embedded" if settings.database_url is None else "BILLINGO_DATABASE_URL"
+    if is_read_only_by_default(connection):
+        words = (
+            f"{place}, its tables are up to date. Its sessions are read-only by default"
+            " (default_transaction_read_only), and a sync writes all the same. If the hosting service set this since"
+            " the disk is nearly full, free some space first."
+        )
+        return Finding("database", "warning", words)
+    return Finding("database", "ok", f"{place}, its tables are up to date.")
 
 
 def _env_file(path: Path) -> Iterator[Finding]:

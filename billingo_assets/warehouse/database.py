@@ -13,13 +13,14 @@ from functools import cache
 from urllib.parse import quote, unquote, urlencode
 
 import psycopg
-from psycopg.errors import DiskFull, InsufficientPrivilege, QueryCanceled
+from psycopg.errors import DiskFull, InsufficientPrivilege, QueryCanceled, ReadOnlySqlTransaction
 from psycopg.pq import Conninfo
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from billingo_assets.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
 from billingo_assets.settings import Settings
+from billingo_assets.warehouse.sessions import CONNECT_SECONDS, pin_sessions
 
 OLDEST_SERVER = 15
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
@@ -29,6 +30,13 @@ _IS_OF_SOMETHING_ELSE = text(
     "SELECT bool_and(relname <> 'alembic_version') FROM pg_class WHERE relnamespace = to_regnamespace('billingo')"
 )
 """In one statement, since another process may be making the tables: they come all at once."""
+
+_READ_ONLY = (
+    "The database can be read but not written to: its server is a standby. Set BILLINGO_DATABASE_URL to the primary;"
+    " where it names several hosts, add target_session_attrs=read-write."
+)
+_IS_READ_ONLY_BY_DEFAULT = text("SELECT reset_val::bool FROM pg_settings WHERE name = 'default_transaction_read_only'")
+"""Of the server, before our sessions say otherwise."""
 
 _UNAVAILABLE = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 
@@ -113,6 +121,17 @@ def require_tables(settings: Settings) -> None:
         raise DatabaseError(_version_sentence(revision))
 
 
+def require_writable(connection: Connection) -> None:
+    """Raise DatabaseError where the server is a standby, which answers questions but takes nothing."""
+    if connection.scalar(text("SELECT pg_is_in_recovery()")):
+        raise DatabaseError(_READ_ONLY)
+
+
+def is_read_only_by_default(connection: Connection) -> bool:
+    """Whether somebody made the database, or our login, read-only for whoever does not ask for more, as we do."""
+    return bool(connection.scalar(_IS_READ_ONLY_BY_DEFAULT))
+
+
 def upgrade_database(settings: Settings) -> tuple[str | None, str]:
     """Apply the migrations that are missing and return the revisions before and after.
 
@@ -170,17 +189,14 @@ def engine_for(url: URL, settings: Settings) -> Engine:
 
 @cache
 def _engine(url: URL, statement_timeout_seconds: float) -> Engine:
-    timeout = max(1, round(statement_timeout_seconds * 1000))  # 0 would be none at all
-    return create_engine(
+    engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
-        connect_args={
-            "application_name": APPLICATION_NAME,
-            "client_encoding": "utf8",
-            "connect_timeout": 10,
-            "options": f"{url.query.get('options', '')} -c statement_timeout={timeout} -c timezone=UTC".strip(),
-        },
+        connect_args={"application_name": APPLICATION_NAME, "connect_timeout": CONNECT_SECONDS},
     )
+    timeout = max(1, round(statement_timeout_seconds * 1000))  # 0 would be none at all
+    pin_sessions(engine, statement_timeout_ms=timeout)
+    return engine
 
 
 def _checked_revision(connection: Connection) -> str | None:
@@ -239,6 +255,8 @@ def _in_words(url: URL, error: DBAPIError | psycopg.Error) -> DatabaseError:
     # Who is not let in for want of space gets no code from psycopg.
     if state == DiskFull.sqlstate or os.strerror(errno.ENOSPC) in said:
         return DatabaseError("The database's disk is full. Free some space and sync again: what was stored is kept.")
+    if state == ReadOnlySqlTransaction.sqlstate:
+        return DatabaseError(_READ_ONLY)
     if state == InsufficientPrivilege.sqlstate:
         return DatabaseError(f"PostgreSQL refused: {said}. {_whom_it_takes(said)}")
     if not isinstance(error, _UNAVAILABLE):

@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,9 @@ def used_home(module_home: Path) -> Iterator[Path]:
         yield module_home
 
 
-@pytest.fixture(scope="session")
-def own_server() -> Iterator[URL]:
-    """The URL of the database `postgres` of a server that asks for a password."""
+@contextmanager
+def server_with_password(*, standby_after: Callable[[URL], object] | None = None) -> Iterator[URL]:
+    """The URL of the database `postgres` of a server that asks for a password; a standby after something was done."""
     root = Path(tempfile.mkdtemp(prefix="billingo-test-", dir="/tmp"))
     installed = min(programs().root.parent.glob("pginstall*"), key=lambda path: len(path.name)).resolve()
     account = server_account(root / "data")
@@ -74,14 +75,28 @@ def own_server() -> Iterator[URL]:
             user=account.uid, group=account.gid, extra_groups=[],
         )  # fmt: skip
 
+    options = f"-c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -p {port}"
+    start = ("start", "-w", "-l", str(root / "log"), "-o", options)
+    url = URL.create("postgresql", "owner", PASSWORD, "127.0.0.1", port, "postgres")
     try:
         run("initdb", "-U", "owner", "-A", "scram-sha-256", f"--pwfile={root / 'password'}", "-E", "UTF8", "--no-sync")
-        options = f"-c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -p {port}"
-        run("pg_ctl", "start", "-w", "-l", str(root / "log"), "-o", options)
-        yield URL.create("postgresql", "owner", PASSWORD, "127.0.0.1", port, "postgres")
+        run("pg_ctl", *start)
+        if standby_after is not None:
+            standby_after(url)
+            run("pg_ctl", "stop", "-w", "-m", "fast")
+            (root / "data" / "standby.signal").touch()
+            run("pg_ctl", *start)
+        yield url
         run("pg_ctl", "stop", "-w", "-m", "immediate")
     finally:
         shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def own_server() -> Iterator[URL]:
+    """A server as others run it, for all tests of a run."""
+    with server_with_password() as url:
+        yield url
 
 
 @pytest.fixture
