@@ -41,7 +41,7 @@ INVOICE_COLUMNS = (
     Column("invoice_date", "date", "Date of issue", "invoice_date"),
     Column("fulfillment_date", "date", "Date of supply, which decides the VAT period", "fulfillment_date"),
     Column("due_date", "date", "Date by which it is to be paid", "due_date"),
-    Column("paid_date", "date", "Date on which it was paid", "paid_date"),
+    Column("paid_date", "date", "Date of payment; NULL until payment_status says that there was one", "paid_date"),
     Column("organization_name", "text", "Name of the issuing company", "organization.name"),
     Column("organization_tax_number", "text", "Tax number of the issuer", "organization.tax_number"),
     Column(

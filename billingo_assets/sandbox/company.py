@@ -154,8 +154,8 @@ class Company(Books):
     def add_raw(self, document: bytes | dict[str, Any], *, counted: bool = False) -> None:
         """Add any text as the newest document, sound or not; `counted` puts it into the ledger's sums.
 
-        Bytes are served as they are, whatever day it is, and need not be JSON. A text with the id of another document hides that
-        one from `document` and `GET /documents/{id}`, not from the pages.
+        Bytes are served as they are, whatever day it is, and need not be JSON. A text with the id of another document
+        hides that one from `document` and `GET /documents/{id}`, not from the pages.
         """
         body = document if isinstance(document, bytes) else encode(document)
         with self._lock:

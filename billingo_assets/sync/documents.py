@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from billingo_assets.billingo.salvage import members
+from billingo_assets.normalize.content import PAID_DATE, PAYMENT_STATUS, follows_clock
 from billingo_assets.warehouse.raw_invoices import Document
 
 MAX_DOCUMENT_BYTES = 16 * 2**20
@@ -38,8 +39,12 @@ class Unreadable:
 
     @property
     def content_hash(self) -> bytes:
-        """SHA-256 of the document as sent."""
-        return hashlib.sha256(self.payload).digest()
+        """SHA-256 of the document's content; of all that was sent where that cannot be told apart."""
+        try:
+            status = msgspec.json.decode(_members_decoder.decode(self.payload).get(PAYMENT_STATUS, b"null"))
+            return _content_hash(self.payload, status)
+        except (ValueError, RecursionError):
+            return hashlib.sha256(self.payload).digest()
 
 
 class _UnstorableError(Exception):
@@ -53,10 +58,12 @@ class _Sketch(msgspec.Struct):
     items: list[msgspec.Raw] | None = None
     block_id: int | None = None
     invoice_number: str | None = None
+    payment_status: str | None = None
 
 
 _ABSURD_NUMBER = "it holds a number that is out of all proportion"
 _sketch_decoder = msgspec.json.Decoder(_Sketch)
+_members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_document(payload: bytes, max_bytes: int = MAX_DOCUMENT_BYTES) -> Document | Unreadable:
@@ -67,11 +74,12 @@ def read_document(payload: bytes, max_bytes: int = MAX_DOCUMENT_BYTES) -> Docume
     try:
         sketch = _sketch_decoder.decode(payload)
         text = payload.decode()
+        content_hash = _content_hash(payload, sketch.payment_status)
     except (ValueError, RecursionError):
         return _read_otherwise(payload, max_bytes)
     if not 0 < sketch.id <= MAX_ID or len(payload) > max_bytes or _holds_nul(payload):
         return _read_otherwise(payload, max_bytes)
-    return _document(sketch.id, text, payload, len(sketch.items or ()), sketch.block_id, sketch.invoice_number)
+    return _document(sketch.id, text, content_hash, len(sketch.items or ()), sketch.block_id, sketch.invoice_number)
 
 
 def why_unstorable(document: Document, max_bytes: int = MAX_DOCUMENT_BYTES) -> Unreadable:
@@ -83,15 +91,24 @@ def why_unstorable(document: Document, max_bytes: int = MAX_DOCUMENT_BYTES) -> U
     return Unreadable(document.id, payload, "The document cannot be stored: PostgreSQL refuses its JSON.")
 
 
+def _content_hash(payload: bytes, payment_status: object) -> bytes:
+    """SHA-256 of what was sent, without what follows the clock. Raises ValueError and RecursionError."""
+    if follows_clock(payment_status):
+        members = _members_decoder.decode(payload)
+        if members.pop(PAID_DATE, None) is not None:
+            payload = msgspec.json.encode(members)
+    return hashlib.sha256(payload).digest()
+
+
 def _document(
-    document_id: int, text: str, payload: bytes, items: int, block_id: object, invoice_number: object
+    document_id: int, text: str, content_hash: bytes, items: int, block_id: object, invoice_number: object
 ) -> Document:
     numbered = _NUMBER.search(invoice_number) if isinstance(invoice_number, str) else None
     has_block = isinstance(block_id, int) and not isinstance(block_id, bool) and 0 <= block_id <= MAX_ID
     return Document(
         document_id,
         text,
-        hashlib.sha256(payload).digest(),
+        content_hash,
         items,
         block_id if has_block else None,  # type: ignore[arg-type]
         int(numbered[1]) if numbered else None,
@@ -110,7 +127,7 @@ def _read_otherwise(payload: bytes, max_bytes: int) -> Document | Unreadable:
     return _document(
         document_id,
         payload.decode(),
-        payload,
+        _content_hash(payload, document.get(PAYMENT_STATUS)),
         len(items) if isinstance(items, list) else 0,
         document.get("block_id"),
         document.get("invoice_number"),

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from billingo_assets.normalize.content import PAID_DATE, PAID_STATUSES, PAYMENT_STATUS
 from billingo_assets.warehouse.copying import copying
 from billingo_assets.warehouse.tables import raw_invoices
 
@@ -32,10 +33,19 @@ _COPIED = (
     "payload",
 )
 
+
+def content_of(payload: str) -> str:
+    """SQL for what is left of the payload in a column without a field that follows the clock."""
+    paid = ", ".join(f"'{status}'" for status in PAID_STATUSES)
+    return f"CASE WHEN {payload} ->> '{PAYMENT_STATUS}' IN ({paid}) THEN {payload} ELSE {payload} - '{PAID_DATE}' END"
+
+
+_DIFFERS = f"{content_of('raw.payload')} <> {content_of('{incoming}.payload')}"
+
 # The payloads travel as one JSON array: PostgreSQL parses them once, and keeps every numeral as it was sent.
-# Content that differs by its spelling alone (1 and 1.0, the order of fields) is equal as jsonb, and is not written.
+# Content that differs by its spelling alone (1 and 1.0, the order of fields) is equal as jsonb, and makes no version.
 _UPSERT = text(
-    """
+    f"""
     WITH incoming AS MATERIALIZED (
         SELECT * FROM ROWS FROM (
             unnest(CAST(:ids AS bigint[])), unnest(CAST(:hashes AS bytea[])), unnest(CAST(:item_counts AS int[])),
@@ -47,7 +57,7 @@ _UPSERT = text(
         SELECT raw.company_id, raw.document_id, raw.version, raw.payload, raw.content_hash,
                raw.changed_at, coalesce(raw.deleted_at, now())
         FROM billingo.raw_invoices AS raw JOIN incoming USING (document_id)
-        WHERE raw.company_id = :company AND (raw.payload <> incoming.payload OR raw.deleted_at IS NOT NULL)
+        WHERE raw.company_id = :company AND ({_DIFFERS.format(incoming="incoming")} OR raw.deleted_at IS NOT NULL)
     )
     INSERT INTO billingo.raw_invoices AS raw
         (company_id, document_id, payload, content_hash, item_count, block_id, number_year, number)
@@ -56,14 +66,38 @@ _UPSERT = text(
     SET payload = excluded.payload, content_hash = excluded.content_hash, item_count = excluded.item_count,
         block_id = excluded.block_id, number_year = excluded.number_year, number = excluded.number,
         version = raw.version + 1, changed_at = now(), deleted_at = NULL
-    WHERE raw.payload <> excluded.payload OR raw.deleted_at IS NOT NULL
+    WHERE {_DIFFERS.format(incoming="excluded")} OR raw.deleted_at IS NOT NULL
+    """  # noqa: S608 - put together from constants
+)
+
+# Where a hash differs after an upsert, the content is equal: it is spelled otherwise, or was hashed by former rules.
+# The rows made from it stay as they are; only their hash follows.
+_REHASH = text(
+    """
+    WITH stale AS MATERIALIZED (
+        SELECT document_id, raw.content_hash AS former, incoming.content_hash
+        FROM billingo.raw_invoices AS raw JOIN ROWS FROM (
+            unnest(CAST(:ids AS bigint[])), unnest(CAST(:hashes AS bytea[]))
+        ) AS incoming (document_id, content_hash) USING (document_id)
+        WHERE raw.company_id = :company AND raw.content_hash <> incoming.content_hash
+    ), raw AS (
+        UPDATE billingo.raw_invoices AS raw SET content_hash = stale.content_hash FROM stale
+        WHERE raw.company_id = :company AND raw.document_id = stale.document_id
+    ), rejected AS (
+        UPDATE billingo.rejected_documents AS rejected SET content_hash = stale.content_hash FROM stale
+        WHERE rejected.company_id = :company AND rejected.stage = 'normalize' AND rejected.content_hash = stale.former
+          AND NOT EXISTS (SELECT FROM billingo.rejected_documents AS other
+                          WHERE other.company_id = :company AND other.content_hash = stale.content_hash)
+    )
+    UPDATE billingo.invoices AS invoice SET content_hash = stale.content_hash FROM stale
+    WHERE invoice.company_id = :company AND invoice.id = stale.document_id AND invoice.content_hash = stale.former
     """
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document that can be stored: `text` is its JSON as sent, `content_hash` the SHA-256 of that.
+    """A document that can be stored: `text` is its JSON as sent, `content_hash` the SHA-256 of its content in that.
 
     `number` runs without holes within a block and year; all three are None where the document tells no number.
     """
@@ -128,13 +162,17 @@ def insert_documents(connection: Connection, company_id: int, documents: Sequenc
 
 
 def upsert_documents(connection: Connection, company_id: int, documents: Sequence[Document]) -> None:
-    """Store documents, each id once: insert, or overwrite and keep what was there as a version, and revive."""
+    """Store documents, each id once: insert, or overwrite and keep what was there as a version, and revive.
+
+    A document whose content is the stored one keeps its payload and everything that was made of it; its hash alone is
+    brought up to date.
+    """
+    hashes = {"ids": [document.id for document in documents], "hashes": [one.content_hash for one in documents]}
     connection.execute(
         _UPSERT,
         {
             "company": company_id,
-            "ids": [document.id for document in documents],
-            "hashes": [document.content_hash for document in documents],
+            **hashes,
             "item_counts": [document.items for document in documents],
             "blocks": [document.block_id for document in documents],
             "years": [document.number_year for document in documents],
@@ -142,6 +180,7 @@ def upsert_documents(connection: Connection, company_id: int, documents: Sequenc
             "payloads": f"[{','.join([document.text for document in documents])}]",
         },
     )
+    connection.execute(_REHASH, {"company": company_id, **hashes})
 
 
 def count_changes(connection: Connection, company_id: int, since: datetime) -> Changes:

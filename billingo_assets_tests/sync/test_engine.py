@@ -168,8 +168,17 @@ def test_the_same_numbers_and_fields_written_otherwise_are_no_change(books: Book
     books.sync()
     books.served.delete(7, even_if_issued=True)
     books.served.add_raw('{"comment": "á", "gross_total":1.05e1, "conversion_rate":1.0,"id":7}'.encode())
+    stored, invoice = books.stored(7), books.invoice(7)
+    assert books.sync().updated == 0
+    assert books.value("SELECT count(*) FROM billingo.raw_invoice_versions") == 0
+    respelled, unchanged = books.stored(7), books.invoice(7)
+    assert invoice is not None
+    assert unchanged is not None
+    assert unchanged.content_hash == respelled.content_hash != stored.content_hash
+    assert (respelled.text, respelled.changed_at) == (stored.text, stored.changed_at)
+    assert unchanged.normalized_at == invoice.normalized_at
     before = books.row_versions()
-    assert books.fetch().updated == 0
+    books.sync()
     assert books.row_versions() == before
 
 

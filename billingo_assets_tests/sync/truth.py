@@ -34,7 +34,7 @@ SELECT 'document', document_id FROM billingo.raw_invoices AS raw WHERE company_i
 
 
 def content(document: Any) -> Any:
-    """What a document says that the day on which it is read does not decide: `paid_date` is a payment's or nothing's."""
+    """What a document says whatever the day: `paid_date` of what is not paid is the day on which it is read."""
     if isinstance(document, dict) and document.get("payment_status") not in ("paid", "partially_paid"):
         return {name: value for name, value in document.items() if name != "paid_date"}
     return document
