@@ -12,7 +12,7 @@ import dagster as dg
 
 from billingo_assets.errors import BillingoAssetsError, ConfigurationError
 from billingo_assets.partitions import COMPANIES
-from billingo_assets.settings import Settings, project_root
+from billingo_assets.settings import Settings, shipped_file
 
 STATEMENT_TIMEOUT_MS = 60_000
 POOL_RECYCLE_SECONDS = 3_600
@@ -36,9 +36,9 @@ def prepare_dagster_home(settings: Settings) -> Path:
             raise ConfigurationError(f"DAGSTER_HOME is {own}, which is not the absolute path of a folder. {UNSET_HOME}")
         _require_ours(Path(own))
         return Path(own)
-    config = project_root() / "dagster.yaml"
+    config = shipped_file("dagster.yaml")
     if not config.is_file():
-        raise ConfigurationError(f"{config} is missing. Run the command in the project's folder, or set DAGSTER_HOME.")
+        raise ConfigurationError(f"{config} is missing. Install billingo-assets again, or set DAGSTER_HOME.")
     home = settings.dagster_home
     try:
         for folder in (settings.home, home):

@@ -38,10 +38,31 @@ MAX_SECRET_BYTES = 2**16
 LIVE_API_URL = "https://api.billingo.hu/v3"
 
 
+PROJECT_VARIABLE = f"{PREFIX}PROJECT"
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def checkout() -> Path | None:
+    """The checkout that this package lies in; None where it is installed without one."""
+    return _PACKAGE.parent if (_PACKAGE.parent / "workspace.yaml").is_file() else None
+
+
 def project_root() -> Path:
-    """The checkout that holds `workspace.yaml`, or the working directory where the package is installed without it."""
-    checkout = Path(__file__).resolve().parent.parent
-    return checkout if (checkout / "workspace.yaml").is_file() else Path.cwd()
+    """The folder of `.env` and, by default, of the data: BILLINGO_PROJECT, the checkout, or the working directory.
+
+    Raises:
+        ConfigurationError: BILLINGO_PROJECT is not the absolute path of a folder.
+    """
+    if named := os.environ.get(PROJECT_VARIABLE):
+        if not Path(named).is_absolute() or not Path(named).is_dir():
+            raise ConfigurationError(f"{PROJECT_VARIABLE} is {named}, which is not the absolute path of a folder.")
+        return Path(named)
+    return checkout() or Path.cwd()
+
+
+def shipped_file(name: str) -> Path:
+    """A file of the checkout's top level, which an installed package has a copy of."""
+    return (checkout() or _PACKAGE) / name
 
 
 def env_file() -> Path:
@@ -146,8 +167,9 @@ def _checked_timezone(name: str) -> str:
 
 
 def _located(path: Path) -> Path:
+    """A relative path is one in the project's folder, from wherever a command is called."""
     try:
-        return path.expanduser().absolute()
+        return project_root() / path.expanduser()
     except RuntimeError:
         raise ValueError("begins with a ~ that names nobody's home directory") from None
 
@@ -272,6 +294,11 @@ class Settings(BaseSettings):
         return ZoneInfo(self.timezone)
 
     @property
+    def database_place(self) -> str:
+        """Where the database is, for people; without the URL, which may hold a password."""
+        return f"embedded, in {self.home}" if self.database_url is None else f"{PREFIX}DATABASE_URL"
+
+    @property
     def dagster_home(self) -> Path:
         """Where Dagster keeps its own files; its runs and events are in the database."""
         return self.home / "dagster"
@@ -284,7 +311,10 @@ def load_settings() -> Settings:
     Raises:
         ConfigurationError: a variable is misspelt, its value is not acceptable, or a line of `.env` sets nothing.
     """
-    _refuse_unknown_names({*os.environ, *_names_in(env_file())})
+    written = _names_in(env_file())
+    if PROJECT_VARIABLE in map(str.upper, written):
+        raise ConfigurationError(f"{PROJECT_VARIABLE} says where .env is, so it cannot stand in it. Set it outside.")
+    _refuse_unknown_names({*os.environ, *written} - {PROJECT_VARIABLE})
     try:
         settings = Settings(_env_file=env_file())  # type: ignore[call-arg]
     except ValidationError as error:

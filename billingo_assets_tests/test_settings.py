@@ -289,12 +289,6 @@ def test_the_home_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert load_settings().home == tmp_path / "data"
 
 
-def test_the_home_is_absolute_wherever_the_process_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BILLINGO_HOME", "data")
-    assert load_settings().home == tmp_path / "data"
-
-
 def test_dagster_has_its_home_in_ours(tmp_path: Path) -> None:
     assert Settings(home=tmp_path).dagster_home == tmp_path / "dagster"
 

@@ -136,6 +136,41 @@ def test_without_a_workspace_the_dotenv_file_of_the_working_folder_is_read(check
     assert told == f"UTC {tmp_path / '.billingo'}"
 
 
+@pytest.mark.parametrize("in_file", [True, False], ids=[".env", "environment"])
+def test_a_relative_path_is_in_the_projects_folder_wherever_a_command_is_called(
+    checkout: Path, tmp_path: Path, in_file: bool
+) -> None:
+    (checkout / "word").write_text("mailto://user:word@host\n")
+    paths = {"BILLINGO_HOME": "data", "BILLINGO_ALERT_URLS_FILE": "word"}
+    if in_file:
+        (checkout / ".env").write_text("".join(f"{name}={path}\n" for name, path in paths.items()))
+    told = told_in(
+        checkout,
+        "settings.home, settings.alert_urls.get_secret_value()",
+        folder=tmp_path,
+        **({} if in_file else paths),
+    )
+    assert told == f"{checkout / 'data'} mailto://user:word@host"
+
+
+def test_the_projects_folder_may_be_named(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / ".env").write_text("BILLINGO_TIMEZONE=UTC\n")
+    told = told_in(checkout, "settings.timezone, settings.home", BILLINGO_PROJECT=str(tmp_path / "own"))
+    assert told == f"UTC {tmp_path / 'own' / '.billingo'}"
+
+
+@pytest.mark.parametrize("folder", ["own", "/nowhere/at/all"])
+def test_a_projects_folder_that_is_none_is_told(checkout: Path, folder: str) -> None:
+    told = told_in(checkout, "settings", BILLINGO_PROJECT=folder)
+    assert told == f"BILLINGO_PROJECT is {folder}, which is not the absolute path of a folder."
+
+
+def test_the_projects_folder_cannot_be_named_in_its_own_dotenv_file(checkout: Path) -> None:
+    (checkout / ".env").write_text("BILLINGO_PROJECT=/srv\n")
+    assert told_in(checkout, "settings").startswith("BILLINGO_PROJECT says where .env is, so it cannot stand in it.")
+
+
 def test_the_environment_goes_before_the_dotenv_file(checkout: Path) -> None:
     (checkout / ".env").write_text("BILLINGO_TIMEZONE=UTC\n")
     assert told_in(checkout, "settings.timezone", BILLINGO_TIMEZONE="Europe/Vienna") == "Europe/Vienna"

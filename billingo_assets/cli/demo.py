@@ -15,7 +15,7 @@ from billingo_assets.cli.sync import sync_companies
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
 from billingo_assets.errors import ConfigurationError
-from billingo_assets.settings import Settings, load_settings
+from billingo_assets.settings import Settings, checkout, load_settings
 from billingo_assets.warehouse.database import connecting, open_database
 from billingo_assets.warehouse.normalized import count_rows
 from billingo_assets.warehouse.sums import sums_by_currency
@@ -31,7 +31,7 @@ def demo() -> None:
     from billingo_assets.sandbox.world import World
 
     world = World()
-    say("PostgreSQL    " + ("yours" if load_settings().database_url else f"embedded, in {load_settings().home}"))
+    say(f"PostgreSQL    {load_settings().database_place}")
     engine = open_database(load_settings())
     with connecting(engine) as connection:
         _refuse_real_companies(registry.list_companies(connection))
@@ -47,9 +47,12 @@ def demo() -> None:
         say("\nThe tables do not agree with the sandbox's books.", err=True)
         sys.exit(1)
     say("\nEvery count and every sum agrees with the sandbox's books. Where to look next:")
-    say("  make dev                           the Dagster UI on the same data")
-    say("  .venv/bin/billingo-assets --help   the commands")
-    say("  README.md                          your own companies, the tables, cron")
+    in_checkout = checkout() is not None
+    program = ".venv/bin/billingo-assets" if in_checkout else "billingo-assets"
+    say(f"  {'make dev' if in_checkout else f'{program} dev':<33}  the Dagster UI on the same data")
+    say(f"  {f'{program} --help':<33}  the commands")
+    if in_checkout:
+        say(f"  {'README.md':<33}  your own companies, the tables, cron")
 
 
 def _refuse_real_companies(companies: list[Company]) -> None:

@@ -20,7 +20,7 @@ from billingo_assets.cli.ending import SIGNALS
 from billingo_assets.cli.output import say
 from billingo_assets.companies.registry import list_companies
 from billingo_assets.errors import ConfigurationError
-from billingo_assets.settings import is_loopback, load_settings, project_root
+from billingo_assets.settings import PROJECT_VARIABLE, is_loopback, load_settings, project_root, shipped_file
 from billingo_assets.warehouse.database import connecting, open_database, require_writable
 from billingo_assets.warehouse.embedded.keeper import try_lock
 
@@ -29,7 +29,7 @@ LOOK_SECONDS = 0.2
 STOP_SECONDS = 20
 # As the daemon's own: a code server tells that it starts before it can be told to leave its colours out.
 WEBSERVER = [sys.executable, "-m", "billingo_assets.webserver", "--code-server-log-level", "warning"]
-DAEMON = [str(Path(sys.executable).with_name("dagster-daemon")), "run"]
+DAEMON = [sys.executable, "-m", "dagster._daemon", "run"]
 
 
 @click.command(short_help="Open the UI, with the daemon.")
@@ -58,12 +58,13 @@ def dev(port: int, host: str, i_have_a_proxy: bool, read_only: bool) -> None:
     url = f"http://{_in_url(host)}:{port}"
     if _is_taken(host, port):
         raise ConfigurationError(f"Port {port} is in use. Stop what listens there, or choose another with --port.")
+    with connecting(open_database(settings)) as connection:
+        require_writable(connection)
+        companies = list_companies(connection)
     with _alone(settings.home, url) as lock:
-        with connecting(open_database(settings)) as connection:
-            require_writable(connection)
-            companies = list_companies(connection)
         with open_instance(settings) as instance:
             add_partitions(instance, [company.key for company in companies])
+        os.environ[PROJECT_VARIABLE] = str(project_root())  # the services do not run in the working directory
         if "ui_url" not in settings.model_fields_set:
             os.environ["BILLINGO_UI_URL"] = url  # where the links of alerts are to lead
         with serving_demo_companies(companies, settings):
@@ -161,7 +162,7 @@ def _living(session: int) -> list[psutil.Process]:
 
 def _start(command: list[str], folder: Path, lock: int) -> subprocess.Popen[bytes]:
     """Start one of Dagster's programs in a session of its own: Ctrl-C reaches it through us alone, once."""
-    workspace = project_root() / "workspace.yaml"
+    workspace = shipped_file("workspace.yaml")
     return subprocess.Popen(  # noqa: S603
         [*command, "--workspace", str(workspace)], cwd=folder, start_new_session=True, pass_fds=[lock]
     )

@@ -40,7 +40,10 @@ def status(wants_json: bool) -> None:
     with connecting(open_database(settings)) as connection, open_instance(settings) as instance:
         overview = read_overview(connection, instance, settings, datetime.now(UTC))
     if not overview:
-        raise ConfigurationError("No company yet. Add one: billingo-assets company add KEY --name NAME")
+        raise ConfigurationError(
+            f"No company yet in this database ({settings.database_place})."
+            " Add one: billingo-assets company add KEY --name NAME"
+        )
     with losing_output():
         if wants_json:
             say_json(_as_json(overview))

@@ -122,7 +122,8 @@ def _chosen(settings: Settings, keys: tuple[str, ...]) -> list[Company]:
             companies = list_companies(connection, enabled_only=True)
         if not companies:
             raise ConfigurationError(
-                "No company is enabled. Add one with `billingo-assets company add KEY --name NAME`."
+                f"No company is enabled in this database ({settings.database_place})."
+                " Add one with `billingo-assets company add KEY --name NAME`."
             )
         keyring_for(connection, settings)
     return companies

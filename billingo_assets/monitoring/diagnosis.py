@@ -79,7 +79,7 @@ def _database(connection: Connection, settings: Settings) -> Finding:
         require_writable(connection)
     except DatabaseError as error:
         return Finding("database", "fault", str(error))
-    place = "embedded" if settings.database_url is None else "BILLINGO_DATABASE_URL"
+    place = settings.database_place
     if is_read_only_by_default(connection):
         words = (
             f"{place}, its tables are up to date. Its sessions are read-only by default"
