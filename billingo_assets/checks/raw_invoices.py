@@ -7,6 +7,7 @@ import dagster as dg
 from billingo_assets.assets.describing import INVOICES, RAW_INVOICES, failing_in_words
 from billingo_assets.checks.results import check_result, company_check, company_check_spec
 from billingo_assets.resources import BillingoResource, WarehouseResource
+from billingo_assets.warehouse.number_gaps import Gaps
 
 MAX_LISTED = 50
 """Rejected documents, or gaps, that a result names."""
@@ -123,28 +124,55 @@ def synced_recently(context: dg.AssetCheckExecutionContext, warehouse: Warehouse
 
 @company_check(RAW_INVOICES)
 def no_number_gaps(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """Within a document block and year, invoice numbers run without holes; Billingo was asked for what is missing."""
+    """The numbers of invoices and receipts run without gaps in their series; Billingo was asked for what is missing.
+
+    A number that a deleted document had is no gap. Proformas, offers and the like may have gaps. Numbers of a form
+    that is not known, or that can be read in two ways, are counted and not judged.
+    """
     from billingo_assets.companies.registry import get_company
-    from billingo_assets.warehouse.number_gaps import asked_gaps, open_gaps
+    from billingo_assets.warehouse.number_gaps import summarize_gaps
     from billingo_assets.warehouse.reconciliation import Reconciliation
 
     with failing_in_words(context), warehouse.connect() as connection:
         company_id = get_company(connection, context.partition_key).id
-        gaps = open_gaps(connection, company_id)
-        asked = asked_gaps(connection, company_id)
-    missing = sum(gap.size for gap in gaps)
-    unasked = sum(gap.size for gap in gaps if gap not in asked)
+        gaps = summarize_gaps(connection, company_id, most=MAX_LISTED)
     at_fault = [
-        {"block": str(gap.block_id), "year": str(gap.year), "numbers": gap.numbers, "missing": f"{gap.size:,}"}
-        for gap in gaps[:MAX_LISTED]
+        {
+            "block": str(gap.block_id),
+            "series": gap.series,
+            "year": str(gap.year),
+            "numbers": gap.numbers,
+            "missing": f"{gap.size:,}",
+        }
+        for gap in gaps.listed
     ]
     return check_result(
-        Reconciliation(expected=0, found=missing, at_fault=tuple(at_fault)),
+        Reconciliation(expected=0, found=gaps.missing, at_fault=tuple(at_fault)),
         severity=dg.AssetCheckSeverity.WARN,
-        description=(
-            f"{missing:,} {'invoice number is' if missing == 1 else 'invoice numbers are'} borne by no document"
-            f" (table billingo.number_gaps).{f' The next syncs will ask for {unasked:,} of them.' if unasked else ''}"
-            if gaps
-            else "Invoice numbers run without holes."
-        ),
+        description=describe_gaps(gaps),
+        gaps_allowed=gaps.allowed,
+        not_judged=gaps.unjudged,
     )
+
+
+def describe_gaps(gaps: Gaps) -> str:
+    """What is known of the numbers of a company, in words."""
+    sentences = []
+    if gaps.missing == 1:
+        sentences.append("1 invoice number is missing: no document has it (table billingo.number_gaps).")
+    elif gaps.missing:
+        where = "no document has them (table billingo.number_gaps)"
+        sentences.append(f"{gaps.missing:,} invoice numbers are missing: {where}.")
+    elif gaps.is_any_judged:
+        sentences.append("Invoice numbers run without gaps.")
+    elif not gaps.unjudged:
+        sentences.append("No invoice has a number yet.")
+    if gaps.unjudged == 1:
+        sentences.append("1 number could not be judged: its form is not known.")
+    elif gaps.unjudged:
+        sentences.append(f"{gaps.unjudged:,} numbers could not be judged: their form is not known.")
+    if gaps.unjudged and not gaps.is_any_judged:
+        sentences.append("Whether any is missing is not known.")
+    if gaps.unasked:
+        sentences.append(f"Billingo will be asked for {gaps.unasked:,} of the missing in the next syncs.")
+    return " ".join(sentences)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -15,27 +16,29 @@ import msgspec
 
 from billingo_assets.billingo.salvage import members
 from billingo_assets.normalize.content import PAID_DATE, PAYMENT_STATUS, follows_clock
+from billingo_assets.normalize.numbering import MAX_ID, NUMBER_FIELDS, UNNUMBERED, Numbering, numbering_of
 from billingo_assets.warehouse.raw_invoices import Document
 
 MAX_DOCUMENT_BYTES = 16 * 2**20
 """The largest document that is stored, where nobody says otherwise."""
 MAX_NUMBER_PLACES = 400
 """A fraction of more digits, or so far from 1, is refused: `1e999999` written out would be a megabyte."""
-MAX_ID = 2**63 - 1
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 """The escape of a NUL character; after an odd number of backslashes it is the text `\\u0000`."""
-_NUMBER = re.compile(r"([0-9]{4})-([0-9]{1,18})$", re.ASCII)
-"""The end of an invoice number: year and running number, as in `WEB-2026-000123`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A document that cannot be stored, and why. `id` is None when it has no usable one."""
+    """A document that cannot be stored, and why. `id` is None when it has no usable one.
+
+    Its number is taken all the same, as far as it can be read.
+    """
 
     id: int | None
     payload: bytes
     reason: str
+    numbering: Numbering = UNNUMBERED
 
     @property
     def content_hash(self) -> bytes:
@@ -58,6 +61,8 @@ class _Sketch(msgspec.Struct):
     items: list[msgspec.Raw] | None = None
     block_id: int | None = None
     invoice_number: str | None = None
+    invoice_date: str | None = None
+    type: str | None = None
     payment_status: str | None = None
 
 
@@ -79,7 +84,13 @@ def read_document(payload: bytes, max_bytes: int = MAX_DOCUMENT_BYTES) -> Docume
         return _read_otherwise(payload, max_bytes)
     if not 0 < sketch.id <= MAX_ID or len(payload) > max_bytes or _holds_nul(payload):
         return _read_otherwise(payload, max_bytes)
-    return _document(sketch.id, text, content_hash, len(sketch.items or ()), sketch.block_id, sketch.invoice_number)
+    fields = {
+        "block_id": sketch.block_id,
+        "invoice_number": sketch.invoice_number,
+        "invoice_date": sketch.invoice_date,
+        "type": sketch.type,
+    }
+    return Document(sketch.id, text, content_hash, len(sketch.items or ()), numbering_of(fields))
 
 
 def why_unstorable(document: Document, max_bytes: int = MAX_DOCUMENT_BYTES) -> Unreadable:
@@ -88,7 +99,8 @@ def why_unstorable(document: Document, max_bytes: int = MAX_DOCUMENT_BYTES) -> U
     strict = _read_otherwise(payload, max_bytes)
     if isinstance(strict, Unreadable):
         return strict
-    return Unreadable(document.id, payload, "The document cannot be stored: PostgreSQL refuses its JSON.")
+    reason = "The document cannot be stored: PostgreSQL refuses its JSON."
+    return Unreadable(document.id, payload, reason, document.numbering)
 
 
 def _content_hash(payload: bytes, payment_status: object) -> bytes:
@@ -100,38 +112,31 @@ def _content_hash(payload: bytes, payment_status: object) -> bytes:
     return hashlib.sha256(payload).digest()
 
 
-def _document(
-    document_id: int, text: str, content_hash: bytes, items: int, block_id: object, invoice_number: object
-) -> Document:
-    numbered = _NUMBER.search(invoice_number) if isinstance(invoice_number, str) else None
-    has_block = isinstance(block_id, int) and not isinstance(block_id, bool) and 0 <= block_id <= MAX_ID
-    return Document(
-        document_id,
-        text,
-        content_hash,
-        items,
-        block_id if has_block else None,  # type: ignore[arg-type]
-        int(numbered[1]) if numbered else None,
-        int(numbered[2]) if numbered else None,
-    )
-
-
 def _read_otherwise(payload: bytes, max_bytes: int) -> Document | Unreadable:
     """Read a document that is not of the usual form: strictly, every value of it."""
     try:
         document = _decode(payload, max_bytes)
         document_id = _usable_id(document.get("id"))
     except _UnstorableError as error:
-        return Unreadable(_id_alone(payload), payload, f"The document cannot be stored: {error}.")
+        left = read_remains(payload)
+        return Unreadable(_id_alone(left), payload, f"The document cannot be stored: {error}.", numbering_of(left))
     items = document.get("items")
-    return _document(
-        document_id,
-        payload.decode(),
-        _content_hash(payload, document.get(PAYMENT_STATUS)),
-        len(items) if isinstance(items, list) else 0,
-        document.get("block_id"),
-        document.get("invoice_number"),
-    )
+    number_of_items = len(items) if isinstance(items, list) else 0
+    content_hash = _content_hash(payload, document.get(PAYMENT_STATUS))
+    return Document(document_id, payload.decode(), content_hash, number_of_items, numbering_of(document))
+
+
+def read_remains(payload: bytes) -> dict[str, Any]:
+    """The id and the number's fields of a document that cannot be read as a whole, as far as they can be read."""
+    try:
+        found = members(payload, {"id", *NUMBER_FIELDS})
+    except ValueError:
+        return {}
+    left = {}
+    for name, value in found.items():
+        with suppress(ValueError, RecursionError):
+            left[name] = msgspec.json.decode(value)
+    return left
 
 
 def _require_proportionate(literal: str) -> None:
@@ -172,9 +177,8 @@ def _usable_id(value: object) -> int:
     return value
 
 
-def _id_alone(payload: bytes) -> int | None:
+def _id_alone(left: dict[str, Any]) -> int | None:
     """The id of a document that cannot be read as a whole, so that its older version is not taken for deleted."""
-    try:
-        return _usable_id(msgspec.json.decode(members(payload, {"id"}).get("id", b"null")))
-    except (ValueError, RecursionError, _UnstorableError):
-        return None
+    with suppress(_UnstorableError):
+        return _usable_id(left.get("id"))
+    return None

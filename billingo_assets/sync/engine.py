@@ -20,6 +20,7 @@ from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sync.documents import MAX_DOCUMENT_BYTES
 from billingo_assets.sync.full import FullSync
 from billingo_assets.sync.incremental import IncrementalSync
+from billingo_assets.sync.renumbering import renumber
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.work import Work
 from billingo_assets.warehouse import audit
@@ -68,6 +69,7 @@ class CompanySync:
         with self.connection.begin():
             began_at = database_clock(self.connection)
             state = read_sync_state(self.connection, self.company.id)
+            renumber(self.connection, self.company.id)
             if self.options.full:
                 audit.record(self.connection, "full sync forced", self.company, actor=self.options.asked_by)
         most = self.options.max_document_bytes

@@ -21,7 +21,7 @@ from billingo_assets.billingo.models import DocumentsPage
 from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sync.incremental import IncrementalSync
 from billingo_assets.sync.listing import Listing
-from billingo_assets.sync.numbers import MAX_GAPS_SOUGHT, ask, seek
+from billingo_assets.sync.numbers import MAX_GAPS, MAX_QUESTIONS, ask, seek
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.work import MAX_LISTINGS, Work
 from billingo_assets.warehouse import audit
@@ -42,10 +42,12 @@ from billingo_assets.warehouse.listings import (
 )
 from billingo_assets.warehouse.number_gaps import (
     NumberGap,
+    all_series,
     documents_bearing,
-    holes_in_listing,
-    replace_gaps,
+    gaps_by_turn,
+    note_asked,
     unlisted_numbers,
+    update_gaps,
 )
 from billingo_assets.warehouse.reconciliation import held_documents
 from billingo_assets.warehouse.rejections import release_unseen, touch_listed
@@ -209,7 +211,7 @@ class FullSync:
 
     def _vouch(self, started_at: datetime) -> None:
         """After a complete listing: mark what is gone, release what is sound again, move the watermark."""
-        holes, sought, found = self._seek_numbers()
+        asked, found = self._seek_numbers()
         with self._connection.begin():
             self.report.deleted = bury_unlisted(self._connection, self._company_id)
             if self._accept_empty and self.report.api_total == 0 and self.report.deleted:
@@ -218,31 +220,34 @@ class FullSync:
                 audit.record(self._connection, "documents accepted as gone", company, actor=actor, details=details)
             release_unseen(self._connection, self._company_id, self._work.store.broken)
             touch_listed(self._connection, self._company_id)
-            replace_gaps(self._connection, self._company_id, holes, asked=sought, within=None)
+            note_asked(self._connection, self._company_id, asked)
+            self._update_gaps()
             drop_listing(self._connection, self._company_id)
             state = SyncState(started_at, self._work.run_id, self.report.api_total, "full", found)
             write_sync_state(self._connection, self._company_id, state)
         self.report.watermark = started_at
 
-    def _seek_numbers(self) -> tuple[list[NumberGap], list[NumberGap], int]:
+    def _seek_numbers(self) -> tuple[list[NumberGap], int]:
         """Ask for documents that the listing lacks: by the numbers of those we hold, and by those that are missing.
 
-        Returns what stays missing, what was asked for, and how many no listing shows.
+        Returns which gaps were asked for, and how many documents no listing shows.
         """
         found = self._seek_held()
-        holes = self._holes()
-        sought = holes[:MAX_GAPS_SOUGHT]
-        missing = 0
-        for batch in seek(self._work.client, sought):
-            shown = self._work.store_pages(batch)
-            with self._connection.begin():
-                missing += add_listed(self._connection, shown.ids)
-        if found + missing:
-            holes = self._holes()
+        with self._connection.begin():
+            self._update_gaps()
+            gaps = gaps_by_turn(self._connection, self._company_id, most=MAX_GAPS)
+        asked: list[NumberGap] = []
+        for question in seek(self._work.client, gaps, most=MAX_QUESTIONS):
+            asked += question.gaps
+            for page in question.pages:
+                shown = self._work.store_pages([page])
+                with self._connection.begin():
+                    found += add_listed(self._connection, shown.ids)
+        if found:
             with self._connection.begin():
                 self.report.items = count_listed_items(self._connection, self._company_id)
-            self.report.processed += found + missing
-        return holes, sought, found + missing
+            self.report.processed += found
+        return asked, found
 
     def _seek_held(self) -> int:
         """Ask by number for what we hold and the listing lacks, and count what is there as listed. Returns how many.
@@ -272,9 +277,8 @@ class FullSync:
                 found += add_listed(self._connection, there)
         return found
 
-    def _holes(self) -> list[NumberGap]:
-        with self._connection.begin():
-            return holes_in_listing(self._connection, self._company_id, seen=self._work.store.broken)
+    def _update_gaps(self) -> None:
+        update_gaps(self._connection, self._company_id, all_series(self._connection, self._company_id))
 
 
 def _is_steady(state: ListingState, told: Collection[int], total: int | None) -> bool:

@@ -11,19 +11,19 @@ from datetime import datetime, timedelta
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.sync.listing import Listing
-from billingo_assets.sync.numbers import MAX_GAPS_SOUGHT, seek
+from billingo_assets.sync.numbers import MAX_GAPS, MAX_QUESTIONS, MAX_QUESTIONS_WAITING, seek
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.storing import Shown
 from billingo_assets.sync.work import MAX_LISTINGS, Work
 from billingo_assets.warehouse.listings import drop_listing
 from billingo_assets.warehouse.number_gaps import (
-    asked_gaps,
-    holes_in_ranges,
-    open_gaps,
-    ranges_to_look_at,
-    replace_gaps,
+    NumberGap,
+    changed_series,
+    note_asked,
+    unasked_gaps,
+    update_gaps,
 )
-from billingo_assets.warehouse.raw_invoices import written_since
+from billingo_assets.warehouse.raw_invoices import database_clock, written_since
 from billingo_assets.warehouse.reconciliation import held_documents
 from billingo_assets.warehouse.rejections import quarantined_since
 from billingo_assets.warehouse.sync_state import SyncState, last_synced_at, write_sync_state
@@ -132,21 +132,23 @@ class IncrementalSync:
         return None
 
     def _seek_numbers(self, since: datetime) -> None:
-        """Ask for what is missing in holes that are new since then, and in those that still wait for their turn."""
+        """Find the gaps that are new since then, and ask for them, and for some that still wait for their turn."""
         connection, company_id = self._work.connection, self._work.company.id
         with connection.begin():
-            ranges = ranges_to_look_at(connection, company_id, since)
-            if not ranges:
-                return
-            asked = asked_gaps(connection, company_id)
-            known = set(open_gaps(connection, company_id))
-            holes = [hole for hole in holes_in_ranges(connection, company_id, ranges) if hole not in asked]
-        sought = sorted(holes, key=known.__contains__)[:MAX_GAPS_SOUGHT]  # the new ones first
-        for batch in seek(self._work.client, sought):
-            self._count(self._work.store_pages(batch))
-        with connection.begin():
-            left = holes_in_ranges(connection, company_id, ranges)
-            replace_gaps(connection, company_id, left, asked=sought, within=ranges)
+            now = database_clock(connection)
+            update_gaps(connection, company_id, changed_series(connection, company_id, since))
+            new = unasked_gaps(connection, company_id, now, is_new=True, most=MAX_GAPS)
+            waiting = unasked_gaps(connection, company_id, now, is_new=False, most=MAX_GAPS)
+        asked: list[NumberGap] = []
+        for gaps, most in ((new, MAX_QUESTIONS), (waiting, MAX_QUESTIONS_WAITING)):
+            for question in seek(self._work.client, gaps, most=most):
+                asked += question.gaps
+                for page in question.pages:
+                    self._count(self._work.store_pages([page]))
+        if asked:
+            with connection.begin():
+                note_asked(connection, company_id, asked)
+                update_gaps(connection, company_id, changed_series(connection, company_id, now))
 
     def _tell(self, page: int, last_page: int) -> None:
         self._work.on_page(Progress(page, last_page, self.report.processed, self.report.processed))

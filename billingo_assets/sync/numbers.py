@@ -2,43 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
+from typing import NamedTuple
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE, BillingoClient
 from billingo_assets.billingo.errors import InvalidRequestError
 from billingo_assets.billingo.models import DocumentsPage
 from billingo_assets.sync.listing import Listing
-from billingo_assets.warehouse.number_gaps import NumberGap
+from billingo_assets.warehouse.number_gaps import NumberGap, NumberSpan
 
-MAX_GAPS_SOUGHT = 20
-"""Gaps asked for in one sync; the others are reported, and have their turn in the next."""
+MAX_QUESTIONS = 20
+"""Questions for missing numbers in one sync; other gaps are reported, and have their turn in the next."""
+MAX_QUESTIONS_WAITING = 5
+"""Of an incremental sync, those for gaps that are not new: many gaps must not make every sync slow."""
+MAX_GAPS = MAX_QUESTIONS * MAX_PAGE_SIZE // 2
+"""Gaps that so many questions can be for: between two gaps there is a number."""
 
 
-def seek(client: BillingoClient, gaps: Iterable[NumberGap]) -> Iterator[list[DocumentsPage]]:
-    """Yield the pages that Billingo answers for the missing numbers, gap by gap.
+class Question(NamedTuple):
+    """What Billingo was asked about, and what it answered: no pages where it refused the question."""
 
-    No more pages than a gap has numbers for: an API that does not heed these filters would show everything.
+    gaps: tuple[NumberGap, ...]
+    pages: Iterator[DocumentsPage]
+
+
+def seek(client: BillingoClient, gaps: Sequence[NumberGap], *, most: int) -> Iterator[Question]:
+    """Ask for missing numbers, gaps that lie close together at once, until `most` questions were asked.
+
+    No more pages are read than a question has numbers for: an API that does not heed these filters would show
+    everything. The pages of a question are read before the next one is asked.
     """
+    to_ask = deque(bundled(gaps))
+    for _ in range(most):
+        if not to_ask:
+            return
+        together = to_ask.popleft()
+        pages = _ask(client, _span(together))
+        first = next(pages, None)
+        if first is not None and first.total > MAX_PAGE_SIZE and len(together) > 1:
+            # More documents than numbers were asked for: those of other blocks crowd out what is sought.
+            to_ask.extendleft((gap,) for gap in reversed(together))
+        else:
+            yield Question(together, pages if first is None else chain([first], pages))
+
+
+def ask(client: BillingoClient, numbers: NumberSpan) -> DocumentsPage | None:
+    """The first page of the documents that have these numbers. None where Billingo refuses the question."""
+    return next(_ask(client, numbers), None)
+
+
+def bundled(gaps: Sequence[NumberGap]) -> Iterator[tuple[NumberGap, ...]]:
+    """Put gaps together, in their order, that one page can answer for: of one series and year, within its size."""
+    together: list[NumberGap] = []
     for gap in gaps:
-        # Whoever refuses an odd number refuses it every time: its gap is reported, and the sync goes on.
-        with suppress(InvalidRequestError):
-            yield from islice(Listing(client, _filters(gap)).batches(), -(-gap.size // MAX_PAGE_SIZE))
+        if together and not _fit([*together, gap]):
+            yield tuple(together)
+            together = []
+        together.append(gap)
+    if together:
+        yield tuple(together)
 
 
-def ask(client: BillingoClient, numbers: NumberGap) -> DocumentsPage | None:
-    """The first page of the documents that bear these numbers. None where Billingo refuses the question."""
-    with suppress(InvalidRequestError):
-        return client.documents(page=1, filters=_filters(numbers))
-    return None
+def _fit(gaps: Sequence[NumberGap]) -> bool:
+    first, last = gaps[0], gaps[-1]
+    is_one_series = (first.block_id, first.series) == (last.block_id, last.series)
+    is_one_year = {first.year, first.last_year} == {last.year, last.last_year} == {first.year}
+    return is_one_series and is_one_year and 0 < last.last - first.first < MAX_PAGE_SIZE
 
 
-def _filters(numbers: NumberGap) -> dict[str, str]:
-    return {
+def _span(gaps: Sequence[NumberGap]) -> NumberSpan:
+    return gaps[0].span._replace(last=gaps[-1].last)
+
+
+def _ask(client: BillingoClient, numbers: NumberSpan) -> Iterator[DocumentsPage]:
+    filters = {
         "block_id": str(numbers.block_id),
         "start_year": str(numbers.year),
         "start_number": str(numbers.first),
-        "end_year": str(numbers.year),
+        "end_year": str(numbers.last_year),
         "end_number": str(numbers.last),
     }
+    pages = chain.from_iterable(Listing(client, filters).batches())
+    # Whoever refuses an odd number refuses it every time: its gap is reported, and the sync goes on.
+    with suppress(InvalidRequestError):
+        yield from islice(pages, -(-numbers.size // MAX_PAGE_SIZE))

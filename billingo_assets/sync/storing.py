@@ -132,7 +132,9 @@ class DocumentStore:
             if content_hash not in self.broken:
                 self.broken.add(content_hash)
                 payload = document.payload.decode(errors="replace")
-                rejected.append(RejectedDocument(content_hash, document.id, document.reason, payload))
+                rejected.append(
+                    RejectedDocument(content_hash, document.id, document.reason, payload, numbering=document.numbering)
+                )
         reject(self.connection, self.company_id, "fetch", rejected)
         return tuple(document.content_hash for document in rejected)
 

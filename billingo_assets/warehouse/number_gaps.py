@@ -1,33 +1,69 @@
-"""`number_gaps`: invoice numbers that no document bears, though a lower and a higher one of their range exist."""
+"""`number_gaps`: numbers that no document has, though a lower and a higher one of their series exist.
+
+A series is what the numbers of a block have in common, prefix and year; see `normalize.numbering`. A number counts as
+taken by a document that is deleted, and by one in quarantine whose number can be read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, text
 
+from billingo_assets.normalize.numbering import numbering_of
 
-class NumberRange(NamedTuple):
-    """Where numbers run without holes: a document block and a year."""
+_decode = msgspec.json.decode
+
+
+class Series(NamedTuple):
+    """Numbers of one document block that run on: those with the same prefix and year."""
 
     block_id: int
-    year: int
+    series: str
 
 
-class NumberGap(NamedTuple):
-    """Numbers from `first` to `last`, both missing, of one range."""
+class NumberSpan(NamedTuple):
+    """Numbers of a block that Billingo can be asked for. They run from one year to another where they bear none."""
 
     block_id: int
     year: int
     first: int
+    last_year: int
     last: int
 
     @property
     def size(self) -> int:
-        """How many numbers are missing."""
+        """How many numbers these are."""
         return self.last - self.first + 1
+
+
+class NumberGap(NamedTuple):
+    """Numbers from `first` to `last` that are all missing from a series.
+
+    The document before them is of `year`, the one after them of `last_year`. `gapless`: the series holds documents
+    whose numbers have to run without gaps.
+    """
+
+    block_id: int
+    series: str
+    year: int
+    first: int
+    last_year: int
+    last: int
+    gapless: bool = True
+
+    @property
+    def span(self) -> NumberSpan:
+        """What to ask for."""
+        return NumberSpan(self.block_id, self.year, self.first, self.last_year, self.last)
+
+    @property
+    def size(self) -> int:
+        """How many numbers are missing."""
+        return self.span.size
 
     @property
     def numbers(self) -> str:
@@ -35,219 +71,275 @@ class NumberGap(NamedTuple):
         return f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
 
 
-# Of a document in quarantine the number can be read all the same, so it is borne by one that is there. The numbers of
-# what it refers to are not its own.
-_IN_QUARANTINE = r"""
-    SELECT CAST(block[1] AS bigint) AS block_id, CAST(bearing[1] AS int) AS number_year,
-           CAST(bearing[2] AS bigint) AS number
-    FROM billingo.rejected_documents
-    CROSS JOIN regexp_replace(payload, '"related_documents"\s*:\s*\[[^]]*\]', '', 'g') AS own
-    CROSS JOIN regexp_match(own, '"block_id"\s*:\s*([0-9]{1,18})') AS block
-    CROSS JOIN regexp_match(own, '"invoice_number"\s*:\s*"[^"]*?([0-9]{4})-([0-9]{1,18})"') AS bearing
-    WHERE company_id = :company AND stage = 'fetch' AND block IS NOT NULL AND bearing IS NOT NULL
+class Gaps(NamedTuple):
+    """What is known of the numbers of a company, counted in numbers.
+
+    `missing` are those that should not be, `unasked` those of them that Billingo was not asked for yet, `allowed` those
+    that may be missing. `unjudged` numbers of live documents tell nothing certain; `is_any_judged`: some do. `listed`
+    are the first gaps that should not be.
+    """
+
+    missing: int
+    unasked: int
+    allowed: int
+    unjudged: int
+    is_any_judged: bool
+    listed: tuple[NumberGap, ...]
+
+
+# A document whose newest version cannot be read has the number of that version, not of the one that is stored.
+_BORNE = """
+    SELECT block_id, number_series, number_year, number, number_judged, gapless FROM billingo.raw_invoices AS raw
+    WHERE company_id = :company AND block_id IS NOT NULL AND number IS NOT NULL AND NOT EXISTS (
+        SELECT FROM billingo.rejected_documents AS rejected
+        WHERE rejected.company_id = :company AND rejected.document_id = raw.document_id AND stage = 'fetch')
+    UNION ALL
+    SELECT block_id, number_series, number_year, number, number_judged, gapless FROM billingo.rejected_documents
+    WHERE company_id = :company AND block_id IS NOT NULL AND number IS NOT NULL AND stage = 'fetch'
 """
 
-# A document that changed its number may have left a hole where it was, and so may one whose newest version is broken.
-# Looked up one by one: what statistics say of a company that has just grown misleads the planner.
-_TO_LOOK_AT = text(
-    rf"""
+_ALL_SERIES = text(
+    """
+    SELECT block_id, number_series FROM billingo.raw_invoices WHERE company_id = :company AND number IS NOT NULL
+    UNION SELECT block_id, number_series FROM billingo.rejected_documents
+    WHERE company_id = :company AND number IS NOT NULL
+    UNION SELECT block_id, series FROM billingo.number_gaps WHERE company_id = :company
+    """
+)
+
+# A document that changed its number may have left a gap where it was, and so may one whose newest version cannot be
+# read. Looked up one by one: what statistics say of a company that has just grown misleads the planner.
+_CHANGED_SERIES = text(
+    """
     WITH changed AS MATERIALIZED (
-        SELECT document_id, block_id, number_year FROM billingo.raw_invoices
+        SELECT document_id, block_id, number_series FROM billingo.raw_invoices
         WHERE company_id = :company AND changed_at >= :since
-    ), broken AS MATERIALIZED (
-        SELECT document_id FROM billingo.rejected_documents
+    ), unreadable AS MATERIALIZED (
+        SELECT document_id, block_id, number_series FROM billingo.rejected_documents
         WHERE company_id = :company AND stage = 'fetch' AND first_seen_at >= :since
-    ), looked_at AS (
-        SELECT block_id, number_year FROM changed
-        UNION SELECT CAST(block[1] AS bigint), CAST(bearing[1] AS int)
-        FROM changed CROSS JOIN LATERAL (
-            SELECT payload FROM billingo.raw_invoice_versions
-            WHERE company_id = :company AND document_id = changed.document_id AND valid_to >= :since OFFSET 0
-        ) AS former
-        CROSS JOIN regexp_match(former.payload->>'block_id', '^([0-9]{{1,18}})$') AS block
-        CROSS JOIN regexp_match(former.payload->>'invoice_number', '([0-9]{{4}})-[0-9]{{1,18}}$') AS bearing
-        UNION SELECT former.block_id, former.number_year
-        FROM broken CROSS JOIN LATERAL (
-            SELECT block_id, number_year FROM billingo.raw_invoices
-            WHERE company_id = :company AND document_id = broken.document_id OFFSET 0
-        ) AS former
-        UNION SELECT block_id, number_year FROM ({_IN_QUARANTINE} AND first_seen_at >= :since) AS quarantined
-        UNION SELECT block_id, year FROM billingo.number_gaps WHERE company_id = :company AND asked_at IS NULL
     )
-    SELECT block_id, number_year FROM looked_at WHERE block_id IS NOT NULL AND number_year IS NOT NULL
+    SELECT block_id, number_series FROM changed
+    UNION SELECT block_id, number_series FROM unreadable
+    UNION SELECT former.block_id, former.number_series FROM unreadable CROSS JOIN LATERAL (
+        SELECT block_id, number_series FROM billingo.raw_invoices
+        WHERE company_id = :company AND document_id = unreadable.document_id OFFSET 0
+    ) AS former
+    """
+)
+
+_FORMER_NUMBERS = text(
+    """
+    WITH changed AS MATERIALIZED (
+        SELECT document_id FROM billingo.raw_invoices
+        WHERE company_id = :company AND changed_at >= :since AND version > 1
+    )
+    SELECT former.fields FROM changed CROSS JOIN LATERAL (
+        SELECT jsonb_build_object('block_id', payload->'block_id', 'invoice_number', payload->'invoice_number',
+                                  'invoice_date', payload->'invoice_date')::text AS fields
+        FROM billingo.raw_invoice_versions
+        WHERE company_id = :company AND document_id = changed.document_id AND valid_to >= :since OFFSET 0
+    ) AS former
+    """
+)
+
+# A gap beside a number that tells nothing certain is none that we know of.
+_UPDATE = text(
+    f"""
+    WITH looked_at AS MATERIALIZED (
+        SELECT * FROM unnest(CAST(:blocks AS bigint[]), CAST(:series AS text[])) AS looked_at (block_id, number_series)
+    ), borne AS (
+        SELECT * FROM ({_BORNE}) AS borne JOIN looked_at USING (block_id, number_series)
+    ), gaps AS MATERIALIZED (
+        SELECT block_id, number_series AS series, least(former_year, number_year) AS year, former + 1 AS first_number,
+               greatest(former_year, number_year) AS last_year, number - 1 AS last_number, is_gapless
+        FROM (
+            SELECT *, lag(number) OVER following AS former, lag(number_year) OVER following AS former_year,
+                   lag(number_judged) OVER following AS former_judged,
+                   bool_or(gapless) OVER (PARTITION BY block_id, number_series) AS is_gapless
+            FROM borne WINDOW following AS (PARTITION BY block_id, number_series ORDER BY number, number_judged)
+        ) AS numbered
+        WHERE number > former + 1 AND number_judged AND former_judged
+    ), closed AS (
+        DELETE FROM billingo.number_gaps AS known USING looked_at
+        WHERE known.company_id = :company AND known.block_id = looked_at.block_id
+          AND known.series = looked_at.number_series
+          AND NOT EXISTS (
+              SELECT FROM gaps WHERE gaps.block_id = known.block_id AND gaps.series = known.series
+                AND gaps.year = known.year AND gaps.first_number = known.first_number)
+    )
+    INSERT INTO billingo.number_gaps AS known
+        (company_id, block_id, series, year, first_number, last_year, last_number, gapless)
+    SELECT :company, * FROM gaps
+    ON CONFLICT (company_id, block_id, series, year, first_number) DO UPDATE
+    SET last_year = excluded.last_year, last_number = excluded.last_number, gapless = excluded.gapless,
+        asked_at = CASE WHEN known.last_number >= excluded.last_number THEN known.asked_at END
+    WHERE (known.last_year, known.last_number, known.gapless)
+        IS DISTINCT FROM (excluded.last_year, excluded.last_number, excluded.gapless)
     """  # noqa: S608 - our own text
 )
 
-# What was not asked for yet comes first, then what was asked for longest ago.
-_HOLES = """
-    SELECT block_id, number_year, previous + 1, number - 1
-    FROM (
-        SELECT block_id, number_year, number,
-               lag(number) OVER (PARTITION BY block_id, number_year ORDER BY number) AS previous
-        FROM (
-            SELECT block_id, number_year, number FROM billingo.raw_invoices
-            WHERE company_id = :company AND deleted_at IS NULL AND block_id IS NOT NULL AND number IS NOT NULL
-              AND document_id NOT IN (
-                  SELECT document_id FROM billingo.rejected_documents
-                  WHERE company_id = :company AND stage = 'fetch' AND document_id IS NOT NULL)
-              AND {listed}
-            UNION {quarantined}
-        ) AS borne
-        WHERE {within}
-    ) AS numbered
-    WHERE number > previous + 1
-    ORDER BY (
-        SELECT asked_at FROM billingo.number_gaps AS known
-        WHERE known.company_id = :company AND known.block_id = numbered.block_id AND year = number_year
-          AND first_number = previous + 1
-    ) NULLS FIRST, block_id, number_year, number
-"""
+_GAPS = "SELECT block_id, series, year, first_number, last_year, last_number, gapless FROM billingo.number_gaps"
 
-_WITHIN = "(block_id, number_year) IN (SELECT * FROM unnest(CAST(:blocks AS bigint[]), CAST(:years AS int[])))"
-_HOLES_IN_RANGES = text(_HOLES.format(listed="true", within=_WITHIN, quarantined=_IN_QUARANTINE))
-_HOLES_IN_LISTING = text(
-    _HOLES.format(
-        listed="document_id IN (SELECT document_id FROM listed_documents)",
-        within="true",
-        quarantined=f"{_IN_QUARANTINE} AND content_hash = ANY(CAST(:seen AS bytea[]))",
-    )
+_OPEN = text(f"{_GAPS} WHERE company_id = :company ORDER BY block_id, series, year, first_number")
+
+_ASKED = text(f"{_GAPS} WHERE company_id = :company AND asked_at IS NOT NULL")
+
+_UNASKED = text(
+    f"""
+    {_GAPS} WHERE company_id = :company AND asked_at IS NULL AND (found_at >= :since) = :is_new
+    ORDER BY block_id, series, year, first_number LIMIT :most
+    """
+)
+
+_BY_TURN = text(
+    f"""
+    {_GAPS} WHERE company_id = :company
+    ORDER BY asked_at NULLS FIRST, block_id, series, year, first_number LIMIT :most
+    """
+)
+
+_NOTE_ASKED = text(
+    """
+    UPDATE billingo.number_gaps AS known SET asked_at = now()
+    FROM unnest(CAST(:blocks AS bigint[]), CAST(:series AS text[]), CAST(:years AS int[]), CAST(:firsts AS bigint[]))
+        AS asked (block_id, series, year, first_number)
+    WHERE company_id = :company AND known.block_id = asked.block_id AND known.series = asked.series
+      AND known.year = asked.year AND known.first_number = asked.first_number
+    """
+)
+
+_COUNT = text(
+    """
+    SELECT CAST(coalesce(sum(size) FILTER (WHERE gapless), 0) AS bigint) AS missing,
+           CAST(coalesce(sum(size) FILTER (WHERE gapless AND asked_at IS NULL), 0) AS bigint) AS unasked,
+           CAST(coalesce(sum(size) FILTER (WHERE NOT gapless), 0) AS bigint) AS allowed,
+           (SELECT count(*) FROM billingo.raw_invoices
+            WHERE company_id = :company AND NOT number_judged AND gapless AND deleted_at IS NULL)
+           + (SELECT count(*) FROM billingo.rejected_documents AS rejected
+              WHERE company_id = :company AND stage = 'fetch' AND NOT number_judged AND gapless AND NOT EXISTS (
+                  SELECT FROM billingo.raw_invoices AS raw
+                  WHERE raw.company_id = :company AND raw.document_id = rejected.document_id
+                    AND NOT raw.number_judged AND raw.gapless AND raw.deleted_at IS NULL)) AS unjudged,
+           EXISTS (SELECT FROM billingo.raw_invoices
+                   WHERE company_id = :company AND number_judged AND gapless AND deleted_at IS NULL) AS is_any_judged
+    FROM (SELECT *, last_number - first_number + 1 AS size FROM billingo.number_gaps WHERE company_id = :company) AS gap
+    """
+)
+
+_LISTED = text(
+    f"{_GAPS} WHERE company_id = :company AND gapless ORDER BY block_id, series, year, first_number LIMIT :most"
 )
 
 _UNLISTED = text(
-    f"""
+    """
     SELECT block_id, number_year, number FROM billingo.raw_invoices AS raw
-    WHERE company_id = :company AND deleted_at IS NULL AND block_id IS NOT NULL AND number IS NOT NULL
+    WHERE company_id = :company AND deleted_at IS NULL AND number_judged
       AND NOT EXISTS (SELECT FROM listed_documents AS listed WHERE listed.document_id = raw.document_id)
-    UNION {_IN_QUARANTINE} AND content_hash <> ALL(CAST(:seen AS bytea[]))
+    UNION SELECT block_id, number_year, number FROM billingo.rejected_documents
+    WHERE company_id = :company AND stage = 'fetch' AND number_judged
+      AND content_hash <> ALL(CAST(:seen AS bytea[]))
     ORDER BY block_id, number_year, number
-    """  # noqa: S608 - our own text
+    """
 )
 
 _BEARING = text(
     """
     SELECT document_id FROM billingo.raw_invoices
     WHERE company_id = :company AND deleted_at IS NULL AND block_id = :block_id AND number_year = :year
-      AND number BETWEEN :first AND :last
+      AND number BETWEEN :first AND :last AND number_judged
     """
 )
 
-_KEEP = text(
+
+def all_series(connection: Connection, company_id: int) -> set[Series]:
+    """Every series of a company."""
+    return _series(connection.execute(_ALL_SERIES, {"company": company_id}))
+
+
+def changed_series(connection: Connection, company_id: int, since: datetime) -> set[Series]:
+    """The series in which a number was taken or given up since then."""
+    values = {"company": company_id, "since": since}
+    changed = connection.execute(_CHANGED_SERIES, values).all()
+    if not changed:
+        return set()
+    former = (numbering_of(_decode(fields)) for fields in connection.scalars(_FORMER_NUMBERS, values))
+    return _series(changed) | _series((one.block_id, one.number_series) for one in former)
+
+
+def update_gaps(connection: Connection, company_id: int, series: Collection[Series]) -> None:
+    """Bring the gaps of some series up to the documents that are stored. One that stays keeps its `found_at`.
+
+    One that grew is to be asked for again.
     """
-    INSERT INTO billingo.number_gaps AS known (company_id, block_id, year, first_number, last_number)
-    SELECT :company, * FROM unnest(
-        CAST(:blocks AS bigint[]), CAST(:years AS int[]), CAST(:firsts AS bigint[]), CAST(:lasts AS bigint[]))
-    ON CONFLICT (company_id, block_id, year, first_number) DO UPDATE
-    SET last_number = excluded.last_number,
-        asked_at = CASE WHEN known.last_number >= excluded.last_number THEN known.asked_at END
-    """
-)
-
-_ASKED = text(
-    """
-    UPDATE billingo.number_gaps SET asked_at = now()
-    WHERE company_id = :company AND block_id = :block_id AND year = :year AND first_number = :first
-    """
-)
-
-_CLOSE = """
-DELETE FROM billingo.number_gaps
-WHERE company_id = :company AND {scope}
-  AND (block_id, year, first_number) NOT IN (
-      SELECT * FROM unnest(CAST(:blocks AS bigint[]), CAST(:years AS int[]), CAST(:firsts AS bigint[])))
-"""
-
-_CLOSE_ALL = text(_CLOSE.format(scope="true"))
-_CLOSE_IN_RANGES = text(
-    _CLOSE.format(
-        scope="(block_id, year) IN (SELECT * FROM unnest(CAST(:in_blocks AS bigint[]), CAST(:in_years AS int[])))"
-    )
-)
+    looked_at = {"blocks": [one.block_id for one in series], "series": [one.series for one in series]}
+    if series:
+        connection.execute(_UPDATE, {"company": company_id, **looked_at})
 
 
-def ranges_to_look_at(connection: Connection, company_id: int, since: datetime) -> list[NumberRange]:
-    """The ranges in which a number was borne or given up since then, or a gap was never asked for."""
-    return [NumberRange(*row) for row in connection.execute(_TO_LOOK_AT, {"company": company_id, "since": since})]
+def open_gaps(connection: Connection, company_id: int) -> list[NumberGap]:
+    """The gaps that the last syncs left, by block, series and number."""
+    return [NumberGap(*row) for row in connection.execute(_OPEN, {"company": company_id})]
 
 
-def holes_in_ranges(connection: Connection, company_id: int, ranges: Collection[NumberRange]) -> list[NumberGap]:
-    """The holes among the live documents of some ranges."""
-    values = {"blocks": [one.block_id for one in ranges], "years": [one.year for one in ranges]}
-    return [NumberGap(*row) for row in connection.execute(_HOLES_IN_RANGES, {"company": company_id, **values})]
+def asked_gaps(connection: Connection, company_id: int) -> set[NumberGap]:
+    """The gaps that Billingo was asked about before."""
+    return {NumberGap(*row) for row in connection.execute(_ASKED, {"company": company_id})}
 
 
-def holes_in_listing(connection: Connection, company_id: int, *, seen: Collection[bytes]) -> list[NumberGap]:
-    """The holes among the documents of `listed_documents` and those in quarantine whose hashes were `seen`."""
-    values = {"company": company_id, "seen": list(seen)}
-    return [NumberGap(*row) for row in connection.execute(_HOLES_IN_LISTING, values)]
+def unasked_gaps(
+    connection: Connection, company_id: int, since: datetime, *, is_new: bool, most: int
+) -> list[NumberGap]:
+    """Gaps that Billingo was not asked about yet: those found since then, or those that wait for longer."""
+    values = {"company": company_id, "since": since, "is_new": is_new, "most": most}
+    return [NumberGap(*row) for row in connection.execute(_UNASKED, values)]
 
 
-def unlisted_numbers(connection: Connection, company_id: int, *, span: int, seen: Collection[bytes]) -> list[NumberGap]:
+def gaps_by_turn(connection: Connection, company_id: int, *, most: int) -> list[NumberGap]:
+    """What was not asked for yet, then what was asked for longest ago."""
+    return [NumberGap(*row) for row in connection.execute(_BY_TURN, {"company": company_id, "most": most})]
+
+
+def note_asked(connection: Connection, company_id: int, gaps: Collection[NumberGap]) -> None:
+    """Note that Billingo was asked for these just now."""
+    values = {
+        "company": company_id,
+        "blocks": [gap.block_id for gap in gaps],
+        "series": [gap.series for gap in gaps],
+        "years": [gap.year for gap in gaps],
+        "firsts": [gap.first for gap in gaps],
+    }
+    if gaps:
+        connection.execute(_NOTE_ASKED, values)
+
+
+def summarize_gaps(connection: Connection, company_id: int, *, most: int) -> Gaps:
+    """Count what is missing and what cannot be judged, and list `most` gaps that should not be."""
+    counts = connection.execute(_COUNT, {"company": company_id}).one()
+    listed = connection.execute(_LISTED, {"company": company_id, "most": most})
+    return Gaps(**counts._mapping, listed=tuple(NumberGap(*row) for row in listed))
+
+
+def unlisted_numbers(
+    connection: Connection, company_id: int, *, span: int, seen: Collection[bytes]
+) -> list[NumberSpan]:
     """The numbers of documents that we hold and `listed_documents` lacks, as stretches of `span` numbers at most.
 
     Those in quarantine are held too; `seen` are the hashes of what was shown of them.
     """
-    stretches: list[NumberGap] = []
+    stretches: list[NumberSpan] = []
     for block_id, year, number in connection.execute(_UNLISTED, {"company": company_id, "seen": list(seen)}):
         last = stretches[-1] if stretches else None
         if last is not None and (block_id, year) == last[:2] and number < last.first + span:
             stretches[-1] = last._replace(last=number)
         else:
-            stretches.append(NumberGap(block_id, year, number, number))
+            stretches.append(NumberSpan(block_id, year, number, year, number))
     return stretches
 
 
-def documents_bearing(connection: Connection, company_id: int, numbers: NumberGap) -> set[int]:
-    """The live documents that bear these numbers."""
+def documents_bearing(connection: Connection, company_id: int, numbers: NumberSpan) -> set[int]:
+    """The live documents that have these numbers, all of one year."""
     return set(connection.scalars(_BEARING, {"company": company_id, **numbers._asdict()}))
 
 
-def open_gaps(connection: Connection, company_id: int) -> list[NumberGap]:
-    """The gaps that the last syncs left, by block and year."""
-    query = text(
-        """
-        SELECT block_id, year, first_number, last_number FROM billingo.number_gaps
-        WHERE company_id = :company ORDER BY block_id, year, first_number
-        """
-    )
-    return [NumberGap(*row) for row in connection.execute(query, {"company": company_id})]
-
-
-def asked_gaps(connection: Connection, company_id: int) -> set[NumberGap]:
-    """The gaps that Billingo was asked about before."""
-    query = text(
-        """
-        SELECT block_id, year, first_number, last_number FROM billingo.number_gaps
-        WHERE company_id = :company AND asked_at IS NOT NULL
-        """
-    )
-    return {NumberGap(*row) for row in connection.execute(query, {"company": company_id})}
-
-
-def replace_gaps(
-    connection: Connection,
-    company_id: int,
-    gaps: Collection[NumberGap],
-    *,
-    asked: Collection[NumberGap],
-    within: Collection[NumberRange] | None,
-) -> None:
-    """Make these the gaps of the ranges `within`, or (None) of the company, and note which were asked for just now.
-
-    One that stays keeps its `found_at`.
-    """
-    values = {
-        "company": company_id,
-        "blocks": [gap.block_id for gap in gaps],
-        "years": [gap.year for gap in gaps],
-        "firsts": [gap.first for gap in gaps],
-        "lasts": [gap.last for gap in gaps],
-    }
-    if within is None:
-        connection.execute(_CLOSE_ALL, values)
-    else:
-        ranges = {"in_blocks": [one.block_id for one in within], "in_years": [one.year for one in within]}
-        connection.execute(_CLOSE_IN_RANGES, {**values, **ranges})
-    if gaps:
-        connection.execute(_KEEP, values)
-    for gap in asked:
-        connection.execute(_ASKED, {"company": company_id, **gap._asdict()})
+def _series(rows: Iterable[Sequence[Any]]) -> set[Series]:
+    return {Series(block_id, series) for block_id, series in rows if block_id is not None and series is not None}

@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from billingo_assets.normalize.content import PAID_DATE, PAID_STATUSES, PAYMENT_STATUS
+from billingo_assets.normalize.numbering import UNNUMBERED, Numbering
 from billingo_assets.warehouse.copying import copying
 from billingo_assets.warehouse.tables import raw_invoices
 
@@ -27,9 +28,7 @@ _COPIED = (
     "document_id",
     "content_hash",
     "item_count",
-    "block_id",
-    "number_year",
-    "number",
+    *Numbering._fields,
     "payload",
 )
 
@@ -49,9 +48,12 @@ _UPSERT = text(
     WITH incoming AS MATERIALIZED (
         SELECT * FROM ROWS FROM (
             unnest(CAST(:ids AS bigint[])), unnest(CAST(:hashes AS bytea[])), unnest(CAST(:item_counts AS int[])),
-            unnest(CAST(:blocks AS bigint[])), unnest(CAST(:years AS int[])), unnest(CAST(:numbers AS bigint[])),
+            unnest(CAST(:block_id AS bigint[])), unnest(CAST(:number_series AS text[])),
+            unnest(CAST(:number_year AS int[])), unnest(CAST(:number AS bigint[])),
+            unnest(CAST(:number_judged AS boolean[])), unnest(CAST(:gapless AS boolean[])),
             jsonb_array_elements(CAST(:payloads AS jsonb))
-        ) AS listed (document_id, content_hash, item_count, block_id, number_year, number, payload)
+        ) AS listed (document_id, content_hash, item_count,
+                     block_id, number_series, number_year, number, number_judged, gapless, payload)
     ), superseded AS (
         INSERT INTO billingo.raw_invoice_versions
         SELECT raw.company_id, raw.document_id, raw.version, raw.payload, raw.content_hash,
@@ -60,11 +62,14 @@ _UPSERT = text(
         WHERE raw.company_id = :company AND ({_DIFFERS.format(incoming="incoming")} OR raw.deleted_at IS NOT NULL)
     )
     INSERT INTO billingo.raw_invoices AS raw
-        (company_id, document_id, payload, content_hash, item_count, block_id, number_year, number)
-    SELECT :company, document_id, payload, content_hash, item_count, block_id, number_year, number FROM incoming
+        (company_id, document_id, payload, content_hash, item_count,
+         block_id, number_series, number_year, number, number_judged, gapless)
+    SELECT :company, document_id, payload, content_hash, item_count,
+           block_id, number_series, number_year, number, number_judged, gapless FROM incoming
     ON CONFLICT (company_id, document_id) DO UPDATE
     SET payload = excluded.payload, content_hash = excluded.content_hash, item_count = excluded.item_count,
-        block_id = excluded.block_id, number_year = excluded.number_year, number = excluded.number,
+        block_id = excluded.block_id, number_series = excluded.number_series, number_year = excluded.number_year,
+        number = excluded.number, number_judged = excluded.number_judged, gapless = excluded.gapless,
         version = raw.version + 1, changed_at = now(), deleted_at = NULL
     WHERE {_DIFFERS.format(incoming="excluded")} OR raw.deleted_at IS NOT NULL
     """  # noqa: S608 - put together from constants
@@ -97,18 +102,13 @@ _REHASH = text(
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document that can be stored: `text` is its JSON as sent, `content_hash` the SHA-256 of its content in that.
-
-    `number` runs without holes within a block and year; all three are None where the document tells no number.
-    """
+    """A document that can be stored: `text` is its JSON as sent, `content_hash` the SHA-256 of its content in that."""
 
     id: int
     text: str
     content_hash: bytes
     items: int
-    block_id: int | None = None
-    number_year: int | None = None
-    number: int | None = None
+    numbering: Numbering = UNNUMBERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +153,7 @@ def insert_documents(connection: Connection, company_id: int, documents: Sequenc
                     document.id,
                     document.content_hash,
                     document.items,
-                    document.block_id,
-                    document.number_year,
-                    document.number,
+                    *document.numbering,
                     document.text,
                 )
             )
@@ -174,9 +172,7 @@ def upsert_documents(connection: Connection, company_id: int, documents: Sequenc
             "company": company_id,
             **hashes,
             "item_counts": [document.items for document in documents],
-            "blocks": [document.block_id for document in documents],
-            "years": [document.number_year for document in documents],
-            "numbers": [document.number for document in documents],
+            **{name: [getattr(document.numbering, name) for document in documents] for name in Numbering._fields},
             "payloads": f"[{','.join([document.text for document in documents])}]",
         },
     )

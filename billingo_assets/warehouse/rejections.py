@@ -9,16 +9,22 @@ from typing import Literal
 
 from sqlalchemy import Connection, text
 
+from billingo_assets.normalize.numbering import UNNUMBERED, Numbering
+
 Stage = Literal["fetch", "normalize"]
 
 _UPSERT = text(
     """
     INSERT INTO billingo.rejected_documents AS rejected
-        (company_id, content_hash, document_id, stage, reason, payload, normalizer_version)
-    VALUES (:company, :content_hash, :document_id, :stage, :reason, :payload, :normalizer_version)
+        (company_id, content_hash, document_id, stage, reason, payload, normalizer_version,
+         block_id, number_series, number_year, number, number_judged, gapless)
+    VALUES (:company, :content_hash, :document_id, :stage, :reason, :payload, :normalizer_version,
+            :block_id, :number_series, :number_year, :number, :number_judged, :gapless)
     ON CONFLICT (company_id, content_hash) DO UPDATE
     SET document_id = excluded.document_id, stage = excluded.stage, reason = excluded.reason,
-        normalizer_version = excluded.normalizer_version, last_seen_at = now()
+        normalizer_version = excluded.normalizer_version, last_seen_at = now(),
+        block_id = excluded.block_id, number_series = excluded.number_series, number_year = excluded.number_year,
+        number = excluded.number, number_judged = excluded.number_judged, gapless = excluded.gapless
     """
 )
 
@@ -46,6 +52,7 @@ class RejectedDocument:
     reason: str
     payload: str
     normalizer_version: int | None = None
+    numbering: Numbering = UNNUMBERED
 
 
 def reject(connection: Connection, company_id: int, stage: Stage, documents: Sequence[RejectedDocument]) -> None:
@@ -60,6 +67,7 @@ def reject(connection: Connection, company_id: int, stage: Stage, documents: Seq
             # PostgreSQL's text holds no NUL; the replacement character shows where one was.
             "payload": document.payload.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
             "normalizer_version": document.normalizer_version,
+            **document.numbering._asdict(),
         }
         for document in documents
     ]

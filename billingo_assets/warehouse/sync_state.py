@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
+from billingo_assets.normalize.numbering import NUMBER_RULES
 from billingo_assets.warehouse.tables import sync_state
 
 Mode = Literal["full", "incremental"]
@@ -49,7 +50,7 @@ def last_synced_at(connection: Connection, company_id: int) -> datetime | None:
 
 def write_sync_state(connection: Connection, company_id: int, state: SyncState) -> None:
     """Replace the state of a company. Belongs in the transaction that stores the last of what it vouches for."""
-    values = {**state._asdict(), "synced_at": func.now()}
+    values = {**state._asdict(), "number_rules": NUMBER_RULES, "synced_at": func.now()}
     if state.mode == "full":
         values["full_synced_at"] = func.now()
     statement = insert(sync_state).values(company_id=company_id, **values)

@@ -81,6 +81,28 @@ def _registered_company_id() -> Column[int]:
     return _company_id(ForeignKey(f"{SCHEMA}.companies.id"))
 
 
+def _numbering() -> list[Column[object]]:
+    """What a document tells of its number, as `normalize.numbering` reads it."""
+    return [
+        Column("block_id", BigInteger, comment="Billingo's id of the document block (number range)"),
+        Column("number_series", Text, comment="Prefix and year of invoice_number, in one spelling"),
+        Column("number_year", Integer, comment="The year in invoice_number, else that of invoice_date"),
+        Column("number", BigInteger, comment="The running number in invoice_number"),
+        Column(
+            "number_judged",
+            Boolean,
+            comment="Whether invoice_number can be read in one way only; NULL where there is none",
+        ),
+        Column(
+            "gapless",
+            Boolean,
+            nullable=False,
+            server_default=text("true"),
+            comment="Whether the numbers of its type have to run without gaps",
+        ),
+    ]
+
+
 companies = Table(
     "companies",
     metadata,
@@ -131,6 +153,13 @@ sync_state = Table(
         server_default=text("0"),
         comment="Documents that no listing shows and that were found by their number",
     ),
+    Column(
+        "number_rules",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="The rules by which the numbers of its documents were read",
+    ),
     CheckConstraint("mode IN ('full', 'incremental')", name="mode"),
 )
 
@@ -152,12 +181,11 @@ raw_invoices = Table(
         server_default=text("1"),
         comment="How often its content has changed, from 1; the former ones are in raw_invoice_versions",
     ),
-    Column("block_id", BigInteger, comment="The number range of invoice_number"),
-    Column("number_year", Integer, comment="The year in invoice_number"),
-    Column("number", BigInteger, comment="The running number at the end of invoice_number"),
+    *_numbering(),
     # What an unchanged document is recognized by is in the index: to compare a company reads none of its payloads.
     PrimaryKeyConstraint("company_id", "document_id", postgresql_include=["content_hash", "item_count", "deleted_at"]),
     Index("raw_invoices_changed_at_idx", "company_id", "changed_at"),
+    Index("raw_invoices_unjudged_idx", "company_id", postgresql_where=text("NOT number_judged")),
 )
 
 raw_invoice_versions = Table(
@@ -226,7 +254,7 @@ number_gaps = Table(
         autoincrement=False,
         comment="Billingo's id of the document block (number range)",
     ),
-    Column("year", Integer, primary_key=True, autoincrement=False),
+    Column("year", Integer, primary_key=True, autoincrement=False, comment="Year of the document before them"),
     Column(
         "first_number",
         BigInteger,
@@ -237,6 +265,16 @@ number_gaps = Table(
     Column("last_number", BigInteger, nullable=False, comment="Last of them"),
     _moment("found_at"),
     _moment("asked_at", nullable=True, comment="When Billingo was last asked for them by number"),
+    Column("series", Text, primary_key=True, comment="Prefix and year that the numbers around them have in common"),
+    Column("last_year", Integer, nullable=False, comment="Year of the document after them"),
+    Column(
+        "gapless",
+        Boolean,
+        nullable=False,
+        server_default=text("true"),
+        comment="Whether the series holds documents whose numbers have to run without gaps",
+    ),
+    PrimaryKeyConstraint("company_id", "block_id", "series", "year", "first_number"),
 )
 
 rejected_documents = Table(
@@ -251,6 +289,7 @@ rejected_documents = Table(
     Column("normalizer_version", Integer, comment="The rules it was judged by"),
     _moment("first_seen_at"),
     _moment("last_seen_at"),
+    *_numbering(),
     Index(None, "company_id", "document_id"),
     CheckConstraint("stage IN ('fetch', 'normalize')", name="stage"),
 )

@@ -11,8 +11,10 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from sqlalchemy import Engine, text, update
 
 from billingo_assets.assets.describing import INVOICES, RAW_INVOICES
+from billingo_assets.checks.raw_invoices import describe_gaps
 from billingo_assets.companies.registry import Company
 from billingo_assets.sandbox import SandboxServer, World
+from billingo_assets.warehouse.number_gaps import Gaps
 from billingo_assets.warehouse.tables import companies as companies_table
 from billingo_assets_tests.orchestration.conftest import CHECKS, LARGE, SMALL, Sync, materializations, statuses
 
@@ -68,8 +70,8 @@ TAMPERED = {
         1,
     ),
     "no_number_gaps": (
-        "INSERT INTO billingo.number_gaps (company_id, block_id, year, first_number, last_number)"
-        " VALUES (:company, 4100, 2026, 7, 9)",
+        "INSERT INTO billingo.number_gaps (company_id, block_id, series, year, first_number, last_year, last_number)"
+        " VALUES (:company, 4100, 'WEB-2026', 2026, 7, 2026, 9)",
         3,
     ),
     "one_row_per_document": (
@@ -138,11 +140,54 @@ def test_a_document_in_quarantine_is_listed_with_its_reason(
     assert faults(answer(execute("no_rejected_documents", SMALL))) == [{"document": "7", "reason": "It is broken"}]
 
 
-def test_missing_numbers_are_listed_by_block_and_year(execute: Execute, tamper: Callable[[str, str], None]) -> None:
+def test_missing_numbers_are_listed_by_block_and_series(execute: Execute, tamper: Callable[[str, str], None]) -> None:
     tamper("no_number_gaps", SMALL)
     evaluation = answer(execute("no_number_gaps", SMALL))
-    assert faults(evaluation) == [{"block": "4100", "year": "2026", "numbers": "7 to 9", "missing": "3"}]
-    assert (evaluation.description or "").endswith(" The next syncs will ask for 3 of them.")
+    assert faults(evaluation) == [
+        {"block": "4100", "series": "WEB-2026", "year": "2026", "numbers": "7 to 9", "missing": "3"}
+    ]
+    assert (evaluation.description or "").endswith(" Billingo will be asked for 3 of the missing in the next syncs.")
+
+
+def test_numbers_that_cannot_be_judged_are_told_and_warn_nobody(sync: Sync, execute: Execute, world: World) -> None:
+    for number in ("2026000001", "2026000009"):
+        world.company(SMALL).create(type="invoice", invoice_number=number)
+    sync(SMALL)
+    evaluation = answer(execute("no_number_gaps", SMALL))
+    assert (evaluation.passed, values(evaluation)["not_judged"]) == (True, 2)
+    assert evaluation.description == (
+        "Invoice numbers run without gaps. 2 numbers could not be judged: their form is not known."
+    )
+
+
+def test_gaps_that_are_allowed_are_counted_and_warn_nobody(sync: Sync, execute: Execute, world: World) -> None:
+    for number in ("Q-2026-1", "Q-2026-9"):
+        world.company(SMALL).create(type="proforma", invoice_number=number)
+    sync(SMALL)
+    evaluation = answer(execute("no_number_gaps", SMALL))
+    assert (evaluation.passed, values(evaluation)["gaps_allowed"]) == (True, 7)
+
+
+@pytest.mark.parametrize(
+    ("counts", "description"),
+    [
+        ({"is_any_judged": True}, "Invoice numbers run without gaps."),
+        ({}, "No invoice has a number yet."),
+        (
+            {"unjudged": 1234},
+            "1,234 numbers could not be judged: their form is not known. Whether any is missing is not known.",
+        ),
+        (
+            {"is_any_judged": True, "missing": 1, "unjudged": 1},
+            "1 invoice number is missing: no document has it (table billingo.number_gaps)."
+            " 1 number could not be judged: its form is not known.",
+        ),
+    ],
+    ids=["all well", "none", "none judged", "one missing, one not judged"],
+)
+def test_nothing_checked_is_not_told_as_all_well(counts: dict[str, Any], description: str) -> None:
+    nothing = Gaps(missing=0, unasked=0, allowed=0, unjudged=0, is_any_judged=False, listed=())
+    assert describe_gaps(nothing._replace(**counts)) == description
 
 
 def test_the_pass_of_one_company_does_not_hide_the_failure_of_another(

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 
 from billingo_assets.billingo.models import DocumentsPage
 from billingo_assets.companies.registry import Company
+from billingo_assets.normalize.numbering import Numbering
 from billingo_assets.sync.documents import MAX_DOCUMENT_BYTES, Unreadable, read_document, why_unstorable
 from billingo_assets.sync.storing import DocumentStore
 from billingo_assets.warehouse.raw_invoices import Document
@@ -60,31 +61,17 @@ def test_the_items_of_a_document_are_counted(items: str, number: int) -> None:
     assert readable(f'{{"id": 7, "items": {items}}}').items == number
 
 
-@pytest.mark.parametrize(
-    ("number", "year", "running"),
-    [
-        ('"2026-000123"', 2026, 123),
-        ('"WEB-2026-7"', 2026, 7),
-        ('"2026-2025-0"', 2025, 0),
-        ('""', None, None),
-        ("null", None, None),
-        ("2026", None, None),
-        ('"2026-"', None, None),
-        ('"2026-12a"', None, None),
-        ('"2026-٧"', None, None),
-        (f'"2026-{"9" * 30}"', None, None),
-    ],
-)
-def test_the_number_of_a_document_is_its_year_and_its_running_number(
-    number: str, year: int | None, running: int | None
-) -> None:
-    found = readable(f'{{"id": 7, "block_id": 4, "invoice_number": {number}}}')
-    assert (found.block_id, found.number_year, found.number) == (4, year, running)
+@pytest.mark.parametrize("rest", ["", ', "comment": "a\\u0000b"'], ids=["sound", "unreadable"])
+def test_the_number_of_a_document_is_read_whether_it_can_be_stored_or_not(rest: str) -> None:
+    fields = '"block_id": 4, "invoice_number": "WEB-2026-7", "invoice_date": "2026-03-01", "type": "proforma"'
+    found = read_document(f'{{"id": 7, {fields}{rest}}}'.encode())
+    assert isinstance(found, Unreadable) is bool(rest)
+    assert found.numbering == Numbering(4, "WEB-2026", 2026, 7, True, gapless=False)
 
 
-@pytest.mark.parametrize("block", ["null", '"4"', "-4", "true", str(2**70), "4.0", "[4]"])
-def test_a_block_that_is_no_id_is_none(block: str) -> None:
-    assert readable(f'{{"id": 7, "block_id": {block}}}').block_id is None
+def test_a_number_of_what_a_document_refers_to_is_not_its_own() -> None:
+    related = '"related_documents": [{"id": 1, "block_id": 4, "invoice_number": "2026-50"}]'
+    assert unreadable(f'{{"id": 7, {related}, "comment": "a\\u0000b"}}').numbering == Numbering()
 
 
 UNREADABLE = [

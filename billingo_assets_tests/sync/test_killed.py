@@ -61,7 +61,7 @@ IN_AN_INCREMENTAL_SYNC = {
     "what was modified is stored": ("page 1",),
     "what was paid is stored": ("page 1", "page 1"),
     "the newest are stored": ("page 1", "page 1", "page 1"),
-    "numbers are sought": ("page 1", "page 1", "page 1", "SELECT block_id, number_year FROM"),
+    "numbers are sought": ("page 1", "page 1", "page 1", "SELECT block_id, number_series FROM changed"),
     "the watermark is not written": ("INSERT INTO billingo.sync_state",),
     "the watermark is not committed": ("INSERT INTO billingo.sync_state", COMMIT),
     "between fetch and refresh": (FETCHED,),
