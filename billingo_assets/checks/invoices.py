@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, failing_in_words
 from billingo_assets.checks.results import check_result, company_check
 from billingo_assets.resources import WarehouseResource
-from billingo_assets.warehouse import reconciliation
+from billingo_assets.warehouse import reconciliation, totals
 from billingo_assets.warehouse.reconciliation import Reconciliation
 from billingo_assets.warehouse.sync_state import read_sync_state
 
@@ -29,7 +29,7 @@ def one_row_per_document(context: dg.AssetCheckExecutionContext, warehouse: Ware
 
 @company_check(INVOICES)
 def totals_reconcile(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """Gross is net + VAT, and the sum of the lines, within rounding. The worst are listed.
+    """Gross is net + VAT, and the sum of the lines, within what rounding and a discount explain. The worst are listed.
 
     Within an incremental sync, what normalization noted of each document is read; otherwise all is added up anew.
     """
@@ -37,8 +37,8 @@ def totals_reconcile(context: dg.AssetCheckExecutionContext, warehouse: Warehous
     def compare(connection: Connection, company_id: int) -> Reconciliation:
         state = read_sync_state(connection, company_id)
         if state is not None and (state.run_id, state.mode) == (context.run.run_id, "incremental"):
-            return reconciliation.totals_as_normalized(connection, company_id)
-        return reconciliation.reconciled_totals(connection, company_id)
+            return totals.totals_as_normalized(connection, company_id)
+        return totals.reconciled_totals(connection, company_id)
 
     answer = _reconcile(context, warehouse, compare)
     return check_result(

@@ -71,6 +71,9 @@ INVOICE_COLUMNS = (
     Column("language", "text", "Language in which the document is issued", "language"),
     Column("electronic", "boolean", "Whether it is an electronic document", "electronic"),
     Column("notification_status", "text", "Whether it was sent to the partner, or read", "notification_status"),
+    Column("rounding", "text", "To what its total is rounded: none, one, five or ten", "settings.round"),
+    Column("discount_type", "text", "In what `discount_value` is told: percent", "discount.type"),
+    Column("discount_value", "amount", "Discount on the whole document", "discount.value"),
 )
 
 ITEM_COLUMNS = (

@@ -5,6 +5,7 @@ documents and keeps a broken one from touching the others. Where documents come 
 is the caller's business.
 """
 
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation, localcontext
@@ -15,7 +16,7 @@ import msgspec
 from billingo_assets.loading import without
 from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, RELATED_COLUMNS, Column
 from billingo_assets.normalize.content import PAID_DATE, PAYMENT_STATUS, follows_clock
-from billingo_assets.normalize.reconciling import unreconciled_by
+from billingo_assets.normalize.reconciling import Totals, gaps_of
 from billingo_assets.normalize.values import (
     INTEGER,
     READERS,
@@ -197,21 +198,28 @@ def _names(columns: Iterable[Column]) -> list[str]:
     return [column.name for column in columns]
 
 
-_GROSS, _NET, _VAT, _CURRENCY, _PAYMENT_METHOD = map(
-    _names(INVOICE_COLUMNS).index, ("gross_total", "net_total", "vat_total", "currency", "payment_method")
+_TOTALS = operator.itemgetter(
+    *map(
+        _names(INVOICE_COLUMNS).index,
+        (
+            "gross_total",
+            "net_total",
+            "vat_total",
+            "currency",
+            "payment_method",
+            "rounding",
+            "discount_type",
+            "discount_value",
+        ),
+    )
 )
 _LINE_GROSS = [column.name for column in ITEM_COLUMNS if column.source.startswith("items[].")].index("gross_amount")
 
 
-def _unreconciled_by(invoice: list[Any], items: list[list[Any]]) -> Decimal | None:
-    return unreconciled_by(
-        gross=invoice[_GROSS],
-        net=invoice[_NET],
-        vat=invoice[_VAT],
-        lines=[item[_LINE_GROSS] for item in items],
-        currency=invoice[_CURRENCY],
-        payment_method=invoice[_PAYMENT_METHOD],
-    )
+def _unreconciled_by(invoice: _Row, items: list[_Row]) -> Decimal | None:
+    lines: list[Any] = [item[_LINE_GROSS] for item in items]
+    lines_gross = None if not lines or None in lines else sum(lines)
+    return gaps_of(Totals._make((*_TOTALS(invoice), len(lines), lines_gross))).unreconciled_by
 
 
 def _frame(rows: list[_Row], columns: list[str]) -> pd.DataFrame:

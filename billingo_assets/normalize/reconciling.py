@@ -5,35 +5,84 @@ A finding is no reason to reject: the document is what Billingo sent. What is do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
+from typing import NamedTuple
 
-SMALLEST_UNIT = {"HUF": Decimal(1)}
+MOST_DIGITS = 1000
+"""More than the widest amount has: nothing is rounded on the way."""
+
+WHOLE_UNITS = frozenset({"HUF", "ISK", "JPY", "KRW"})
+"""Currencies whose smallest unit is 1, not 0.01."""
 CENT = Decimal("0.01")
 CASH_ROUNDING = Decimal("2.5")
 """Cash in forints is paid in fives."""
+ROUNDINGS = {"one": Decimal("0.5"), "five": Decimal("2.5"), "ten": Decimal(5)}
+"""By how much a document may be rounded, by its own `settings.round`."""
 
 
-def unreconciled_by(
-    *,
-    gross: Decimal | int | None,
-    net: Decimal | int | None,
-    vat: Decimal | int | None,
-    lines: Sequence[Decimal | int | None],
-    currency: str | None,
-    payment_method: str | None,
-) -> Decimal | None:
-    """The larger of gross - (net + VAT) and gross - the sum of the lines, where rounding does not explain it.
+class Totals(NamedTuple):
+    """What a document says of its amounts. None where it says nothing.
 
-    Rounding allows one smallest unit of the currency for the header and for each line, and 2.5 more for cash in HUF.
-    None when the totals reconcile, or say too little to tell. `lines` are the lines' gross amounts.
+    `lines_gross` is the sum of its `lines` lines; None where there is no line, or one does not tell its amount.
     """
-    gap = Decimal(0)
-    if gross is not None and net is not None and vat is not None:
-        gap = abs(Decimal(gross) - net - vat)
-    if gross is not None and lines and None not in lines:
-        gap = max(gap, abs(Decimal(gross) - sum(line for line in lines if line is not None)))
-    allowed = SMALLEST_UNIT.get(currency or "", CENT) * (1 + len(lines))
-    if currency == "HUF" and payment_method == "cash":
-        allowed += CASH_ROUNDING
-    return gap if gap > allowed else None
+
+    gross: Decimal | int | None
+    net: Decimal | int | None
+    vat: Decimal | int | None
+    currency: str | None
+    payment_method: str | None
+    rounding: str | None
+    discount_type: str | None
+    discount_value: Decimal | int | None
+    lines: int
+    lines_gross: Decimal | int | None
+
+
+class Gaps(NamedTuple):
+    """Gross - (net + VAT) and gross - the sum of the lines, without their signs; None where that is not known."""
+
+    header: Decimal | None
+    lines: Decimal | None
+    allowed: Decimal
+
+    @property
+    def unreconciled_by(self) -> Decimal | None:
+        """The larger of the two, where rounding does not explain it; None where it does, or too little is known."""
+        largest = max(self.header or Decimal(0), self.lines or Decimal(0))
+        return largest if largest > self.allowed else None
+
+
+def gaps_of(totals: Totals) -> Gaps:
+    """How far the totals of a document are apart, and how far rounding may put them apart.
+
+    That is one smallest unit of the currency for the header and for each line, and half a step of what the document is
+    rounded to, or of fives for cash in HUF. Whether Billingo's lines are before or after the discount is not known:
+    what agrees with either agrees.
+    """
+    with localcontext(prec=MOST_DIGITS):
+        header = lines = None
+        gross = None if totals.gross is None else Decimal(totals.gross)
+        if gross is not None and totals.net is not None and totals.vat is not None:
+            header = abs(gross - totals.net - totals.vat)
+        if gross is not None and (sums := _sums_of_lines(totals)):
+            lines = min(abs(gross - one) for one in sums)
+        return Gaps(header, lines, _allowed(totals))
+
+
+def _sums_of_lines(totals: Totals) -> list[Decimal]:
+    """What the lines may come to: as they are, and less the discount. Nothing where the discount is not understood."""
+    if totals.lines_gross is None:
+        return []
+    as_they_are = Decimal(totals.lines_gross)
+    if not totals.discount_value:
+        return [as_they_are]
+    if totals.discount_type != "percent":
+        return []
+    return [as_they_are, as_they_are * (100 - totals.discount_value) / 100]
+
+
+def _allowed(totals: Totals) -> Decimal:
+    unit = Decimal(1) if totals.currency in WHOLE_UNITS else CENT
+    is_cash_in_huf = totals.currency == "HUF" and totals.payment_method == "cash"
+    rounding = max(ROUNDINGS.get(totals.rounding or "", Decimal(0)), CASH_ROUNDING if is_cash_in_huf else Decimal(0))
+    return unit * (1 + totals.lines) + rounding

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import chain, islice
+from itertools import chain
 from typing import NamedTuple
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE, BillingoClient
@@ -32,8 +32,8 @@ class Question(NamedTuple):
 def seek(client: BillingoClient, gaps: Sequence[NumberGap], *, most: int) -> Iterator[Question]:
     """Ask for missing numbers, gaps that lie close together at once, until `most` questions were asked.
 
-    No more pages are read than a question has numbers for: an API that does not heed these filters would show
-    everything. The pages of a question are read before the next one is asked.
+    No more documents are read than a question has numbers for, or a page holds: an API that does not heed these
+    filters would show everything. The pages of a question are read before the next one is asked.
     """
     to_ask = deque(bundled(gaps))
     for _ in range(most):
@@ -85,7 +85,11 @@ def _ask(client: BillingoClient, numbers: NumberSpan) -> Iterator[DocumentsPage]
         "end_year": str(numbers.last_year),
         "end_number": str(numbers.last),
     }
-    pages = chain.from_iterable(Listing(client, filters).batches())
+    most = max(numbers.size, MAX_PAGE_SIZE)
     # Whoever refuses an odd number refuses it every time: its gap is reported, and the sync goes on.
     with suppress(InvalidRequestError):
-        yield from islice(pages, -(-numbers.size // MAX_PAGE_SIZE))
+        for page in chain.from_iterable(Listing(client, filters).batches()):
+            yield page
+            most -= len(page.documents)
+            if most <= 0:
+                return

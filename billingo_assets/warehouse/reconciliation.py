@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 
 from sqlalchemy import Connection, text
 
@@ -142,88 +141,3 @@ _COMPARE_ITEMS = text(
     ORDER BY abs(coalesce(expected.item_count, 0) - coalesce(found.item_count, 0)) DESC LIMIT :worst
     """  # noqa: S608 - our own text
 )
-
-
-def reconciled_totals(connection: Connection, company_id: int) -> Reconciliation:
-    """Live invoices whose gross is net + VAT, and the sum of their lines, within what rounding allows.
-
-    Rounding allows one smallest unit of the currency (1 for HUF, else 0.01) for the header and for each line,
-    and 2.5 more for cash in HUF, which is paid in fives. All is added up anew from the tables.
-    """
-    plan_for_many_rows(connection)
-    query = text(
-        """
-        WITH lines AS (
-            SELECT invoice_id, count(*) AS number, sum(gross_amount) AS gross,
-                   bool_and(gross_amount IS NOT NULL) AS is_known
-            FROM billingo.invoice_items WHERE company_id = :company GROUP BY invoice_id
-        ), compared AS (
-            SELECT id, currency,
-                   abs(gross_total - (net_total + vat_total)) AS header_gap,
-                   CASE WHEN lines.is_known THEN abs(gross_total - lines.gross) END AS lines_gap,
-                   CASE WHEN currency = 'HUF' THEN 1 ELSE 0.01 END * (1 + coalesce(lines.number, 0))
-                   + CASE WHEN currency = 'HUF' AND payment_method = 'cash' THEN 2.5 ELSE 0 END AS allowed
-            FROM billingo.invoices LEFT JOIN lines ON lines.invoice_id = id
-            WHERE company_id = :company AND deleted_at IS NULL
-        ), judged AS (
-            SELECT *, greatest(header_gap, lines_gap) > allowed AS is_off FROM compared
-        )
-        SELECT id, currency, header_gap, lines_gap, count(*) OVER (), count(*) FILTER (WHERE is_off) OVER ()
-        FROM judged ORDER BY is_off DESC NULLS LAST, greatest(header_gap, lines_gap) DESC NULLS LAST LIMIT :worst
-        """
-    )
-    rows = connection.execute(query, {"company": company_id, "worst": WORST}).all()
-    if not rows:
-        return Reconciliation(expected=0, found=0)
-    expected, off = rows[0][4], rows[0][5]
-    at_fault = tuple(
-        {
-            "document": str(document),
-            "gross - (net + VAT)": _gap(header, currency),
-            "gross - lines": _gap(lines, currency),
-        }
-        for document, currency, header, lines, _, _ in rows[:off]
-    )
-    return Reconciliation(expected=expected, found=expected - off, at_fault=at_fault)
-
-
-def totals_as_normalized(connection: Connection, company_id: int) -> Reconciliation:
-    """What `reconciled_totals` answers as long as nothing but normalization has written the tables: it noted the gaps.
-
-    The cost is that of counting.
-    """
-    values = {"company": company_id, "worst": WORST}
-    total, off = connection.execute(_COUNT_UNRECONCILED, values).one()
-    at_fault = tuple(
-        {
-            "document": str(document),
-            "gross - (net + VAT)": _gap(header, currency),
-            "gross - lines": _gap(lines, currency),
-        }
-        for document, currency, header, lines in connection.execute(_WORST_TOTALS, values)
-    )
-    return Reconciliation(expected=total, found=total - off, at_fault=at_fault)
-
-
-_COUNT_UNRECONCILED = text(
-    """
-    SELECT (SELECT count(*) FROM billingo.invoices WHERE company_id = :company AND deleted_at IS NULL),
-           (SELECT count(*) FROM billingo.invoices
-            WHERE company_id = :company AND deleted_at IS NULL AND unreconciled_by IS NOT NULL)
-    """
-)
-
-_WORST_TOTALS = text(
-    """
-    SELECT id, currency, abs(gross_total - (net_total + vat_total)),
-           (SELECT CASE WHEN bool_and(gross_amount IS NOT NULL) THEN abs(gross_total - sum(gross_amount)) END
-            FROM billingo.invoice_items WHERE company_id = :company AND invoice_id = id)
-    FROM billingo.invoices
-    WHERE company_id = :company AND deleted_at IS NULL AND unreconciled_by IS NOT NULL
-    ORDER BY unreconciled_by DESC LIMIT :worst
-    """
-)
-
-
-def _gap(amount: Decimal | None, currency: str | None) -> str:
-    return "unknown" if amount is None else f"{amount:f} {currency or ''}".strip()

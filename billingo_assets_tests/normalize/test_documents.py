@@ -69,8 +69,16 @@ def test_each_field_of_an_invoice_goes_to_its_column() -> None:
         "language": "hu",
         "electronic": True,
         "notification_status": "read",
+        "rounding": "none",
+        "discount_type": None,
+        "discount_value": None,
         "unreconciled_by": None,
     }
+
+
+def test_rounding_and_discount_of_a_document_go_to_their_columns() -> None:
+    row = invoice(settings={"round": "five"}, discount={"type": "percent", "value": Decimal("2.5")})
+    assert (row["rounding"], row["discount_type"], row["discount_value"]) == ("five", "percent", Decimal("2.5"))
 
 
 def test_each_field_of_an_item_goes_to_its_column() -> None:

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from billingo_assets.normalize.documents import normalize
-from billingo_assets.normalize.reconciling import unreconciled_by
+from billingo_assets.normalize.reconciling import Totals, gaps_of
 from billingo_assets_tests.normalize.documents import as_json, document, item
 
 
-def gap(gross: str | None, *, net: str | None = "100", vat: str | None = "27", **facts: Any) -> Decimal | None:
-    amounts = {
-        name: None if text is None else Decimal(text) for name, text in {"gross": gross, "net": net, "vat": vat}.items()
-    }
-    return unreconciled_by(**({"lines": [], "currency": "EUR", "payment_method": None} | amounts | facts))
+def gap(
+    gross: str | None,
+    *,
+    net: str | None = "100",
+    vat: str | None = "27",
+    lines: Sequence[Decimal | None] = (),
+    currency: str | None = "EUR",
+    method: str | None = None,
+    rounding: str | None = None,
+    discount: tuple[str | None, Decimal | int | None] = (None, None),
+) -> Decimal | None:
+    total, without_vat, tax = (None if text is None else Decimal(text) for text in (gross, net, vat))
+    known = [line for line in lines if line is not None]
+    lines_gross = sum(known, Decimal(0)) if len(known) == len(lines) > 0 else None
+    totals = Totals(
+        total, without_vat, tax, currency, method, rounding, *discount, lines=len(lines), lines_gross=lines_gross
+    )
+    return gaps_of(totals).unreconciled_by
 
 
 @pytest.mark.parametrize(
@@ -27,15 +41,61 @@ def gap(gross: str | None, *, net: str | None = "100", vat: str | None = "27", *
         (None, None, "0.02", "0.03"),
         ("HUF", None, "2", "2.01"),
         ("HUF", "cash", "4.5", "4.51"),
+        ("JPY", None, "2", "2.01"),
     ],
 )
 def test_rounding_is_allowed_one_unit_for_the_header_and_each_line_and_cash_in_fives(
     currency: str | None, method: str | None, allowed: str, too_much: str
 ) -> None:
     for sign in (1, -1):
-        facts = {"lines": [Decimal(127)], "currency": currency, "payment_method": method}
+        facts: dict[str, Any] = {"lines": [Decimal(127)], "currency": currency, "method": method}
         assert gap(str(127 + sign * Decimal(allowed)), **facts) is None
         assert gap(str(127 + sign * Decimal(too_much)), **facts) == Decimal(too_much)
+
+
+@pytest.mark.parametrize(
+    ("rounding", "allowed", "too_much"),
+    [
+        (None, "2", "2.01"),
+        ("none", "2", "2.01"),
+        ("one", "2.5", "2.51"),
+        ("five", "4.5", "4.51"),
+        ("ten", "7", "7.01"),
+        ("hundred", "2", "2.01"),
+    ],
+)
+def test_a_document_may_be_rounded_as_it_says_itself(rounding: str | None, allowed: str, too_much: str) -> None:
+    for sign in (1, -1):
+        facts: dict[str, Any] = {"lines": [Decimal(127)], "currency": "HUF", "rounding": rounding}
+        assert gap(str(127 + sign * Decimal(allowed)), **facts) is None
+        assert gap(str(127 + sign * Decimal(too_much)), **facts) == Decimal(too_much)
+
+
+def test_cash_is_rounded_once_not_by_its_document_as_well() -> None:
+    facts: dict[str, Any] = {"lines": [Decimal(127)], "currency": "HUF", "method": "cash"}
+    assert gap("131.51", rounding="five", **facts) == Decimal("4.51")
+    assert gap("134", rounding="ten", **facts) is None
+
+
+@pytest.mark.parametrize(
+    ("discount", "lines", "expected"),
+    [
+        (("percent", 10), "127", None),
+        (("percent", 10), "141.11", None),
+        (("percent", 10), "114.3", "12.7"),
+        (("percent", Decimal("12.5")), "145.14", None),
+        (("percent", 0), "141.11", "14.11"),
+        ((None, None), "141.11", "14.11"),
+        (("amount", 14), "141.11", None),
+        ((None, 10), "141.11", None),
+    ],
+    ids=["after it", "before it", "neither", "a fraction", "nothing off", "none", "of another type", "of no type"],
+)
+def test_lines_may_be_before_or_after_the_discount(
+    discount: tuple[str | None, Decimal | int | None], lines: str, expected: str | None
+) -> None:
+    found = gap("127", lines=[Decimal(lines)], discount=discount)
+    assert found == (None if expected is None else Decimal(expected))
 
 
 def test_the_larger_of_the_two_gaps_counts() -> None:

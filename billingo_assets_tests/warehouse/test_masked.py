@@ -100,6 +100,8 @@ def test_of_what_others_wrote_only_numbers_and_words_of_lists_are_shown(
         "language",
         "online_szamla_status",
         "notification_status",
+        "rounding",
+        "discount_type",
         "vat",
         "entitlement",
     }

@@ -18,10 +18,10 @@ from billingo_assets.warehouse.reconciliation import (
     Reconciliation,
     held_documents,
     items_per_document,
-    reconciled_totals,
     rows_per_document,
 )
 from billingo_assets.warehouse.rejections import RejectedDocument, reject
+from billingo_assets.warehouse.totals import reconciled_totals, totals_as_normalized
 from billingo_assets_tests.normalize.documents import as_json, document, item
 
 Reconcile = Callable[[Connection, int], Reconciliation]
@@ -165,6 +165,40 @@ def test_amounts_that_do_not_add_up_are_named_with_their_gap(
     answer = reconcile(reconciled_totals)
     assert answer.difference == -1
     assert answer.at_fault == ({"document": "1", "gross - (net + VAT)": gaps[0], "gross - lines": gaps[1]},)
+
+
+@pytest.mark.parametrize("totals", [reconciled_totals, totals_as_normalized])
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ({"settings": {"round": "five"}, "gross_total": 129}, True),
+        ({"settings": {"round": "none"}, "gross_total": 130}, False),
+        ({"settings": None, "gross_total": 130}, False),
+        ({"discount": {"type": "percent", "value": 10}, "items": [item(gross_amount=Decimal("141.11"))]}, True),
+        ({"discount": None, "items": [item(gross_amount=Decimal("141.11"))]}, False),
+    ],
+    ids=["rounded to five", "not rounded", "nothing said", "discount", "no discount"],
+)
+def test_rounding_and_discount_of_a_document_are_known_to_both_counts(
+    reconcile: Callable[..., Reconciliation],
+    store: Callable[..., None],
+    totals: Reconcile,
+    changes: dict[str, Any],
+    holds: bool,
+) -> None:
+    store(sound(1, **changes))
+    answer = reconcile(totals)
+    assert (answer.holds, [row["document"] for row in answer.at_fault]) == (holds, [] if holds else ["1"])
+
+
+def test_no_more_than_the_worst_are_named_and_all_are_counted(
+    reconcile: Callable[..., Reconciliation], store: Callable[..., None]
+) -> None:
+    store(*(sound(100 + n, gross_total=200 + n) for n in range(WORST + 5)))
+    assert reconcile(reconciled_totals) == reconcile(totals_as_normalized)
+    answer = reconcile(reconciled_totals)
+    assert (answer.difference, len(answer.at_fault)) == (-WORST - 5, WORST)
+    assert answer.at_fault[0]["document"] == str(100 + WORST + 4)
 
 
 def test_the_worst_gap_comes_first(reconcile: Callable[..., Reconciliation], store: Callable[..., None]) -> None:

@@ -1,0 +1,111 @@
+"""Which invoices have totals that do not add up, by the rule of `normalize.reconciling`. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from billingo_assets.normalize.reconciling import Gaps, Totals, gaps_of
+from billingo_assets.warehouse.planning import plan_for_many_rows
+from billingo_assets.warehouse.reconciliation import WORST, Reconciliation
+
+BATCH_INVOICES = 1_000
+
+_TOTALS = """
+    SELECT id, gross_total, net_total, vat_total, currency, payment_method, rounding, discount_type, discount_value,
+           coalesce(lines.number, 0), lines.gross
+    FROM billingo.invoices LEFT JOIN {lines} AS lines ON lines.invoice_id = id
+    WHERE company_id = :company AND deleted_at IS NULL
+"""
+
+_LINES = """
+    SELECT invoice_id, count(*) AS number,
+           CASE WHEN bool_and(gross_amount IS NOT NULL) THEN sum(gross_amount) END AS gross
+    FROM billingo.invoice_items WHERE company_id = :company {of} GROUP BY invoice_id
+"""
+
+# Most totals agree to the last digit: those need no rule.
+_UNEQUAL = text(
+    f"""
+    {_TOTALS.format(lines=f"({_LINES.format(of='')})")}
+      AND (gross_total <> net_total + vat_total OR gross_total <> lines.gross)
+    """
+)
+
+_NOTED = text(
+    f"""
+    {_TOTALS.format(lines=f"LATERAL ({_LINES.format(of='AND invoice_id = id')})")}
+      AND unreconciled_by IS NOT NULL ORDER BY unreconciled_by DESC, id LIMIT :worst
+    """
+)
+
+_COUNT = text("SELECT count(*) FROM billingo.invoices WHERE company_id = :company AND deleted_at IS NULL")
+
+_COUNT_NOTED = text(
+    """
+    SELECT (SELECT count(*) FROM billingo.invoices WHERE company_id = :company AND deleted_at IS NULL),
+           (SELECT count(*) FROM billingo.invoices
+            WHERE company_id = :company AND deleted_at IS NULL AND unreconciled_by IS NOT NULL)
+    """
+)
+
+
+def reconciled_totals(connection: Connection, company_id: int) -> Reconciliation:
+    """Live invoices whose gross is net + VAT, and the sum of their lines, within what rounding allows.
+
+    All is added up anew from the tables.
+    """
+    plan_for_many_rows(connection)
+    total = connection.execute(_COUNT, {"company": company_id}).scalar_one()
+    off = 0
+    worst: list[_Fault] = []
+    options = {"yield_per": BATCH_INVOICES}
+    rows = connection.execute(_UNEQUAL, {"company": company_id}, execution_options=options)
+    for batch in rows.partitions():
+        faults = [fault for fault in map(_fault, batch) if fault.by > 0]
+        off += len(faults)
+        worst = sorted([*worst, *faults], key=lambda fault: (-fault.by, fault.document_id))[:WORST]
+    return _answer(total, off, worst)
+
+
+def totals_as_normalized(connection: Connection, company_id: int) -> Reconciliation:
+    """What `reconciled_totals` answers as long as nothing but normalization has written the tables: it noted the gaps.
+
+    The cost is that of counting.
+    """
+    values = {"company": company_id, "worst": WORST}
+    total, off = connection.execute(_COUNT_NOTED, values).one()
+    return _answer(total, off, [_fault(row) for row in connection.execute(_NOTED, values)])
+
+
+class _Fault(NamedTuple):
+    document_id: int
+    currency: str | None
+    gaps: Gaps
+    by: Decimal
+
+
+def _fault(row: Sequence[Any]) -> _Fault:
+    document_id, *amounts = row
+    totals = Totals(*amounts)
+    gaps = gaps_of(totals)
+    return _Fault(document_id, totals.currency, gaps, gaps.unreconciled_by or Decimal(0))
+
+
+def _answer(total: int, off: int, worst: Sequence[_Fault]) -> Reconciliation:
+    at_fault = tuple(
+        {
+            "document": str(fault.document_id),
+            "gross - (net + VAT)": _shown(fault.gaps.header, fault.currency),
+            "gross - lines": _shown(fault.gaps.lines, fault.currency),
+        }
+        for fault in worst
+    )
+    return Reconciliation(expected=total, found=total - off, at_fault=at_fault)
+
+
+def _shown(amount: Decimal | None, currency: str | None) -> str:
+    return "unknown" if amount is None else f"{amount:f} {currency or ''}".strip()
