@@ -150,6 +150,7 @@ def no_number_gaps(context: dg.AssetCheckExecutionContext, warehouse: WarehouseR
         Reconciliation(expected=0, found=gaps.missing, at_fault=tuple(at_fault)),
         severity=dg.AssetCheckSeverity.WARN,
         description=describe_gaps(gaps),
+        gaps_accepted=gaps.accepted,
         gaps_allowed=gaps.allowed,
         not_judged=gaps.unjudged,
     )
@@ -163,6 +164,8 @@ def describe_gaps(gaps: Gaps) -> str:
     elif gaps.missing:
         where = "no document has them (table billingo.number_gaps)"
         sentences.append(f"{gaps.missing:,} invoice numbers are missing: {where}.")
+    elif gaps.accepted:
+        sentences.append(f"No invoice number is missing beside {gaps.accepted:,} that were accepted.")
     elif gaps.is_any_judged:
         sentences.append("Invoice numbers run without gaps.")
     elif not gaps.unjudged:

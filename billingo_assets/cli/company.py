@@ -25,8 +25,10 @@ from billingo_assets.companies.schedule import SCHEDULES, Schedule
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.sync.engine import require_same_company
+from billingo_assets.warehouse import audit
 from billingo_assets.warehouse.database import connecting, open_database
 from billingo_assets.warehouse.locks import company_lock
+from billingo_assets.warehouse.number_gaps import accept_gaps
 from billingo_assets.warehouse.raw_invoices import count_documents
 from billingo_assets.warehouse.sync_state import last_synced_at
 
@@ -215,6 +217,25 @@ def check(key: str) -> None:
         require_same_company(entry, identity.tax_code)
         total = client.count_documents()
     say(f"The API key of {key} works: tax code {identity.tax_code or 'unknown'}, {total:,} documents.")
+
+
+@company.command("accept-gaps", short_help="Accept the invoice numbers that are missing.")
+@click.argument("key")
+def accept_missing_numbers(key: str) -> None:
+    """Accept that the invoice numbers which are missing now are missing, once you have looked them up in Billingo.
+
+    From the next sync on, no_number_gaps warns of other numbers alone. The audit log says who accepted how many.
+    """
+    with _registry(load_settings()) as connection, connection.begin():
+        entry = registry.get_company(connection, key)
+        accepted = accept_gaps(connection, entry.id)
+        if accepted:
+            audit.record(connection, "number gaps accepted", entry, details={"numbers": accepted})
+    if not accepted:
+        say(f"No invoice number of {key} is missing that was not accepted before.")
+    else:
+        numbers = "1 missing invoice number" if accepted == 1 else f"{accepted:,} missing invoice numbers"
+        say(f"Accepted {numbers} of {key}. The next sync no longer warns of them, and still warns of new ones.")
 
 
 @company.command("rotate-encryption", short_help="Encrypt the stored API keys anew.")

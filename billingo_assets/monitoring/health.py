@@ -33,7 +33,7 @@ ADVICE: Mapping[str, str] = MappingProxyType(
         "tax_code_matches": "Store the company's own key: billingo-assets company set-key {key}",
         "api_total_matches": "Read everything again: billingo-assets sync {key} --full",
         "no_rejected_documents": "The ids and reasons are there; compare with Billingo.",
-        "no_number_gaps": "Look the numbers up in Billingo; they are listed there.",
+        "no_number_gaps": "Look them up in Billingo. If nothing is wrong: billingo-assets company accept-gaps {key}",
         "one_row_per_document": "Read everything again: billingo-assets sync {key} --full",
         "totals_reconcile": "Compare the invoices that the check lists with those in Billingo.",
         "item_count_matches_raw": "Read everything again: billingo-assets sync {key} --full",

@@ -43,7 +43,7 @@ from billingo_assets.warehouse.listings import (
 from billingo_assets.warehouse.number_gaps import (
     NumberGap,
     all_series,
-    documents_bearing,
+    documents_numbered,
     gaps_by_turn,
     note_asked,
     unlisted_numbers,
@@ -273,7 +273,7 @@ class FullSync:
                 is_whole = len(shown.ids) + shown.anonymous >= min(page.total, MAX_PAGE_SIZE)
             with self._connection.begin():
                 if not is_whole:
-                    there = {*there, *documents_bearing(self._connection, self._company_id, numbers)}
+                    there = {*there, *documents_numbered(self._connection, self._company_id, numbers)}
                 found += add_listed(self._connection, there)
         return found
 

@@ -26,7 +26,7 @@ class Series(NamedTuple):
 
 
 class NumberSpan(NamedTuple):
-    """Numbers of a block that Billingo can be asked for. They run from one year to another where they bear none."""
+    """Numbers of a block that Billingo can be asked for. They run from one year to another where no year is in them."""
 
     block_id: int
     year: int
@@ -74,13 +74,14 @@ class NumberGap(NamedTuple):
 class Gaps(NamedTuple):
     """What is known of the numbers of a company, counted in numbers.
 
-    `missing` are those that should not be, `unasked` those of them that Billingo was not asked for yet, `allowed` those
-    that may be missing. `unjudged` numbers of live documents tell nothing certain; `is_any_judged`: some do. `listed`
-    are the first gaps that should not be.
+    `missing` are those that should not be, `unasked` those of them that Billingo was not asked for yet, `accepted`
+    those that somebody accepted, `allowed` those that may be missing. `unjudged` numbers of live documents tell nothing
+    certain; `is_any_judged`: some do. `listed` are the first gaps that should not be.
     """
 
     missing: int
     unasked: int
+    accepted: int
     allowed: int
     unjudged: int
     is_any_judged: bool
@@ -88,7 +89,7 @@ class Gaps(NamedTuple):
 
 
 # A document whose newest version cannot be read has the number of that version, not of the one that is stored.
-_BORNE = """
+_TAKEN = """
     SELECT block_id, number_series, number_year, number, number_judged, gapless FROM billingo.raw_invoices AS raw
     WHERE company_id = :company AND block_id IS NOT NULL AND number IS NOT NULL AND NOT EXISTS (
         SELECT FROM billingo.rejected_documents AS rejected
@@ -147,8 +148,8 @@ _UPDATE = text(
     f"""
     WITH looked_at AS MATERIALIZED (
         SELECT * FROM unnest(CAST(:blocks AS bigint[]), CAST(:series AS text[])) AS looked_at (block_id, number_series)
-    ), borne AS (
-        SELECT * FROM ({_BORNE}) AS borne JOIN looked_at USING (block_id, number_series)
+    ), taken AS (
+        SELECT * FROM ({_TAKEN}) AS taken JOIN looked_at USING (block_id, number_series)
     ), gaps AS MATERIALIZED (
         SELECT block_id, number_series AS series, least(former_year, number_year) AS year, former + 1 AS first_number,
                greatest(former_year, number_year) AS last_year, number - 1 AS last_number, is_gapless
@@ -156,7 +157,7 @@ _UPDATE = text(
             SELECT *, lag(number) OVER following AS former, lag(number_year) OVER following AS former_year,
                    lag(number_judged) OVER following AS former_judged,
                    bool_or(gapless) OVER (PARTITION BY block_id, number_series) AS is_gapless
-            FROM borne WINDOW following AS (PARTITION BY block_id, number_series ORDER BY number, number_judged)
+            FROM taken WINDOW following AS (PARTITION BY block_id, number_series ORDER BY number, number_judged)
         ) AS numbered
         WHERE number > former + 1 AND number_judged AND former_judged
     ), closed AS (
@@ -172,7 +173,8 @@ _UPDATE = text(
     SELECT :company, * FROM gaps
     ON CONFLICT (company_id, block_id, series, year, first_number) DO UPDATE
     SET last_year = excluded.last_year, last_number = excluded.last_number, gapless = excluded.gapless,
-        asked_at = CASE WHEN known.last_number >= excluded.last_number THEN known.asked_at END
+        asked_at = CASE WHEN known.last_number >= excluded.last_number THEN known.asked_at END,
+        accepted_at = CASE WHEN known.last_number >= excluded.last_number THEN known.accepted_at END
     WHERE (known.last_year, known.last_number, known.gapless)
         IS DISTINCT FROM (excluded.last_year, excluded.last_number, excluded.gapless)
     """  # noqa: S608 - our own text
@@ -208,10 +210,21 @@ _NOTE_ASKED = text(
     """
 )
 
+_ACCEPT = text(
+    """
+    WITH accepted AS (
+        UPDATE billingo.number_gaps SET accepted_at = now()
+        WHERE company_id = :company AND gapless AND accepted_at IS NULL RETURNING last_number - first_number + 1 AS size
+    )
+    SELECT CAST(coalesce(sum(size), 0) AS bigint) FROM accepted
+    """
+)
+
 _COUNT = text(
     """
-    SELECT CAST(coalesce(sum(size) FILTER (WHERE gapless), 0) AS bigint) AS missing,
-           CAST(coalesce(sum(size) FILTER (WHERE gapless AND asked_at IS NULL), 0) AS bigint) AS unasked,
+    SELECT CAST(coalesce(sum(size) FILTER (WHERE is_missing), 0) AS bigint) AS missing,
+           CAST(coalesce(sum(size) FILTER (WHERE is_missing AND asked_at IS NULL), 0) AS bigint) AS unasked,
+           CAST(coalesce(sum(size) FILTER (WHERE gapless AND NOT is_missing), 0) AS bigint) AS accepted,
            CAST(coalesce(sum(size) FILTER (WHERE NOT gapless), 0) AS bigint) AS allowed,
            (SELECT count(*) FROM billingo.raw_invoices
             WHERE company_id = :company AND NOT number_judged AND gapless AND deleted_at IS NULL)
@@ -222,12 +235,18 @@ _COUNT = text(
                     AND NOT raw.number_judged AND raw.gapless AND raw.deleted_at IS NULL)) AS unjudged,
            EXISTS (SELECT FROM billingo.raw_invoices
                    WHERE company_id = :company AND number_judged AND gapless AND deleted_at IS NULL) AS is_any_judged
-    FROM (SELECT *, last_number - first_number + 1 AS size FROM billingo.number_gaps WHERE company_id = :company) AS gap
+    FROM (
+        SELECT gapless, asked_at, last_number - first_number + 1 AS size, gapless AND accepted_at IS NULL AS is_missing
+        FROM billingo.number_gaps WHERE company_id = :company
+    ) AS gap
     """
 )
 
 _LISTED = text(
-    f"{_GAPS} WHERE company_id = :company AND gapless ORDER BY block_id, series, year, first_number LIMIT :most"
+    f"""
+    {_GAPS} WHERE company_id = :company AND gapless AND accepted_at IS NULL
+    ORDER BY block_id, series, year, first_number LIMIT :most
+    """
 )
 
 _UNLISTED = text(
@@ -242,7 +261,7 @@ _UNLISTED = text(
     """
 )
 
-_BEARING = text(
+_NUMBERED = text(
     """
     SELECT document_id FROM billingo.raw_invoices
     WHERE company_id = :company AND deleted_at IS NULL AND block_id = :block_id AND number_year = :year
@@ -269,7 +288,7 @@ def changed_series(connection: Connection, company_id: int, since: datetime) -> 
 def update_gaps(connection: Connection, company_id: int, series: Collection[Series]) -> None:
     """Bring the gaps of some series up to the documents that are stored. One that stays keeps its `found_at`.
 
-    One that grew is to be asked for again.
+    One that grew is to be asked for again, and is no longer accepted.
     """
     looked_at = {"blocks": [one.block_id for one in series], "series": [one.series for one in series]}
     if series:
@@ -312,6 +331,12 @@ def note_asked(connection: Connection, company_id: int, gaps: Collection[NumberG
         connection.execute(_NOTE_ASKED, values)
 
 
+def accept_gaps(connection: Connection, company_id: int) -> int:
+    """Accept that the numbers that are missing now are missing. Returns how many numbers these are."""
+    accepted: int = connection.execute(_ACCEPT, {"company": company_id}).scalar_one()
+    return accepted
+
+
 def summarize_gaps(connection: Connection, company_id: int, *, most: int) -> Gaps:
     """Count what is missing and what cannot be judged, and list `most` gaps that should not be."""
     counts = connection.execute(_COUNT, {"company": company_id}).one()
@@ -336,9 +361,9 @@ def unlisted_numbers(
     return stretches
 
 
-def documents_bearing(connection: Connection, company_id: int, numbers: NumberSpan) -> set[int]:
+def documents_numbered(connection: Connection, company_id: int, numbers: NumberSpan) -> set[int]:
     """The live documents that have these numbers, all of one year."""
-    return set(connection.scalars(_BEARING, {"company": company_id, **numbers._asdict()}))
+    return set(connection.scalars(_NUMBERED, {"company": company_id, **numbers._asdict()}))
 
 
 def _series(rows: Iterable[Sequence[Any]]) -> set[Series]:

@@ -274,6 +274,7 @@ number_gaps = Table(
         server_default=text("true"),
         comment="Whether the series holds documents whose numbers have to run without gaps",
     ),
+    _moment("accepted_at", nullable=True, comment="When somebody accepted that they are missing"),
     PrimaryKeyConstraint("company_id", "block_id", "series", "year", "first_number"),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.locks import company_lock
+from billingo_assets.warehouse.number_gaps import summarize_gaps
 from billingo_assets_tests.cli.conftest import Answer, Command
 
 
@@ -350,3 +352,24 @@ def test_a_name_that_would_break_a_line_is_refused(add: Command, name: str, sand
 def test_a_company_that_is_there_under_another_key_is_pointed_out(add: Command) -> None:
     assert "same tax code" not in add("it-cardigan", "--name", "X").err
     assert "it-cardigan has the same tax code" in add("cardigan-again", "--name", "X").err
+
+
+def test_missing_numbers_are_accepted_once_and_on_record(
+    command: Command, companies: dict[str, Company], engine: Engine
+) -> None:
+    company = companies["ozon-bt"]
+    gap = (
+        "INSERT INTO billingo.number_gaps (company_id, block_id, series, year, first_number, last_year, last_number)"
+        " VALUES (:company, 1, '2026', 2026, 7, 2026, 9)"
+    )
+    with engine.begin() as connection:
+        connection.execute(text(gap), {"company": company.id})
+    answer = command("company", "accept-gaps", "ozon-bt")
+    assert (answer.code, "Accepted 3 missing invoice numbers of ozon-bt." in answer.out) == (0, True)
+    assert "was not accepted before" in command("company", "accept-gaps", "ozon-bt").out
+    with engine.begin() as connection:
+        found = summarize_gaps(connection, company.id, most=10)
+    assert (found.missing, found.accepted, found.listed) == (0, 3, ())
+    records = json.loads(command("audit", "--json", "--company", "ozon-bt").out)["records"]
+    accepted = [record["details"] for record in records if record["action"] == "number gaps accepted"]
+    assert accepted == [{"numbers": 3}]

@@ -173,6 +173,7 @@ def test_gaps_that_are_allowed_are_counted_and_warn_nobody(sync: Sync, execute: 
     [
         ({"is_any_judged": True}, "Invoice numbers run without gaps."),
         ({}, "No invoice has a number yet."),
+        ({"is_any_judged": True, "accepted": 4}, "No invoice number is missing beside 4 that were accepted."),
         (
             {"unjudged": 1234},
             "1,234 numbers could not be judged: their form is not known. Whether any is missing is not known.",
@@ -183,10 +184,10 @@ def test_gaps_that_are_allowed_are_counted_and_warn_nobody(sync: Sync, execute: 
             " 1 number could not be judged: its form is not known.",
         ),
     ],
-    ids=["all well", "none", "none judged", "one missing, one not judged"],
+    ids=["all well", "none", "accepted", "none judged", "one missing, one not judged"],
 )
 def test_nothing_checked_is_not_told_as_all_well(counts: dict[str, Any], description: str) -> None:
-    nothing = Gaps(missing=0, unasked=0, allowed=0, unjudged=0, is_any_judged=False, listed=())
+    nothing = Gaps(missing=0, unasked=0, accepted=0, allowed=0, unjudged=0, is_any_judged=False, listed=())
     assert describe_gaps(nothing._replace(**counts)) == description
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import event
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.sandbox import Fault, Quirks
 from billingo_assets.sync.numbers import MAX_QUESTIONS, MAX_QUESTIONS_WAITING
-from billingo_assets.warehouse.number_gaps import Gaps, NumberSpan, asked_gaps, summarize_gaps
+from billingo_assets.warehouse.number_gaps import Gaps, NumberSpan, accept_gaps, asked_gaps, summarize_gaps
 from billingo_assets_tests.sync.asked import NOTHING_CHANGED, questions, told
 from billingo_assets_tests.sync.books import Books
 from billingo_assets_tests.sync.conftest import OpenBooks
@@ -401,6 +401,19 @@ def test_a_series_that_holds_invoices_beside_proformas_may_have_no_gaps(one_page
     serve_numbers(one_page, 5)
     one_page.sync()
     assert summary(one_page).missing == 1
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
+def test_gaps_that_were_accepted_stay_so_and_new_ones_are_missing_all_the_same(one_page: Books, full: bool) -> None:
+    serve_numbers(one_page, 3, 5, 7)
+    one_page.sync()
+    with one_page.engine.begin() as connection:
+        assert accept_gaps(connection, one_page.company.id) == 2
+    serve_numbers(one_page, 10)
+    one_page.sync(full=full)
+    found = summary(one_page)
+    assert (found.missing, found.accepted) == (2, 2)
+    assert [gap.span for gap in found.listed] == [missing(8, 9)]
 
 
 def statements(books: Books) -> tuple[int, int]:

@@ -27,7 +27,8 @@ ALTER TABLE billingo.rejected_documents
 ALTER TABLE billingo.number_gaps
     ADD COLUMN series TEXT,
     ADD COLUMN last_year INTEGER,
-    ADD COLUMN gapless BOOLEAN DEFAULT true NOT NULL;
+    ADD COLUMN gapless BOOLEAN DEFAULT true NOT NULL,
+    ADD COLUMN accepted_at TIMESTAMP WITH TIME ZONE;
 ALTER TABLE billingo.number_gaps
     ALTER COLUMN series TYPE TEXT USING year::text,
     ALTER COLUMN last_year TYPE INTEGER USING year;
@@ -43,6 +44,7 @@ COMMENT ON COLUMN billingo.number_gaps.series IS 'Prefix and year that the numbe
 COMMENT ON COLUMN billingo.number_gaps.last_year IS 'Year of the document after them';
 COMMENT ON COLUMN billingo.number_gaps.gapless
     IS 'Whether the series holds documents whose numbers have to run without gaps';
+COMMENT ON COLUMN billingo.number_gaps.accepted_at IS 'When somebody accepted that they are missing';
 COMMENT ON COLUMN billingo.sync_state.number_rules IS 'The rules by which the numbers of its documents were read';
 """
 
