@@ -11,7 +11,7 @@ NORMALIZER_VERSION = 3
 """Raise it with every change of what a document normalizes to: stored documents are then normalized again."""
 
 Kind = Literal["text", "integer", "amount", "date", "boolean"]
-"""Python values: str, int of 64 bits, Decimal within ±10^30 with at most 30 decimals, datetime.date, bool."""
+"""Python values: str, int of 64 bits, Decimal (see `values.AMOUNT`), datetime.date, bool."""
 
 
 class Column(NamedTuple):

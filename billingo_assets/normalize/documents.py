@@ -19,6 +19,7 @@ from billingo_assets.normalize.content import PAID_DATE, PAYMENT_STATUS, follows
 from billingo_assets.normalize.reconciling import Totals, gaps_of
 from billingo_assets.normalize.values import (
     INTEGER,
+    MOST_DIGITS,
     READERS,
     NotUnderstoodError,
     Reader,
@@ -32,9 +33,6 @@ from billingo_assets.normalize.values import (
 
 with without("pyarrow"):  # 37 MiB for types of columns that are not used here
     import pandas as pd
-
-MOST_DIGITS = 100
-"""Of a sum of amounts, each within ±10^30 with 30 decimals: nothing is rounded on the way."""
 
 _Row = list[Value]
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
-MOST_DIGITS = 1000
-"""More than the widest amount has: nothing is rounded on the way."""
+from billingo_assets.normalize.values import MOST_DIGITS
 
 WHOLE_UNITS = frozenset({"HUF", "ISK", "JPY", "KRW"})
 """Currencies whose smallest unit is 1, not 0.01."""

@@ -17,13 +17,19 @@ Value = str | int | Decimal | date | bool | None
 Reader = Callable[[Any], Any]
 
 _BIGINT = range(-(2**63), 2**63)
-_AMOUNT_LIMIT = Decimal(10**30)
-_AMOUNT_DECIMALS = 30
+# Wider than their source: a JSON number may be a binary double, of which the largest has 309 digits before the point
+# and the smallest 1,074 behind it. PostgreSQL's NUMERIC holds many times that.
+AMOUNT_DIGITS = 400
+AMOUNT_DECIMALS = 1_100
+MOST_DIGITS = 2 * (AMOUNT_DIGITS + AMOUNT_DECIMALS)
+"""Of a product of two amounts, and more than any sum of them has: nothing is rounded on the way."""
+_AMOUNT_LIMIT = Decimal(10**AMOUNT_DIGITS)
+_SURELY_WITHIN = 30  # characters
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _SHOWN_CHARACTERS = 40
 
 INTEGER = "a whole number of at most 64 bits"
-AMOUNT = f"a number within ±10^30 with at most {_AMOUNT_DECIMALS} decimals"
+AMOUNT = f"a number within ±10^{AMOUNT_DIGITS} with at most {AMOUNT_DECIMALS:,} decimals"
 
 
 class NotUnderstoodError(ValueError):
@@ -165,7 +171,7 @@ READERS: dict[Kind, Reader] = {
 def _is_storable(number: Decimal) -> bool:
     """Whether an amount is finite and within the bounds; compares exactly, whatever the decimal context."""
     digits = str(number)
-    if len(digits) <= _AMOUNT_DECIMALS and "E" not in digits and digits[-1].isdigit():
+    if len(digits) <= _SURELY_WITHIN and "E" not in digits and digits[-1].isdigit():
         return True  # as nearly all are: too short to be out of bounds
     exponent = number.as_tuple().exponent
-    return isinstance(exponent, int) and exponent >= -_AMOUNT_DECIMALS and number.copy_abs() <= _AMOUNT_LIMIT
+    return isinstance(exponent, int) and exponent >= -AMOUNT_DECIMALS and number.copy_abs() <= _AMOUNT_LIMIT

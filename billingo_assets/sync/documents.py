@@ -21,8 +21,11 @@ from billingo_assets.warehouse.raw_invoices import Document
 
 MAX_DOCUMENT_BYTES = 16 * 2**20
 """The largest document that is stored, where nobody says otherwise."""
-MAX_NUMBER_PLACES = 400
-"""A fraction of more digits, or so far from 1, is refused: `1e999999` written out would be a megabyte."""
+MAX_NUMBER_PLACES = 2_000
+"""A fraction of more digits, or so far from 1, is refused: `1e999999` written out would be a megabyte.
+
+More than any amount that can be read has.
+"""
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 """The escape of a NUL character; after an odd number of backslashes it is the text `\\u0000`."""

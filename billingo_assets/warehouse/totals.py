@@ -13,6 +13,8 @@ from billingo_assets.warehouse.planning import plan_for_many_rows
 from billingo_assets.warehouse.reconciliation import WORST, Reconciliation
 
 BATCH_INVOICES = 1_000
+MOST_CHARACTERS = 40
+"""Of an amount that is shown; one of more is rounded."""
 
 _TOTALS = """
     SELECT id, gross_total, net_total, vat_total, currency, payment_method, rounding, discount_type, discount_value,
@@ -108,4 +110,8 @@ def _answer(total: int, off: int, worst: Sequence[_Fault]) -> Reconciliation:
 
 
 def _shown(amount: Decimal | None, currency: str | None) -> str:
-    return "unknown" if amount is None else f"{amount:f} {currency or ''}".strip()
+    if amount is None:
+        return "unknown"
+    digits = f"{amount:f}"
+    shown = digits if len(digits) <= MOST_CHARACTERS else f"{amount:.12g}"
+    return f"{shown} {currency or ''}".strip()
