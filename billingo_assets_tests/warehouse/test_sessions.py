@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,7 +138,14 @@ def test_a_sync_on_an_unkind_server_goes_well_and_its_run_is_created_now(unkind:
     assert (company["status"], company["unchanged"]) == ("success", unkind.world.company("ozon-bt").ledger().documents)
     created = "SELECT create_timestamp, update_timestamp FROM dagster.runs WHERE run_id = '{run_id}'"
     assert all(before <= moment <= after for moment in ask(unkind.books.owner, created.format(**company))[0])
-    assert unkind.books.run(unkind.pipeline, "doctor").returncode < 2
+
+
+def test_doctor_finds_no_fault_on_an_unkind_server_and_warns_that_it_is_read_only_by_default(
+    unkind: SyncedBooks,
+) -> None:
+    answer = unkind.books.run(unkind.pipeline, "doctor")
+    assert answer.returncode == 1, answer.stdout
+    assert re.search(r"^warning +database: .* Its sessions are read-only by default", answer.stdout, re.MULTILINE)
 
 
 def test_an_export_of_an_unkind_server_has_the_same_files(unkind: SyncedBooks, tmp_path: Path) -> None:
