@@ -20,12 +20,24 @@ if TYPE_CHECKING:
 @click.option("--seed", default=2026, show_default=True, help="The same seed gives the same documents.")
 @click.option("--companies", type=click.IntRange(1, 500), help="How many companies.  [default: 3]")
 @click.option("--documents", type=click.IntRange(0, 1_000_000), help="Documents of each company.  [default: 61 to 282]")
-def sandbox(host: str, port: int, seed: int, companies: int | None, documents: int | None) -> None:
+@click.option("--assume", multiple=True, metavar="NAME=VALUE", help="What Billingo does where that is unknown.")
+def sandbox(
+    host: str, port: int, seed: int, companies: int | None, documents: int | None, assume: tuple[str, ...]
+) -> None:
     """Serve a Billingo API v3 with invented companies until Ctrl-C."""
+    from billingo_assets.sandbox.commands import read_assumptions
     from billingo_assets.sandbox.server import serve
     from billingo_assets.sandbox.world import World
 
-    serve(World(seed=seed, companies=_specs(companies, documents)), host=host, port=port, ready=_announce)
+    assumed = {name: value for name, _, value in (one.partition("=") for one in assume)}
+    quirks, habits = read_assumptions(assumed)
+    world = World(seed=seed, companies=_specs(companies, documents), habits=habits)
+
+    def ready(server: SandboxServer) -> None:
+        server.faults.quirks = quirks
+        _announce(server)
+
+    serve(world, host=host, port=port, ready=ready)
 
 
 def _specs(companies: int | None, documents: int | None) -> Sequence[CompanySpec]:

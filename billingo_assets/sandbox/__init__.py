@@ -15,7 +15,7 @@ from billingo_assets.sandbox.errors import (
 )
 from billingo_assets.sandbox.faults import AfterPage, Fault, Faults, RateLimit
 from billingo_assets.sandbox.ledger import CurrencyTotals, Ledger
-from billingo_assets.sandbox.quirks import Quirks
+from billingo_assets.sandbox.quirks import Habits, Quirks
 from billingo_assets.sandbox.server import RequestRecord, SandboxServer, serve
 from billingo_assets.sandbox.world import DEFAULT_COMPANIES, World
 
@@ -27,6 +27,7 @@ __all__ = [
     "CurrencyTotals",
     "Fault",
     "Faults",
+    "Habits",
     "Ledger",
     "NotLoopbackError",
     "PortTakenError",

@@ -21,8 +21,10 @@ from billingo_assets.sandbox.errors import UnknownDocumentError
 from billingo_assets.sandbox.faults import Asked, Fault, Faults
 from billingo_assets.sandbox.query import InvalidParametersError, Query, listings_of, parse_query
 from billingo_assets.sandbox.record import Record, encode
+from billingo_assets.sandbox.vocabulary import FEATURES
 from billingo_assets.sandbox.world import World
 
+_SUBSCRIBED_UNTIL = "2030-12-31"
 _LOGGED_REQUESTS = 100_000  # the newest are kept
 _REMEMBERED_SELECTIONS = 16  # filtered lists kept, so that each page of a listing does not filter anew
 
@@ -117,7 +119,7 @@ class Api:
             case ["documents", id_] if id_.isdecimal():
                 return self._document(company, id_)
             case ["organization"]:
-                subscription = {"type": "premium", "active": True}
+                subscription = {"expiration_date": _SUBSCRIBED_UNTIL, "features": FEATURES}
                 return answers.json(
                     {"tax_code": company.tax_code, "subscription": subscription, "has_nav_connection": True}
                 )
@@ -146,7 +148,7 @@ class Api:
 
     def _page(self, request: Request, company: Company, asked: Asked, struck: Sequence[Fault]) -> Response:
         try:
-            query = parse_query(request.query_params)
+            query = parse_query(request.query_params, self.faults.quirks)
         except InvalidParametersError as error:
             return answers.invalid(error.problems)
         lies = {fault.kind: fault.value for fault in struck}

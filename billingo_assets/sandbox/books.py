@@ -4,7 +4,6 @@ Which changes Billingo allows, and what they do to a document, is in `company`.
 """
 
 import threading
-from collections.abc import Iterable
 
 from billingo_assets.sandbox.errors import UnknownDocumentError
 from billingo_assets.sandbox.generator import Document
@@ -15,12 +14,12 @@ from billingo_assets.sandbox.record import Record, parse
 class Books:
     """The documents of company `key`. `version` grows with every change of them."""
 
-    def __init__(self, key: str, records: Iterable[Record], lock: threading.RLock) -> None:
+    def __init__(self, key: str, lock: threading.RLock) -> None:
         self.key = key
         self.version = 0
         self._lock = lock
-        self._records = list(records)
-        self._by_id: dict[int | None, Record] = {record.facts.id: record for record in self._records}
+        self._records: list[Record] = []
+        self._by_id: dict[int | None, Record] = {}
 
     @property
     def records(self) -> list[Record]:

@@ -3,6 +3,7 @@
 Each only translates to the Python interface of `company` and `faults`. The endpoints are in `control`.
 """
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
@@ -10,9 +11,10 @@ from typing import Any, Literal
 import msgspec
 
 from billingo_assets.sandbox.company import Payment
+from billingo_assets.sandbox.errors import SandboxError
 from billingo_assets.sandbox.faults import Fault, RateLimit
 from billingo_assets.sandbox.query import Listing
-from billingo_assets.sandbox.quirks import Quirks
+from billingo_assets.sandbox.quirks import Habits, Quirks
 from billingo_assets.sandbox.world import World
 
 MutationKind = Literal[
@@ -87,9 +89,16 @@ class ClockChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     advance_days: float
 
 
+class Reset(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How the documents are to be written this time; None: as they were at the start."""
+
+    habits: Habits | None = None
+
+
 _MUTATION = msgspec.json.Decoder(Mutation, float_hook=Decimal)
 _KNOBS = msgspec.json.Decoder(Knobs, float_hook=Decimal)
 _CLOCK_CHANGE = msgspec.json.Decoder(ClockChange)
+_RESET = msgspec.json.Decoder(Reset)
 
 
 def read_mutation(body: bytes) -> Mutation:
@@ -100,6 +109,27 @@ def read_mutation(body: bytes) -> Mutation:
 def read_knobs(body: bytes) -> Knobs:
     """Decode the knobs to turn. Raises msgspec.DecodeError."""
     return _KNOBS.decode(body)
+
+
+def read_reset(body: bytes) -> Reset:
+    """Decode what a reset is told, which may be nothing at all. Raises msgspec.DecodeError."""
+    return _RESET.decode(body or b"{}")
+
+
+def read_assumptions(assumed: Mapping[str, str]) -> tuple[Quirks, Habits]:
+    """Read quirks and habits by their names, each value as a person types it. Raises SandboxError."""
+    chosen: dict[type[Quirks] | type[Habits], dict[str, str]] = {Quirks: {}, Habits: {}}
+    for name, value in assumed.items():
+        kind = next((kind for kind in chosen if name in kind.__struct_fields__), None)
+        if kind is None:
+            known = sorted((*Quirks.__struct_fields__, *Habits.__struct_fields__))
+            raise SandboxError(f"Nothing named {name!r} can be assumed. There are {', '.join(known)}.")
+        try:
+            msgspec.convert({name: value}, kind, strict=False)
+        except msgspec.ValidationError:
+            raise SandboxError(f"{name} cannot be {value!r}. The sandbox's front page lists what it can be.") from None
+        chosen[kind][name] = value
+    return msgspec.convert(chosen[Quirks], Quirks, strict=False), msgspec.convert(chosen[Habits], Habits, strict=False)
 
 
 def read_clock_change(body: bytes) -> ClockChange:

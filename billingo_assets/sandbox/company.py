@@ -15,7 +15,8 @@ from billingo_assets.sandbox import history
 from billingo_assets.sandbox import vocabulary as words
 from billingo_assets.sandbox.books import Books
 from billingo_assets.sandbox.errors import RefusedMutationError
-from billingo_assets.sandbox.generator import Document, Generator
+from billingo_assets.sandbox.generator import Document, FollowUp, Generator
+from billingo_assets.sandbox.quirks import Habits
 from billingo_assets.sandbox.record import Record, encode, facts_of, parse
 
 _BUDAPEST = ZoneInfo("Europe/Budapest")
@@ -41,17 +42,28 @@ class Company(Books):
     """
 
     def __init__(
-        self, spec: CompanySpec, *, seed: int, until: date, clock: Callable[[], float], lock: threading.RLock
+        self,
+        spec: CompanySpec,
+        *,
+        seed: int,
+        until: date,
+        clock: Callable[[], float],
+        lock: threading.RLock,
+        habits: Habits,
     ) -> None:
         self.name = spec.name
         self._clock = clock
-        self._generator = Generator(seed=f"{seed}/{spec.key}", name=spec.name)
+        self._generator = Generator(seed=f"{seed}/{spec.key}", name=spec.name, habits=habits)
         self.api_key = self._generator.api_key
         self.organization = self._generator.organization
         self.tax_code: str = self.organization["tax_number"]
         self.access: Access = "read"
-        past = history.documents(self._generator, spec.documents, first=until - _HISTORY, until=until)
-        super().__init__(spec.key, (_historical(document, created_at) for document, created_at in past), lock)
+        super().__init__(spec.key, lock)
+        for document, created_at in history.documents(
+            self._generator, spec.documents, first=until - _HISTORY, until=until
+        ):
+            self._append(_historical(document, created_at))
+            self._correct(document, at=created_at)
 
     def create(self, *, type: str = "invoice", **fields: Any) -> Document:
         """Add a new document dated today; `fields` replace what would be generated.
@@ -116,14 +128,11 @@ class Company(Books):
         with self._lock:
             record = self.record(document_id)
             original = record.document()
-            type_ = "receipt_cancellation" if record.facts.type == "receipt" else "cancellation"
-            document = self._follow_up(type_, record, original, possible=words.RECEIVABLES)
-            self._store(record, original | {"cancelled": True})
-            record.edited_at = self._now()
-            return document
+            kind: FollowUp = "receipt_cancellation" if record.facts.type == "receipt" else "cancellation"
+            return self._follow_up(kind, record, original, possible=words.RECEIVABLES)
 
     def modify(self, document_id: int) -> Document:
-        """Modify an issued document by a second one, which is returned; the first stays as it is.
+        """Modify an issued document by a second one, which is returned.
 
         Modifications can be modified and cancelled in turn. Raises RefusedMutationError.
         """
@@ -177,15 +186,26 @@ class Company(Books):
     def _create(self, document: Document, *, counted: bool = True) -> None:
         self._append(Record(encode(document), facts_of(document), created_at=self._now(), counted=counted))
 
-    def _follow_up(self, type_: str, record: Record, original: Document, *, possible: frozenset[str]) -> Document:
+    def _follow_up(self, kind: FollowUp, record: Record, original: Document, *, possible: frozenset[str]) -> Document:
         if record.facts.type not in possible or original.get("cancelled"):
             raise RefusedMutationError(
-                f"Document {record.facts.id} is a {record.facts.type} or cancelled already, and no {type_} can "
+                f"Document {record.facts.id} is a {record.facts.type} or cancelled already, and no {kind} can "
                 f"follow it; choose another."
             )
-        document = self._generator.follow_up(type_, original, self._today(), today=self._today())
+        document = self._generator.follow_up(kind, original, self._today(), today=self._today())
         self._create(document)
+        self._correct(document, at=self._now())
         return document
+
+    def _correct(self, correction: Document, *, at: int) -> None:
+        """Update the documents that a new one refers to."""
+        for related in correction["related_documents"]:
+            record = self.record(related["id"])
+            original = record.document()
+            corrected = self._generator.corrected(original, correction)
+            if corrected != original:
+                self._store(record, corrected)
+                record.edited_at = at
 
     def _now(self) -> int:
         return int(self._clock())

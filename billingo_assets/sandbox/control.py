@@ -10,7 +10,13 @@ from starlette.routing import Route
 
 from billingo_assets.sandbox import answers
 from billingo_assets.sandbox.api import Api
-from billingo_assets.sandbox.commands import MutationAfterPage, read_clock_change, read_knobs, read_mutation
+from billingo_assets.sandbox.commands import (
+    MutationAfterPage,
+    read_clock_change,
+    read_knobs,
+    read_mutation,
+    read_reset,
+)
 from billingo_assets.sandbox.errors import SandboxError
 from billingo_assets.sandbox.faults import Fault, RateLimit
 from billingo_assets.sandbox.quirks import Quirks
@@ -49,9 +55,16 @@ Driving it        (JSON; nobody but this machine can reach it)
                                       numbers_ignore_block order (created or invoice_date) page_size_cap
                                       sends_date clock_skew_seconds time_zone
                                       unpaid_paid_date (today or stored) paid_filter_finds_unpaid
+                                      receipts_only_by_type type_filter_is_narrow
   DELETE /sandbox/faults      all knobs back
   POST   /sandbox/clock       {{"advance_days": 1}}: put the clock forward
   POST   /sandbox/reset       the generated state again, no faults, an empty log, the true time
+                              {{"habits": {{"storno_amounts": "positive"}}}}: and written in that way
+                              habits: storno_amounts (negative or positive)
+                                      storno_payment_status (none, outstanding or paid)
+                                      cancelled_payment_status (kept, none or paid)
+                                      originals_list_corrections originals_name_corrections
+                                      modification (delta or restatement) discount (lines or header)
 
 Companies
 {companies}
@@ -168,8 +181,12 @@ class Control:
         return answers.json({"today": self._api.today()})
 
     async def _reset(self, request: Request) -> Response:
+        try:
+            habits = read_reset(await request.body()).habits
+        except msgspec.DecodeError as error:
+            return _refused(error)
         self._faults.clear()
-        self._world.reset()
+        self._world.reset(habits=habits)
         self._api.requests.clear()
         return Response(status_code=204)
 

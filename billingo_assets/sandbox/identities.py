@@ -30,10 +30,16 @@ def account_number(rng: Random) -> str:
     return "-".join(f"{rng.randrange(10**8):08}" for _ in range(3))
 
 
+def is_exempt(name: str) -> bool:
+    """Whether a company of this name is a small business without VAT."""
+    return name.endswith((" e.v.", " Bt."))
+
+
 def organization(rng: Random, name: str) -> dict[str, Any]:
-    """Draw the `organization` of a company's documents."""
+    """Draw the `organization` of a company's documents; only sole traders (e.v.) are small taxpayers."""
     post_code, city = rng.choice(words.TOWNS)
     account = account_number(rng)
+    is_sole_trader = name.endswith(" e.v.")
     return {
         "name": name,
         "tax_number": tax_code(rng),
@@ -50,10 +56,10 @@ def organization(rng: Random, name: str) -> dict[str, Any]:
             "city": city,
             "address": f"{rng.choice(words.STREETS)} {rng.randrange(1, 200)}.",
         },
-        "small_taxpayer": False,
-        "ev_number": None,
+        "small_taxpayer": is_sole_trader,
+        "ev_number": f"{rng.randrange(10**7, 10**8)}" if is_sole_trader else "",
         "eu_tax_number": "",
-        "cash_settled": False,
+        "cash_settled": not name.endswith(("Zrt.", "Nyrt.")) and rng.random() < 0.5,
     }
 
 
@@ -67,8 +73,7 @@ def _domestic(rng: Random, id_: int) -> dict[str, Any]:
     family, given = rng.choice(words.FAMILY_NAMES), rng.choice(words.GIVEN_NAMES)
     private = rng.random() < 0.3
     post_code, city = rng.choice(words.TOWNS)
-    # Empty fields come as "", as null, or not at all.
-    contact = rng.choice(({}, {"iban": "", "swift": "", "phone": ""}, {"iban": None, "swift": None, "phone": None}))
+    account = "" if private else account_number(rng)
     return {
         "id": id_,
         "name": f"{family} {given}" if private else f"{family} {rng.choice(words.TRADES)} {rng.choice(words.FORMS)}",
@@ -79,10 +84,13 @@ def _domestic(rng: Random, id_: int) -> dict[str, Any]:
             "address": f"{rng.choice(words.STREETS)} {rng.randrange(1, 200)}/{rng.choice('AB')}",
         },
         "emails": [] if rng.random() < 0.2 else [f"szamla{id_}@example.hu"],
-        "taxcode": rng.choice(("", None)) if private else tax_code(rng),
-        **contact,
-        "account_number": "" if private else account_number(rng),
+        "taxcode": "" if private else tax_code(rng),
+        "iban": f"HU{rng.randrange(10, 98)}{account.replace('-', '')}" if account and rng.random() < 0.3 else "",
+        "swift": "",
+        "account_number": account or "--",
+        "phone": rng.choice(("", "", "+36 30 123 4567")),
         "tax_type": "NO_TAX_NUMBER" if private else "HAS_TAX_NUMBER",
+        "partner_shipping": _shipping(rng, f"{family} {given}"),
     }
 
 
@@ -97,7 +105,14 @@ def _foreign(
         "taxcode": taxcode,
         "iban": f"{country_code}{rng.randrange(10**18):018}",
         "swift": "GIBAATWW",
-        "account_number": "",
+        "account_number": "--",
         "phone": "+43 1 2345678",
         "tax_type": "FOREIGN",
+        "partner_shipping": None,
     }
+
+
+def _shipping(rng: Random, name: str) -> dict[str, Any] | None:
+    if rng.random() < 0.8:
+        return None
+    return {"match": True, "name": name, "mode": rng.choice(words.SHIPPING_MODES), "address": None}

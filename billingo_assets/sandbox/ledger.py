@@ -22,21 +22,34 @@ class Ledger(msgspec.Struct):
     """What a company holds now. In JSON the sums are strings.
 
     `documents` is what the API reports as `total`, unless a quirk hides some. `uncounted` of them were added as
-    broken on purpose; they are in none of the other figures.
+    broken on purpose; they are in none of the other figures. `links` lead from a document to one that it relates to.
     """
 
     documents: int
     uncounted: int
     items: int
+    links: int
+    cancelled: int
     by_type: dict[str, int]
+    by_payment_status: dict[str, int]
     currencies: dict[str, CurrencyTotals]
 
 
 def ledger_of(records: Iterable[Record]) -> Ledger:
     """Count and sum; cost in proportion to the records, nothing is remembered between calls."""
     by_type: Counter[str] = Counter()
+    by_payment_status: Counter[str] = Counter()
     currencies: dict[str, CurrencyTotals] = {}
-    ledger = Ledger(documents=0, uncounted=0, items=0, by_type={}, currencies=currencies)
+    ledger = Ledger(
+        documents=0,
+        uncounted=0,
+        items=0,
+        links=0,
+        cancelled=0,
+        by_type={},
+        by_payment_status={},
+        currencies=currencies,
+    )
     for record in records:
         ledger.documents += 1
         if not record.counted:
@@ -44,7 +57,10 @@ def ledger_of(records: Iterable[Record]) -> Ledger:
             continue
         facts = record.facts
         by_type[facts.type] += 1
+        by_payment_status[facts.payment_status] += 1
         ledger.items += facts.item_count
+        ledger.links += facts.link_count
+        ledger.cancelled += facts.is_cancelled
         totals = currencies.get(facts.currency)
         if totals is None:
             totals = currencies[facts.currency] = CurrencyTotals()
@@ -53,4 +69,5 @@ def ledger_of(records: Iterable[Record]) -> Ledger:
         totals.net += facts.net
         totals.vat += facts.vat
     ledger.by_type = dict(sorted(by_type.items()))
+    ledger.by_payment_status = dict(sorted(by_payment_status.items()))
     return ledger

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from billingo_assets.sandbox.quirks import Quirks
 from billingo_assets.sandbox.record import Facts, Record
+from billingo_assets.sandbox.vocabulary import DOCUMENT_TYPES, RECEIPTS
 
 Listing = Literal["all", "modified", "paid", "number"]
 """A listing by its filters: without any, or with last_modified_date, paid_start_date or start_number."""
@@ -26,7 +27,7 @@ _DATES = (
     ("fulfillment_start_date", "fulfillment_end_date", "fulfillment_date"),
 )
 _ENUMS = {  # payment_method is not among them: its list has grown with every release of the API
-    "type": ("invoice", "receipt"),
+    "type": tuple(sorted(DOCUMENT_TYPES)),
     "payment_status": ("expired", "none", "outstanding", "paid", "partially_paid"),
 }
 _NUMBERS = ("start_number", "start_year", "end_number", "end_year")
@@ -85,6 +86,8 @@ class Query:
             selected = quirks.modified_since(selected, threshold)
         if hidden:
             selected = [record for record in selected if record.facts.id not in hidden]
+        if quirks.receipts_only_by_type and not self.is_by_number and not any(row[0] == "type" for row in equal):
+            selected = [record for record in selected if record.facts.type not in RECEIPTS]
         if equal or self.between or self.text:
             unpaid_on = today if quirks.paid_filter_finds_unpaid else ""
             selected = [record for record in selected if self._matches(record.facts, equal, unpaid_on)]
@@ -112,8 +115,9 @@ def listings_of(parameters: Mapping[str, str]) -> frozenset[Listing]:
     return frozenset(listing for name, listing in _TELLING.items() if name in parameters)
 
 
-def parse_query(parameters: Mapping[str, str]) -> Query:
+def parse_query(parameters: Mapping[str, str], quirks: Quirks) -> Query:
     """Validate a query string; unknown parameters are ignored. Raises InvalidParametersError."""
+    enums = _ENUMS | ({"type": ("invoice", "receipt")} if quirks.type_filter_is_narrow else {})
     problems: list[tuple[str, str]] = []
 
     def read(name: str, convert: Callable[[str], Any], expected: str) -> Any:
@@ -141,8 +145,7 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
     page = whole("page", 1)
     per_page = whole("per_page", 1, MAX_PER_PAGE)
     equal = {name: whole(name) for name in ("partner_id", "block_id")} | {
-        name: read(name, partial(_one_of, known), f"must be one of {', '.join(known)}")
-        for name, known in _ENUMS.items()
+        name: read(name, partial(_one_of, known), f"must be one of {', '.join(known)}") for name, known in enums.items()
     }
     equal["payment_method"] = parameters.get("payment_method")
     between = [

@@ -1,6 +1,8 @@
 """What nobody knows of the real API: the sandbox behaves in every way that is possible, one at a time.
 
-Which documents a query selects is in `query`; what plainly goes wrong is in `faults`.
+`Quirks` are of the server and can change at any moment; `Habits` say how documents are written, and so belong to a
+world from its beginning. The defaults are the likeliest answers. Which documents a query selects is in `query`; what
+plainly goes wrong is in `faults`.
 """
 
 from typing import Annotated, Literal
@@ -14,6 +16,26 @@ ListingOrder = Literal["created", "invoice_date"]
 UnpaidDate = Literal["today", "stored"]
 
 
+class Habits(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What nobody knows of the documents themselves. A storno is a `cancellation` or a `receipt_cancellation`.
+
+    `storno_amounts`: the amounts of a storno are "negative", or the same "positive" ones as the original's.
+    `storno_payment_status` is that of a storno; `cancelled_payment_status` that of the document that it cancels, which
+    is "kept" or another from then on. `originals_list_corrections` makes related documents know of each other both
+    ways. `originals_name_corrections` lets the `correction_type` of an original become `canceled` or `modified`.
+    A modification is a "delta", which withdraws a line by a negative one, or a "restatement" of all lines that hold.
+    A `discount` is in the amounts of the "lines" already, or comes off the "header" alone.
+    """
+
+    storno_amounts: Literal["negative", "positive"] = "negative"
+    storno_payment_status: Literal["none", "outstanding", "paid"] = "none"
+    cancelled_payment_status: Literal["kept", "none", "paid"] = "kept"
+    originals_list_corrections: bool = False
+    originals_name_corrections: bool = False
+    modification: Literal["delta", "restatement"] = "delta"
+    discount: Literal["lines", "header"] = "lines"
+
+
 class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """What nobody knows of the real API, and a server clock that may be wrong.
 
@@ -25,6 +47,8 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     listing shows or counts them. `numbers_ignore_block` makes a number filter ignore `block_id`. Listings come
     in `order`: the newest "created" first, or the newest "invoice_date" first and then the newest created.
     `page_size_cap` is the most documents that a page has, whatever `per_page` asks for; the answer says so.
+    `receipts_only_by_type` leaves receipts and their cancellations out of every listing that asks neither for a type
+    nor for numbers. `type_filter_is_narrow` makes the filter refuse all types but two, as 3.0.15 describes it.
 
     `unpaid_paid_date`: what a document that is not paid bears as its `paid_date`. Billingo sends "today", the day in
     `time_zone` on which it is asked; "stored" is what the document holds: null, "" or nothing at all.
@@ -39,6 +63,8 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     numbers_ignore_block: bool = False
     order: ListingOrder = "created"
     page_size_cap: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    receipts_only_by_type: bool = False
+    type_filter_is_narrow: bool = False
     sends_date: bool = True
     clock_skew_seconds: float = 0.0
     time_zone: str = "Europe/Budapest"
@@ -53,7 +79,7 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     @property
     def listing_is_plain(self) -> bool:
         """Whether a listing without filters shows every document, the newest created first."""
-        return self.order == "created" and not self.hidden_from_listing
+        return self.order == "created" and not self.hidden_from_listing and not self.receipts_only_by_type
 
     def modified_at(self, record: Record) -> float | None:
         """Say when this server believes a document was modified, in its own seconds since the epoch."""

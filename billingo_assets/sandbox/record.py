@@ -39,6 +39,8 @@ class Facts(NamedTuple):
     gross: Decimal
     net: Decimal
     vat: Decimal
+    is_cancelled: bool
+    link_count: int
 
     @property
     def is_unpaid(self) -> bool:
@@ -101,7 +103,7 @@ def facts_of(document: Any) -> Facts:
     partner = partner if isinstance(partner, dict) else {}
     summary = document.get("summary")
     summary = summary if isinstance(summary, dict) else {}
-    items = document.get("items")
+    items, related = document.get("items"), document.get("related_documents")
     payment_status = _text(document.get("payment_status"))
     return Facts(
         id=_integer(document.get("id")),
@@ -120,6 +122,8 @@ def facts_of(document: Any) -> Facts:
         gross=_amount(document.get("gross_total")),
         net=_amount(summary.get("net_amount")),
         vat=_amount(summary.get("vat_amount")),
+        is_cancelled=document.get("cancelled") is True,
+        link_count=len(related) if isinstance(related, list) else 0,
     )
 
 

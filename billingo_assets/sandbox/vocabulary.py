@@ -4,7 +4,7 @@ Data only. How the words are combined is in `generator`; what the API's fields m
 """
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Vat(NamedTuple):
@@ -24,35 +24,67 @@ class Product(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A document block: documents of `types` are numbered together, `prefix` + year + sequence."""
+    """A document block: documents of `types` are numbered together, year by year, in one of two formats."""
 
     name: str
     prefix: str
+    number_format: Literal["default", "short_with_hyphen"]
     types: tuple[str, ...]
+
+    def number(self, year: int, sequence: int) -> str:
+        """Write a document number: `SZ / 2026-000007` by default, or `SZ-2026-7`."""
+        if self.number_format == "default":
+            return f"{self.prefix} / {year}-{sequence:06}" if self.prefix else f"{year}-{sequence:06}"
+        return f"{self.prefix}-{year}-{sequence}" if self.prefix else f"{year}-{sequence}"
 
 
 STANDARD_VAT = Vat("27%", Decimal("0.27"))
 OTHER_VAT = (
     Vat("18%", Decimal("0.18")),
     Vat("5%", Decimal("0.05")),
-    Vat("5,5%", Decimal("0.055")),
-    Vat("0%", Decimal(0)),
-    Vat("AAM", Decimal(0), "AAM"),
-    Vat("TAM", Decimal(0), "TAM_85"),
-    Vat("FAD", Decimal(0), "FAD_142"),
-    Vat("K.AFA", Decimal(0), "KBAET"),
-    Vat("ÁKK", Decimal(0)),
-    Vat("ÁTHK", Decimal(0)),
-    Vat("MAA", Decimal(0)),
+    Vat("27%", Decimal("0.27"), "KBAET"),  # a ground that was left on a taxed line, and means nothing
+    Vat("0%", Decimal(0)),  # nor does the service ask for a ground
+    Vat("0%", Decimal(0), "WITHOUT_ENTITLEMENT"),
+    Vat("TAM", Decimal(0), "TAM"),
+    Vat("FAD", Decimal(0)),
+    Vat("F.AFA", Decimal(0)),
+    Vat("K.AFA", Decimal(0), "SECOND_HAND"),
+    Vat("K.AFA", Decimal(0), "ARTWORK"),
+    Vat("K.AFA", Decimal(0), "ANTIQUES"),
+    Vat("K.AFA", Decimal(0), "TRAVEL_AGENCY"),
+    Vat("ÁKK", Decimal(0), "ATK"),
+    Vat("ÁTHK", Decimal(0), "ATK"),
+    Vat("MAA", Decimal(0), "NAM_1"),
+    Vat("AM", Decimal(0), "NAM_2"),
 )
-FOREIGN_VAT = (
+EXEMPT_VAT = Vat("AAM", Decimal(0), "AAM")
+"""On every line of a small business that is exempt."""
+RECEIPT_VAT = (STANDARD_VAT, Vat("18%", Decimal("0.18")), Vat("5%", Decimal("0.05")), Vat("TAM", Decimal(0), "TAM"))
+_WITHIN_EU = (
     Vat("EU", Decimal(0), "KBAET"),
-    Vat("EUFAD37", Decimal(0), "EUFAD37"),
-    Vat("HO", Decimal(0), "HO"),
-    Vat("EUK", Decimal(0)),
+    Vat("EU", Decimal(0), "EUFAD37"),
+    Vat("EU", Decimal(0), "EUFAD37"),
+    Vat("EU", Decimal(0), "EUFADE"),
 )
+FOREIGN_VAT = {
+    "AT": (*_WITHIN_EU, Vat("20%", Decimal("0.20"), "EUE")),
+    "FI": (*_WITHIN_EU, Vat("25,5%", Decimal("0.255"), "EUE")),
+    "FR": (*_WITHIN_EU, Vat("5,5%", Decimal("0.055"), "EUE")),
+    "PL": (*_WITHIN_EU, Vat("23%", Decimal("0.23"), "EUE")),
+    "US": (Vat("EUK", Decimal(0), "HO"), Vat("EUK", Decimal(0), "EAM")),
+}
+"""By the partner's country; EUE is the other member state's own rate, declared through OSS."""
+VAT_RATES = {
+    vat.name: vat.rate
+    for vats in ((STANDARD_VAT, EXEMPT_VAT), OTHER_VAT, RECEIPT_VAT, *FOREIGN_VAT.values())
+    for vat in vats
+}
 
+BOTTLE = Product("Ásványvíz, visszaváltható palackban", "db", Decimal("251.97"))
+DEPOSIT = Product("Visszaváltási díj", "db", Decimal(50))
+DEPOSIT_VAT = Vat("ÁKK", Decimal(0), "ATK")
 PRODUCTS = (
+    BOTTLE,
     Product("Szoftverfejlesztés", "óra", Decimal(18500)),
     Product("Rendszerüzemeltetés, havi átalány", "hó", Decimal(145000)),
     Product("Árvíztűrő tükörfúrógép", "db", Decimal(23990)),
@@ -88,6 +120,8 @@ TOWNS = (
 FOREIGN_PARTNERS = (
     ("Müller & Söhne GmbH", "AT", "1010", "Wien", "Kärntner Straße 12", "ATU12345675"),
     ("Łódź Tekstylia Sp. z o.o.", "PL", "90-001", "Łódź", "Piotrkowska 7", "PL5260001246"),
+    ("Librairie Éluard SARL", "FR", "69002", "Lyon", "Rue Mercière 18", "FR40303265045"),
+    ("Mäkinen Oy", "FI", "00100", "Helsinki", "Mannerheimintie 4", "FI20774740"),
     ("Knitwear Trading LLC", "US", "10001", "New York", "5th Avenue 350", ""),
 )
 
@@ -101,22 +135,31 @@ TAGS = ("kiemelt", "webshop", "éves szerződés", "belföld", "export")
 PAYMENT_METHODS = (
     *("wire_transfer",) * 6,
     *("bankcard", "cash", "online_bankcard", "cash_on_delivery", "barion") * 2,
-    *("paypal", "szep_card", "utalvany", "postai_csekk", "kompenzacio", "elore_utalas", "transferwise"),
-    "instant_transfer",  # in no published list: the enum grows
+    *("paypal", "szep_card", "utalvany", "postai_csekk", "kompenzacio", "elore_utalas", "transferwise", "revolut"),
 )
+ROUNDINGS = (*("one",) * 8, "none", "none", "five", "ten")
+"""Of documents in forints; paid in cash, half of them are rounded to five."""
+NOTIFICATIONS = (*("none",) * 4, *("opened", "readed") * 3, "closed", "downloaded", "failed")
+ONLINE_PAYMENTS = (*("",) * 6, "no", "Barion", "SimplePay", "Stripe")
+NAV_STATES = (*("done",) * 16, "processing", "nav_warn", "no_online_szamla_settings", "not_checked")
+SHIPPING_MODES = ("none", "gls", "mpl", "foxpost", "packeta", "personal_delivery")
+FEATURES = ("api_limit_pro", "subscription_pro", "inventory")
 
 BLOCKS = (
-    Block("Számla", "", ("invoice", "advance", "cancellation", "modification", "draft")),
-    Block("Webshop", "WEB-", ("invoice", "advance", "cancellation", "modification")),
-    Block("Díjbekérő", "D-", ("proforma",)),
-    Block("Nyugta", "NY-", ("receipt", "receipt_cancellation")),
-    Block("Árajánlat", "AJ-", ("offer", "draft_offer")),
-    Block("Megrendelőlap", "MR-", ("order_form", "draft_order_form")),
-    Block("Szállítólevél", "SZL-", ("waybill", "draft_waybill")),
-    Block("Teljesítési igazolás", "TIG-", ("cert_of_completion", "d_cert_of_completion")),
-    Block("Dosszié", "DO-", ("dossier",)),
+    Block("Számla", "", "default", ("invoice", "advance", "cancellation", "modification", "draft")),
+    Block("Webshop", "WEB", "short_with_hyphen", ("invoice", "advance", "cancellation", "modification")),
+    Block("Díjbekérő", "D", "default", ("proforma",)),
+    Block("Nyugta", "NY", "short_with_hyphen", ("receipt", "receipt_cancellation")),
+    Block("Árajánlat", "AJ", "default", ("offer", "draft_offer")),
+    Block("Megrendelőlap", "MR", "short_with_hyphen", ("order_form", "draft_order_form")),
+    Block("Szállítólevél", "SZL", "default", ("waybill", "draft_waybill")),
+    Block("Teljesítési igazolás", "TIG", "short_with_hyphen", ("cert_of_completion", "d_cert_of_completion")),
+    Block("Dosszié", "DO", "default", ("dossier",)),
+    Block("Export", "EXP", "default", ("invoice", "advance", "cancellation", "modification")),
+    Block("Szerviz", "", "short_with_hyphen", ("invoice", "advance", "cancellation", "modification")),
 )
 DRAFTS = frozenset({"draft", "draft_offer", "draft_order_form", "draft_waybill", "d_cert_of_completion"})
+RECEIPTS = frozenset({"receipt", "receipt_cancellation"})
 FOLLOW_UPS = frozenset({"cancellation", "receipt_cancellation", "modification"})
 MODIFIABLE = frozenset({"invoice", "advance", "modification"})
 RECEIVABLES = frozenset({"invoice", "advance", "modification", "receipt"})

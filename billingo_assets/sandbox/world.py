@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from billingo_assets.sandbox.company import Access, Company, CompanySpec
 from billingo_assets.sandbox.errors import UnknownCompanyError
 from billingo_assets.sandbox.ledger import Ledger
+from billingo_assets.sandbox.quirks import Habits
 
 __all__ = ["DEFAULT_COMPANIES", "Access", "Company", "CompanySpec", "World"]
 
@@ -24,7 +25,7 @@ DEFAULT_COMPANIES = (
 class World:
     """Some companies, generated from a seed up to the day `until`.
 
-    The same seed, companies and day give the same bytes. `until` should lie before the clock's own day, or
+    The same seed, companies, day and habits give the same bytes. `until` should lie before the clock's own day, or
     the newest documents are from the future. `clock` gives seconds since the epoch; it dates the mutations, and
     `advance` puts it forward.
     Hold `lock` to see several things at one moment; every method takes it itself.
@@ -37,10 +38,12 @@ class World:
         companies: Sequence[CompanySpec] = DEFAULT_COMPANIES,
         until: date = date(2026, 6, 30),
         clock: Callable[[], float] = time.time,
+        habits: Habits | None = None,
     ) -> None:
         self._clock, self._ahead = clock, timedelta()
         self.lock = threading.RLock()
         self._seed, self._specs, self._until = seed, tuple(companies), until
+        self._habits = habits or Habits()
         self._companies: dict[str, Company] = {}
         self.reset()
 
@@ -73,10 +76,20 @@ class World:
         with self.lock:
             return {company.key: company.ledger() for company in self._companies.values()}
 
-    def reset(self) -> None:
-        """Go back to the generated state: new `Company` objects, the mutations forgotten, the clock set back."""
+    def reset(self, *, habits: Habits | None = None) -> None:
+        """Go back to the generated state, written by other `habits` if there are any, until the next time.
+
+        There are new `Company` objects, the mutations are forgotten, and the clock is set back.
+        """
         fresh = {
-            spec.key: Company(spec, seed=self._seed, until=self._until, clock=self.clock, lock=self.lock)
+            spec.key: Company(
+                spec,
+                seed=self._seed,
+                until=self._until,
+                clock=self.clock,
+                lock=self.lock,
+                habits=habits or self._habits,
+            )
             for spec in self._specs
         }
         with self.lock:

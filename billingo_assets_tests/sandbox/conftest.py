@@ -1,5 +1,6 @@
 """A small world behind a real server, and a client that holds one company's key."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -84,6 +85,12 @@ def first(company: Company, type_: str, **fields: Any) -> int:
         for document in company.documents()
         if document["type"] == type_ and all(document.get(key) == value for key, value in fields.items())
     )
+
+
+def parts_of(number: str) -> tuple[str, int, int]:
+    """Take a document number apart: what stands before the year, the year, the running number."""
+    before, year, sequence = re.fullmatch(r"(.*?)(\d{4})-(\d+)", number).groups()  # type: ignore[union-attr]
+    return before, int(year), int(sequence)
 
 
 def modified(client: httpx.Client, since: str = SINCE) -> list[int]:

@@ -5,8 +5,8 @@ import httpx
 import msgspec
 import pytest
 
-from billingo_assets.sandbox import Company, Quirks, SandboxServer
-from billingo_assets.sandbox.commands import MutationKind
+from billingo_assets.sandbox import Company, Habits, Quirks, SandboxError, SandboxServer
+from billingo_assets.sandbox.commands import MutationKind, read_assumptions
 from billingo_assets.sandbox.faults import FaultKind
 from billingo_assets.sandbox.query import Listing
 
@@ -86,7 +86,7 @@ def test_the_payloads_can_be_read_as_they_are_served(server: SandboxServer, alma
 def test_the_front_page_names_everything_that_can_be_asked_for(server: SandboxServer) -> None:
     _, _, guide = httpx.get(server.base_url).text.partition("mutations:")
     kinds = (*get_args(MutationKind), *get_args(FaultKind), *get_args(Listing))
-    for name in (*kinds, *Quirks.__struct_fields__):
+    for name in (*kinds, *Quirks.__struct_fields__, *Habits.__struct_fields__):
         assert re.search(rf"\b{name}\b", guide), name
 
 
@@ -134,6 +134,8 @@ def test_every_quirk_can_be_posted(server: SandboxServer) -> None:
         numbers_ignore_block=True,
         order="invoice_date",
         page_size_cap=30,
+        receipts_only_by_type=True,
+        type_filter_is_narrow=True,
         sends_date=False,
         clock_skew_seconds=1.5,
         time_zone="UTC",
@@ -142,6 +144,48 @@ def test_every_quirk_can_be_posted(server: SandboxServer) -> None:
     )
     assert post(server, "faults", {"quirks": msgspec.to_builtins(told)}).status_code == 200
     assert server.faults.quirks == told
+
+
+def test_every_habit_can_be_posted_with_a_reset(server: SandboxServer, alma: Company) -> None:
+    habits = Habits(
+        storno_amounts="positive",
+        storno_payment_status="paid",
+        cancelled_payment_status="none",
+        originals_list_corrections=True,
+        originals_name_corrections=True,
+        modification="restatement",
+        discount="header",
+    )
+    generated = alma.documents()
+    assert post(server, "reset", {"habits": msgspec.to_builtins(habits)}).status_code == 204
+    other = server.world.company("alma").documents()
+    server.world.reset(habits=habits)
+    assert server.world.company("alma").documents() == other != generated
+    assert httpx.post(f"{server.base_url}/sandbox/reset").status_code == 204
+    assert server.world.company("alma").documents() == generated
+    refused = post(server, "reset", {"habits": {"storno_amounts": "blue"}})
+    assert (refused.status_code, "Nothing was changed" in refused.text) == (400, True)
+
+
+def test_assumptions_are_read_as_a_person_types_them() -> None:
+    assumed = {"page_size_cap": "30", "receipts_only_by_type": "true", "storno_amounts": "positive"}
+    quirks = Quirks(page_size_cap=30, receipts_only_by_type=True)
+    assert read_assumptions(assumed) == (quirks, Habits(storno_amounts="positive"))
+    assert read_assumptions({}) == (Quirks(), Habits())
+
+
+@pytest.mark.parametrize(
+    ("assumed", "words"),
+    [
+        ({"page_size": "30"}, "Nothing named 'page_size' can be assumed. There are .*page_size_cap.*storno_amounts"),
+        ({"page_size_cap": "0"}, "page_size_cap cannot be '0'"),
+        ({"storno_amounts": "blue"}, "storno_amounts cannot be 'blue'"),
+        ({"time_zone": "Mars"}, "time_zone cannot be 'Mars'"),
+    ],
+)
+def test_what_cannot_be_assumed_is_refused_in_words(assumed: dict[str, str], words: str) -> None:
+    with pytest.raises(SandboxError, match=words):
+        read_assumptions(assumed)
 
 
 def test_a_misspelt_knob_is_refused(server: SandboxServer) -> None:

@@ -1,3 +1,4 @@
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from itertools import pairwise
@@ -19,15 +20,15 @@ def numbers(company: Company) -> list[str]:
 def test_an_issued_draft_is_an_invoice_of_today_with_the_next_number_and_the_same_lines(
     client: httpx.Client, alma: Company, clock: Clock, as_new: bool
 ) -> None:
-    newest = max(number for number in numbers(alma) if number.startswith("2026-"))
+    newest = max(number for number in numbers(alma) if re.fullmatch(r"2026-\d{6}", number))
     draft = alma.create(type="draft")
     clock.now += 86400
     issued = alma.issue(draft["id"], as_new=as_new)
     assert issued == alma.document(issued["id"])
     assert client.get(f"/documents/{issued['id']}").status_code == 200
     assert (issued["type"], issued["block_id"], issued["payment_status"]) == ("invoice", 4100, "outstanding")
-    assert (issued["invoice_date"], issued["online_szamla_status"]) == ("2026-07-03", "finished")
-    assert issued["settings"]["selected_type"] == "invoice"
+    assert (issued["invoice_date"], issued["online_szamla_status"]) == ("2026-07-03", "done")
+    assert (issued["settings"]["selected_type"], issued["correction_type"]) == ("invoice", "invoice")
     assert issued["invoice_number"] == f"2026-{int(newest[5:]) + 1:06}"
     for key in ("items", "gross_total", "summary", "currency"):
         assert issued[key] == draft[key]
@@ -116,7 +117,7 @@ def test_a_payment_can_be_taken_back(client: httpx.Client, alma: Company) -> Non
 
 
 def test_a_payment_is_dated_today_or_as_told(alma: Company) -> None:
-    id_ = first(alma, "invoice", payment_status="outstanding")
+    id_ = first(alma, "invoice", payment_status="expired")
     assert alma.set_payment(id_, "paid")["paid_date"] == "2026-07-02"
     assert alma.set_payment(id_, "paid", date(2026, 6, 30))["paid_date"] == "2026-06-30"
     assert alma.set_payment(id_, "partially_paid", on=date(2026, 7, 1))["paid_date"] == "2026-07-01"

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from billingo_assets.sandbox import Company, CompanySpec, Quirks, SandboxServer, World
-from billingo_assets_tests.sandbox.conftest import Clock, every_document, first, modified
+from billingo_assets_tests.sandbox.conftest import Clock, every_document, first, modified, parts_of
 
 
 def ids(client: httpx.Client, **parameters: Any) -> list[int]:
@@ -25,7 +25,7 @@ def test_last_modified_can_omit_new_documents(client: httpx.Client, server: Sand
 
 def test_last_modified_can_ignore_payments(client: httpx.Client, server: SandboxServer, alma: Company) -> None:
     server.faults.quirks = Quirks(last_modified_ignores_payments=True)
-    id_ = first(alma, "invoice", payment_status="outstanding")
+    id_ = first(alma, "invoice", payment_status="expired")
     alma.pay(id_)
     assert modified(client) == []
 
@@ -78,7 +78,7 @@ def test_a_hidden_document_is_found_by_its_number_and_by_its_id(
 ) -> None:
     id_ = first(alma, "invoice")
     server.faults.quirks = Quirks(hidden_from_listing=frozenset({id_}))
-    year, number = (int(part) for part in alma.document(id_)["invoice_number"].split("-")[-2:])
+    _, year, number = parts_of(alma.document(id_)["invoice_number"])
     assert id_ in ids(client, start_year=year, start_number=number)
     assert id_ in ids(client, end_year=year, end_number=number)
     assert id_ in ids(client, start_year=year, start_number=number, end_year=year, end_number=number)
@@ -129,7 +129,7 @@ def test_a_server_can_cap_the_page_size_and_say_so(
 def test_an_unpaid_document_bears_the_day_on_which_it_is_read(
     client: httpx.Client, world: World, alma: Company, status: str
 ) -> None:
-    id_ = next(one["id"] for one in alma.documents() if one["payment_status"] == status)
+    id_ = alma.create(payment_status=status)["id"]
     others = alma.payloads().keys() - {
         one["id"] for one in alma.documents() if one["payment_status"] in ("outstanding", "expired", "none")
     }
@@ -169,6 +169,34 @@ def test_the_filter_by_payment_finds_what_is_not_paid_only_if_it_goes_by_the_day
     server.faults.quirks = Quirks(paid_filter_finds_unpaid=True)
     assert unpaid <= set(ids(client, paid_start_date="2026-07-02"))
     assert not unpaid & set(ids(client, paid_start_date="2026-07-03"))
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"start_date": "2025-01-01"}, {"last_modified_date": "2025-01-01 00:00:00"}]
+)
+def test_receipts_can_be_in_no_listing_but_their_own(
+    client: httpx.Client, server: SandboxServer, parameters: dict[str, Any]
+) -> None:
+    before = every_document(client, **parameters)
+    server.faults.quirks = Quirks(receipts_only_by_type=True)
+    shown = every_document(client, **parameters)
+    assert shown == [one for one in before if one["type"] not in ("receipt", "receipt_cancellation")]
+    assert len(shown) < len(before)
+    assert ids(client, type="receipt", **parameters) == [one["id"] for one in before if one["type"] == "receipt"]
+
+
+def test_a_receipt_that_is_in_no_listing_is_found_by_its_number(client: httpx.Client, server: SandboxServer) -> None:
+    bounds = {"block_id": 4103, "start_year": 2025, "start_number": 1, "end_year": 2025, "end_number": 3}
+    receipts = ids(client, **bounds)
+    server.faults.quirks = Quirks(receipts_only_by_type=True)
+    assert len(receipts) == 3
+    assert ids(client, **bounds) == receipts
+
+
+def test_the_type_filter_can_know_two_types_alone(client: httpx.Client, server: SandboxServer) -> None:
+    server.faults.quirks = Quirks(type_filter_is_narrow=True)
+    statuses = {type_: client.get(f"/documents?type={type_}").status_code for type_ in ("invoice", "receipt", "draft")}
+    assert statuses == {"invoice": 200, "receipt": 200, "draft": 422}
 
 
 def test_the_date_header_can_be_missing(client: httpx.Client, server: SandboxServer) -> None:

@@ -45,15 +45,23 @@ def held(books: Books) -> Ledger:
     with books.engine.begin() as connection:
         rows = count_rows(connection, books.company.id)
         sums = sums_by_currency(connection, books.company.id)
-    types = books.rows(
-        "SELECT type, count(*) FROM billingo.invoices WHERE company_id = :company AND deleted_at IS NULL"
-        ' GROUP BY type ORDER BY type COLLATE "C"'
+    types, statuses = (
+        books.rows(
+            f"SELECT coalesce({column}, ''), count(*) FROM billingo.invoices"
+            " WHERE company_id = :company AND deleted_at IS NULL GROUP BY 1 ORDER BY 1"
+        )
+        for column in ("type", "payment_status")
     )
     return Ledger(
         documents=len(books.live()),
         uncounted=0,
         items=rows.items,
-        by_type={row.type: row.count for row in types},
+        links=books.value("SELECT count(*) FROM billingo.related_documents WHERE company_id = :company"),
+        cancelled=books.value(
+            "SELECT count(*) FROM billingo.invoices WHERE company_id = :company AND deleted_at IS NULL AND cancelled"
+        ),
+        by_type=dict(types),
+        by_payment_status=dict(statuses),
         currencies={currency: CurrencyTotals(*totals) for currency, totals in sums.items()},
     )
 
