@@ -88,21 +88,31 @@ def test_a_company_of_the_demo_leaves_with_its_documents(demo_home: Path) -> Non
     assert _run("database", "psql", "-Atc", left, home=demo_home) == "0\n"
 
 
-def test_the_sandbox_serves_until_it_is_told_to_stop() -> None:
+def test_the_sandbox_serves_what_it_is_told_to_assume_until_it_is_told_to_stop() -> None:
+    assumed = ("--assume", "page_size_cap=2", "--assume", "storno_amounts=positive")
     server = subprocess.Popen(
-        [COMMAND, "sandbox", "--port", "0", "--documents", "5"], stdout=subprocess.PIPE, text=True
+        [COMMAND, "sandbox", "--port", "0", "--documents", "60", *assumed], stdout=subprocess.PIPE, text=True
     )
     assert server.stdout is not None
     try:
         url = re.search(r"http://\S+/v3", server.stdout.readline())
         assert url
         key = server.stdout.readline().split()[-1]
-        answer = httpx.get(f"{url[0]}/documents", headers={"X-API-KEY": key})
-        assert answer.json()["total"] == 5
+        with httpx.Client(base_url=url[0], headers={"X-API-KEY": key}) as client:
+            answer = client.get("/documents").json()
+            assert (answer["total"], answer["per_page"], len(answer["data"])) == (60, 2, 2)
+            (storno, *_) = client.get("/documents?type=cancellation").json()["data"]
+            assert storno["gross_total"] > 0
     finally:
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=20) == 0
         server.stdout.close()
+
+
+def test_an_assumption_that_the_sandbox_does_not_know_is_refused(tmp_path: Path) -> None:
+    error = _run("sandbox", "--assume", "page_size=2", home=tmp_path, code=2)
+    assert "Nothing named 'page_size' can be assumed. There are " in error
+    assert "page_size_cap" in error
 
 
 def test_a_server_that_dies_amid_a_sync_costs_one_company_and_is_brought_back(demo_home: Path) -> None:
