@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import msgspec
 
@@ -35,8 +35,16 @@ class Ledger(msgspec.Struct):
     currencies: dict[str, CurrencyTotals]
 
 
+_MOST_DIGITS = 2_000  # of a sum of any doubles, float noise too
+
+
 def ledger_of(records: Iterable[Record]) -> Ledger:
     """Count and sum; cost in proportion to the records, nothing is remembered between calls."""
+    with localcontext(prec=_MOST_DIGITS):
+        return _ledger_of(records)
+
+
+def _ledger_of(records: Iterable[Record]) -> Ledger:
     by_type: Counter[str] = Counter()
     by_payment_status: Counter[str] = Counter()
     currencies: dict[str, CurrencyTotals] = {}
