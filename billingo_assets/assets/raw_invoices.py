@@ -71,6 +71,8 @@ def raw_invoices(
             raise
     if report.reason:
         context.log.info(f"{key}: every document was read: {report.reason}")
+    for note in report.notes:
+        context.log.warning(f"{key}: {note}")
     yield dg.MaterializeResult(metadata=report.counts())
     yield tax_code_result(expected=work.company.tax_code, found=report.tax_code)
     with failing_in_words(context):

@@ -32,13 +32,20 @@ from billingo_assets.billingo.errors import (
     BillingoError,
     CertificateError,
     CredentialsError,
-    InvalidRequestError,
     MalformedAnswerError,
     RateLimitError,
     TooLargeAnswerError,
     UnavailableError,
 )
-from billingo_assets.billingo.models import DocumentsEnvelope, DocumentsPage, Identity, Moment, Organization
+from billingo_assets.billingo.models import (
+    DocumentsEnvelope,
+    DocumentsPage,
+    Identity,
+    Moment,
+    Organization,
+    pages_of,
+    size_of_pages,
+)
 from billingo_assets.billingo.pacing import pacer_for
 from billingo_assets.billingo.salvage import elements, members
 from billingo_assets.billingo.unpacking import ACCEPTED, DamagedError, OverflowingError, read_body
@@ -46,7 +53,10 @@ from billingo_assets.foreign import told
 from billingo_assets.settings import checked_api_url
 
 MAX_PAGE_SIZE = 100
-"""Documents a page: the most the API allows."""
+"""Documents a page: the most that may be asked for. A server may put fewer on one."""
+
+MAX_PAGE_SIZE_TOLD = 1_000_000
+"""A larger `per_page` is no size of a page."""
 
 Answer = TypeVar("Answer")
 
@@ -68,6 +78,8 @@ class Limits:
     max_page_documents: int = 10_000
     max_pages: int = 100_000
     first_backoff_seconds: float = 0.5
+    optional_seconds: float = 5.0
+    """For the one try that a question has whose answer a sync can do without."""
     rate_limit_seconds: float = 15.0
     """The pause after a 429 that names none, as Billingo's do: five of them outlast its window of a minute."""
 
@@ -130,29 +142,47 @@ class BillingoClient:
         return self._calls
 
     def identity(self) -> Identity:
-        """Ask whose key this is (`GET /organization`), and what time it is there, if the answer bears no date."""
+        """Ask whose key this is (`GET /organization`). The answer's header tells what time it is there."""
         organization, headers = self._get("/organization", {}, lambda body: _decode(body, Organization))
-        return Identity(organization.tax_code or None, server_time=server_time(headers) or self._server_time())
+        return Identity(organization.tax_code or None, server_time=server_time(headers))
 
-    def _server_time(self) -> datetime | None:
-        """Ask for the server's clock (`GET /utils/time`). None where the answer is none that makes sense."""
-        with suppress(InvalidRequestError, MalformedAnswerError):
-            moment, _ = self._get("/utils/time", {}, lambda body: _decode(body, Moment))
+    def server_time(self) -> datetime | None:
+        """Ask for the server's clock (`GET /utils/time`), once. None where there is no answer that makes sense."""
+        with suppress(BillingoError):
+            moment, _ = self._get("/utils/time", {}, lambda body: _decode(body, Moment), optional=True)
             return datetime.fromtimestamp(moment.epoch, UTC)
         return None
 
     def documents(
-        self, *, page: int, page_size: int = MAX_PAGE_SIZE, filters: Mapping[str, str] | None = None
+        self,
+        *,
+        page: int,
+        page_size: int = MAX_PAGE_SIZE,
+        filters: Mapping[str, str] | None = None,
+        optional: bool = False,
     ) -> DocumentsPage:
-        """Read one page of documents, newest first (`GET /documents`)."""
+        """Read one page of documents, newest first (`GET /documents`). `page_size` is a wish.
+
+        Where the answer is `optional`, it is asked for once, and not waited for long.
+        """
         query = {"page": str(page), "per_page": str(page_size), **(filters or {})}
         most = self._limits.max_page_documents
-        envelope, _ = self._get("/documents", query, lambda body: _decode_page(body, most))
+        envelope, _ = self._get("/documents", query, lambda body: _decode_page(body, most), optional=optional)
+        last_page = envelope.last_page if envelope.last_page is not None and envelope.last_page > 0 else None
+        size = size_of_pages(
+            number=page,
+            total=envelope.total,
+            last_page=last_page,
+            told=_page_size_told(envelope),
+            asked=page_size,
+            shown=len(envelope.data),
+        )
         return DocumentsPage(
             number=page,
-            last_page=envelope.last_page,
+            last_page=last_page or pages_of(envelope.total, size),
             total=envelope.total,
             documents=[bytes(document) for document in envelope.data],
+            page_size=size,
         )
 
     def count_documents(self) -> int:
@@ -173,16 +203,19 @@ class BillingoClient:
         self.close()
 
     def _get(
-        self, path: str, query: Mapping[str, str], decode: Callable[[bytes], Answer]
+        self, path: str, query: Mapping[str, str], decode: Callable[[bytes], Answer], *, optional: bool = False
     ) -> tuple[Answer, httpx.Headers]:
-        budget = Budget(self._limits.total_seconds)
+        attempts, seconds = self._limits.attempts, self._limits.total_seconds
+        if optional:
+            attempts, seconds = 1, min(seconds, self._limits.optional_seconds)
+        budget = Budget(seconds)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(
                 lambda error: isinstance(error, BillingoError) and error.transient and not self._closed.is_set()
             ),
             wait=self._wait,
             # Looks ahead: a Retry-After longer than the time that is left ends the tries at once.
-            stop=lambda state: state.attempt_number >= self._limits.attempts or state.upcoming_sleep >= budget.left,
+            stop=lambda state: state.attempt_number >= attempts or state.upcoming_sleep >= budget.left,
             before_sleep=self._hold_others,
             sleep=self._pause,
             reraise=True,
@@ -308,14 +341,22 @@ def _salvage_page(body: bytes, most: int) -> DocumentsEnvelope | None:
     if not (body.startswith(b"{") and body.endswith(b"}")):
         return None
     try:
-        found = members(body, {"data", "total", "last_page"})
-        documents = _documents(found["data"], most) if found["data"].startswith(b"[") else []
-        counts = _decode(
-            b'{"data":[],"total":%b,"last_page":%b}' % (found["total"], found["last_page"]), DocumentsEnvelope
-        )
+        found = members(body, {"data", "total", "last_page", "per_page"})
+        documents = _documents(found.pop("data"), most) if found["data"].startswith(b"[") else []
+        envelope = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in found.items())
+        counts = _decode(b'{"data":[],%b}' % envelope, DocumentsEnvelope)
     except (KeyError, ValueError, MalformedAnswerError):
         return None
     return msgspec.structs.replace(counts, data=documents) if documents else None
+
+
+def _page_size_told(envelope: DocumentsEnvelope) -> int | None:
+    """What an answer says of the size of its pages. None where it says nothing that can be a size."""
+    try:
+        told = msgspec.json.decode(envelope.per_page, type=int, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return told if 0 < told <= MAX_PAGE_SIZE_TOLD else None
 
 
 def _documents(data: bytes, most: int) -> list[msgspec.Raw]:

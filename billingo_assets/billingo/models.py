@@ -26,16 +26,17 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
 
 class DocumentsEnvelope(msgspec.Struct, frozen=True):
-    """The envelope of `GET /documents`; `data` is left undecoded."""
+    """The envelope of `GET /documents`; `data` is left undecoded, and so is what an answer may do without."""
 
     data: list[msgspec.Raw]
     total: Count
-    last_page: int
+    last_page: int | None = None
+    per_page: msgspec.Raw = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose key answered, and the server's clock when it did (None where it tells none)."""
+    """Whose key answered, and the server's clock when it did (None where the answer bears no date)."""
 
     tax_code: str | None
     server_time: datetime | None
@@ -43,14 +44,48 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class DocumentsPage:
-    """One page of documents: their JSON texts as sent, newest first, and what the page says of the whole."""
+    """One page of documents: their JSON texts as sent, newest first, and what the page says of the whole.
+
+    `page_size` is how many documents the server puts on a page, which need not be how many were asked for.
+    """
 
     number: int
     last_page: int
     total: int
     documents: list[bytes]
+    page_size: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it shows as many documents as a page of this size has at its place."""
+        before = (self.number - 1) * self.page_size
+        return len(self.documents) >= min(self.page_size, max(0, self.total - before))
+
+    @property
+    def shows_all(self) -> bool:
+        """Whether it is the first page and the only one."""
+        return self.number == 1 and len(self.documents) >= self.total
 
     @property
     def size(self) -> int:
         """Bytes of all documents."""
         return sum(map(len, self.documents))
+
+
+def pages_of(total: int, page_size: int) -> int:
+    """How many pages so many documents are; an empty listing has one."""
+    return max(1, -(-total // page_size))
+
+
+def size_of_pages(*, number: int, total: int, last_page: int | None, told: int | None, asked: int, shown: int) -> int:
+    """How many documents a server puts on a page, by what one of its pages tells and shows.
+
+    What it tells (or else what was asked for) counts, unless its last page contradicts that and agrees with what the
+    page shows: a server may repeat the wish and not heed it.
+    """
+    size = told or asked
+    if last_page is None:
+        size = told or shown or asked
+    elif shown and number < last_page and pages_of(total, shown) == last_page != pages_of(total, size):
+        size = shown
+    return max(size, shown)

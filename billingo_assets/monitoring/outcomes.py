@@ -84,13 +84,15 @@ class PastOutcome:
 class Told:
     """What the events of a run tell: counts by name, why it failed, the checks that failed.
 
-    `error_type` is the class of the error that a step failed with, `None` without one.
+    `error_type` is the class of the error that a step failed with, `None` without one. `notes` are what the sync says
+    once, of what is no fault.
     """
 
     counts: Mapping[str, Any]
     failures: tuple[str, ...]
     failed_checks: tuple[dg.AssetCheckEvaluation, ...]
     error_type: str | None
+    notes: tuple[str, ...] = ()
 
     @property
     def rejected(self) -> int | None:
@@ -123,8 +125,8 @@ class Told:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The checks that warn; what is in quarantine is told document by document."""
-        return tuple(
+        """What the sync says, and the checks that warn; what is in quarantine is told document by document."""
+        return self.notes + tuple(
             _in_words(check) for check in self.failed_checks if not _is_error(check) and check.check_name != REJECTIONS
         )
 
@@ -136,6 +138,7 @@ def read_events(events: Iterable[dg.DagsterEvent]) -> Told:
     crashes: list[str] = []
     failed_checks = []
     error_type = None
+    notes: tuple[str, ...] = ()
     for event in events:
         metadata: Mapping[str, dg.MetadataValue[Any]] = {}
         if event.is_step_materialization and event.asset_key == RAW_INVOICES:
@@ -160,6 +163,7 @@ def read_events(events: Iterable[dg.DagsterEvent]) -> Told:
         if "mode" in metadata:
             counts = {"mode": metadata["mode"].value, "reason": metadata["reason"].value}
             counts |= {name: _whole(metadata[name]) for name in COUNTS}
+            notes = tuple(str(metadata["warnings"].value).splitlines()) if "warnings" in metadata else ()
     # A check that stops a run makes its step fail as well; the check's words say more.
     stopped = any(_stops(check) for check in failed_checks)
     return Told(
@@ -167,6 +171,7 @@ def read_events(events: Iterable[dg.DagsterEvent]) -> Told:
         failures=tuple(failures or ([] if stopped else crashes)),
         failed_checks=tuple(failed_checks),
         error_type=error_type,
+        notes=notes,
     )
 
 

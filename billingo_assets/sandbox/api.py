@@ -20,6 +20,7 @@ from billingo_assets.sandbox.company import Company
 from billingo_assets.sandbox.errors import UnknownDocumentError
 from billingo_assets.sandbox.faults import Asked, Fault, Faults
 from billingo_assets.sandbox.query import InvalidParametersError, Query, listings_of, parse_query
+from billingo_assets.sandbox.quirks import PageSizeTold
 from billingo_assets.sandbox.record import Record, encode
 from billingo_assets.sandbox.vocabulary import FEATURES
 from billingo_assets.sandbox.world import World
@@ -152,7 +153,8 @@ class Api:
         except InvalidParametersError as error:
             return answers.invalid(error.problems)
         lies = {fault.kind: fault.value for fault in struck}
-        per_page = min(query.per_page, self.faults.quirks.page_size_cap or query.per_page)
+        quirks = self.faults.quirks
+        per_page = min(query.per_page, quirks.page_size_cap or query.per_page)
         with self.world.lock:
             selected = self._selected(company, query)
             total = len(selected)
@@ -165,7 +167,7 @@ class Api:
             last_page = lies.get("last_page", last_page)
             envelope = {
                 "total": lies.get("total", total),
-                "per_page": per_page,
+                **_told_size(quirks.page_size_told, per_page, query.per_page),
                 "current_page": query.page,
                 "last_page": last_page,
                 "prev_page_url": _page_url(request, query.page - 1, last_page),
@@ -200,6 +202,17 @@ def _asked(request: Request, company: str | None) -> Asked:
     text = request.query_params.get("page", "")
     page = int(text) if text.isdecimal() and len(text) < 20 else 1
     return Asked(path, page, company, listings_of(request.query_params))
+
+
+def _told_size(told: PageSizeTold, per_page: int, asked: int) -> dict[str, int | str]:
+    match told:
+        case "nothing":
+            return {}
+        case "text":
+            return {"per_page": str(per_page)}
+        case "asked":
+            return {"per_page": asked}
+    return {"per_page": per_page}
 
 
 def _page_url(request: Request, page: int, last_page: int) -> str | None:

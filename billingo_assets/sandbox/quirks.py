@@ -14,6 +14,8 @@ from billingo_assets.sandbox.record import Record
 
 ListingOrder = Literal["created", "invoice_date"]
 UnpaidDate = Literal["today", "stored"]
+PageSizeTold = Literal["number", "text", "asked", "nothing"]
+"""What an answer says in `per_page`: the size of its pages, the same as text, what was asked for, or nothing."""
 
 
 class Habits(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -46,7 +48,8 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     `hidden_from_listing` are ids of documents that only a number filter and GET /documents/{id} find; no other
     listing shows or counts them. `numbers_ignore_block` makes a number filter ignore `block_id`. Listings come
     in `order`: the newest "created" first, or the newest "invoice_date" first and then the newest created.
-    `page_size_cap` is the most documents that a page has, whatever `per_page` asks for; the answer says so.
+    `page_size_cap` is the most documents that a page has, whatever `per_page` asks for; the answer says so in
+    `per_page` as `page_size_told` has it.
     `receipts_only_by_type` leaves receipts and their cancellations out of every listing that asks neither for a type
     nor for numbers. `type_filter_is_narrow` makes the filter refuse all types but two, as 3.0.15 describes it.
 
@@ -63,6 +66,7 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     numbers_ignore_block: bool = False
     order: ListingOrder = "created"
     page_size_cap: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    page_size_told: PageSizeTold = "number"
     receipts_only_by_type: bool = False
     type_filter_is_narrow: bool = False
     sends_date: bool = True

@@ -79,7 +79,7 @@ class CompanySync:
             now = datetime.now(UTC)
             identity = self.client.identity()
             require_same_company(self.company, identity.tax_code)
-            started_at = identity.server_time or now
+            started_at = identity.server_time or self.client.server_time() or now
             reason = why_full(state, started_at, asked=self.options.full)
             if state is not None and state.watermark is not None and reason is None:
                 incremental = IncrementalSync(

@@ -13,14 +13,16 @@ missed may be held though they are dead. Two comparisons together do, and a thir
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
+from billingo_assets.billingo.errors import BillingoError
 from billingo_assets.billingo.models import DocumentsPage
 from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sync.incremental import IncrementalSync
-from billingo_assets.sync.listing import Listing
+from billingo_assets.sync.listing import Listing, shown_size
 from billingo_assets.sync.numbers import MAX_GAPS, MAX_QUESTIONS, ask, seek
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.work import MAX_LISTINGS, Work
@@ -70,6 +72,7 @@ class FullSync:
         self._accept_empty = accept_empty
         self._asked_by = asked_by
         self._shown = self._last_page = 0
+        self._is_one_page = False
         self.report = SyncReport("full", reason)
         """What was done so far, whole once `run` has ended."""
 
@@ -86,7 +89,11 @@ class FullSync:
             state = state or self._begin(started_at)
             told = self._read_pages(state)
             is_current = began_here or self._read_changes(state.started_at)
-            total = state.total if began_here and self._is_one_moment(state) else self._catch_up()
+            if began_here and self._is_one_moment(state):
+                total: int | None = state.total
+            else:
+                page = self._catch_up(state.page_size)
+                total = None if page is None else page.total
             if self._is_complete(state, total, told) and is_current:
                 self._vouch(state.started_at)
                 break
@@ -100,29 +107,33 @@ class FullSync:
             if state is None or not state.total:
                 return None
             self._work.store.broken |= broken_hashes(self._connection, self._company_id)
-        total = self._catch_up()
+        page = self._catch_up(state.page_size)
         with self._connection.begin():
             listed = collect_listed(self._connection, self._company_id)
-        if not _nothing_has_gone(state, listed, total) or not _is_steady(state, state.totals, total):
+        if page is None or not _nothing_has_gone(state, listed, page.total):
+            return None
+        if not _is_steady(state, state.totals, page.total):
             return None
         self._shown = listed.shown
         self._count(listed)
-        return state
+        return in_pages_of(state, shown_size(page))
 
     def _begin(self, started_at: datetime) -> ListingState:
         page = self._work.client.documents(page=1)
         self.report.api_total = page.total
         self._work.store.broken.clear()
         self._shown, self._last_page = 0, page.last_page
+        self._is_one_page = page.shows_all
         self.report.items = 0
+        state = ListingState(started_at, page.total, 2, page_size=shown_size(page))
         with self._connection.begin():
             if not page.total and not page.documents and not self._accept_empty:
                 self._refuse_emptiness()
             self._work.commit_without_waiting()
-            begin_listing(self._connection, self._company_id, ListingState(started_at, page.total, 2))
+            begin_listing(self._connection, self._company_id, state)
             self._note([page])
         self._tell(1, page.last_page, page.total)
-        return ListingState(started_at, page.total, 2)
+        return state
 
     def _refuse_emptiness(self) -> None:
         if held := held_documents(self._connection, self._company_id):
@@ -134,13 +145,21 @@ class FullSync:
 
     def _read_pages(self, state: ListingState) -> set[int]:
         """Store the pages that are not stored yet, and return the totals that all pages told."""
-        listing = Listing(self._work.client, start=state.next_page, total=state.total, last_page=self._last_page)
+        listing = Listing(
+            self._work.client,
+            start=state.next_page,
+            total=state.total,
+            last_page=self._last_page,
+            page_size=state.page_size,
+        )
         for batch in listing.batches():
             with self._connection.begin():
                 self._work.commit_without_waiting()
                 self._note(batch)
                 totals = {page.total for page in batch}
-                advance_listing(self._connection, self._company_id, batch[-1].number + 1, totals)
+                advance_listing(
+                    self._connection, self._company_id, batch[-1].number + 1, totals, page_size=listing.page_size
+                )
             self._tell(batch[-1].number, listing.last_page, state.total)
         return {*state.totals, *listing.totals}
 
@@ -174,25 +193,27 @@ class FullSync:
 
         Where more is held than it showed, one false answer would bury the rest.
         """
-        if state.total > MAX_PAGE_SIZE:
+        if not self._is_one_page:
             return False
         with self._connection.begin():
             return held_documents(self._connection, self._company_id) <= state.total
 
-    def _catch_up(self) -> int | None:
-        """Store what has arrived since the listing began, and return the total that came with it.
+    def _catch_up(self, page_size: int) -> DocumentsPage | None:
+        """Store what has arrived since the listing began, which had pages of this size, and return the page it is on.
 
-        More than a page of arrivals are not followed: their total then fits nothing, and all is read again. None
-        where the page shows fewer documents than it tells of: what arrived is not known then.
+        None where what arrived is not known: the page shows fewer documents than it has, or none that the listing has
+        shown, so that more may have arrived than one page holds.
         """
-        page = self._work.client.documents(page=1)
+        page = self._work.client.documents(page=1, page_size=min(page_size, MAX_PAGE_SIZE))
         self._last_page = page.last_page
         with self._connection.begin():
             self._work.commit_without_waiting()
             shown = self._work.store.store([page])
             arrived = unlisted(self._connection, self._company_id, shown.ids)
             note_page(self._connection, self._company_id, arrived, shown.broken, arrived=True)
-        return page.total if len(page.documents) >= min(page.total, MAX_PAGE_SIZE) else None
+        is_whole = page.is_whole or len(page.documents) >= min(page.total, page_size)
+        reaches_back = len(arrived) + len(shown.broken) < len(page.documents) or page.shows_all
+        return page if is_whole and reaches_back else None
 
     def _is_complete(self, state: ListingState, total: int | None, told: set[int]) -> bool:
         with self._connection.begin():
@@ -237,12 +258,13 @@ class FullSync:
             self._update_gaps()
             gaps = gaps_by_turn(self._connection, self._company_id, most=MAX_GAPS)
         asked: list[NumberGap] = []
-        for question in seek(self._work.client, gaps, most=MAX_QUESTIONS):
-            asked += question.gaps
-            for page in question.pages:
-                shown = self._work.store_pages([page])
-                with self._connection.begin():
-                    found += add_listed(self._connection, shown.ids)
+        with suppress(BillingoError):  # what was not answered has its turn in the next sync
+            for question in seek(self._work.client, gaps, most=MAX_QUESTIONS):
+                for page in question.pages:
+                    shown = self._work.store_pages([page])
+                    with self._connection.begin():
+                        found += add_listed(self._connection, shown.ids)
+                asked += question.gaps
         if found:
             with self._connection.begin():
                 self.report.items = count_listed_items(self._connection, self._company_id)
@@ -253,15 +275,22 @@ class FullSync:
         """Ask by number for what we hold and the listing lacks, and count what is there as listed. Returns how many.
 
         What nobody says is gone counts as there: where Billingo refuses the question, or shows less than it tells.
+        After a question that gets no answer, no more are asked.
         """
         seen = self._work.store.broken
         with self._connection.begin():
             stretches = unlisted_numbers(self._connection, self._company_id, span=MAX_PAGE_SIZE, seen=seen)
-        found = 0
+        found = unanswered = 0
+        answers = True
         while stretches:
             numbers = stretches.pop()
-            page = ask(self._work.client, numbers)
-            if page is not None and page.total > MAX_PAGE_SIZE and numbers.size > 1:
+            page = None
+            if answers:
+                try:
+                    page = ask(self._work.client, numbers)
+                except BillingoError:
+                    answers = False
+            if page is not None and page.total > len(page.documents) and numbers.size > 1:
                 middle = (numbers.first + numbers.last) // 2
                 stretches += [numbers._replace(last=middle), numbers._replace(first=middle + 1)]
                 continue
@@ -270,11 +299,18 @@ class FullSync:
             if page is not None:
                 shown = self._work.store_pages([page])
                 there = shown.ids
-                is_whole = len(shown.ids) + shown.anonymous >= min(page.total, MAX_PAGE_SIZE)
+                is_whole = len(shown.ids) + shown.anonymous >= page.total
             with self._connection.begin():
                 if not is_whole:
                     there = {*there, *documents_numbered(self._connection, self._company_id, numbers)}
-                found += add_listed(self._connection, there)
+                added = add_listed(self._connection, there)
+            found += added
+            unanswered += 0 if answers else added
+        if unanswered:
+            self.report.notes.append(
+                f"Billingo's listing lacks {unanswered:,} documents that are held, and Billingo did not answer whether"
+                " they are gone: they stay. A full sync asks again."
+            )
         return found
 
     def _update_gaps(self) -> None:
@@ -287,5 +323,11 @@ def _is_steady(state: ListingState, told: Collection[int], total: int | None) ->
 
 
 def _nothing_has_gone(state: ListingState, listed: Listed, total: int | None) -> bool:
-    """Whether the total is that of the first page and what arrived since; more than a page of it is not told apart."""
-    return total == state.total + listed.arrived and listed.arrived < MAX_PAGE_SIZE
+    """Whether the total is that of the first page and what arrived since."""
+    return total == state.total + listed.arrived
+
+
+def in_pages_of(state: ListingState, page_size: int) -> ListingState:
+    """The same place of a listing where its pages have another size by now; none of its documents is skipped."""
+    stored = (state.next_page - 1) * state.page_size
+    return replace(state, next_page=stored // page_size + 1, page_size=page_size)

@@ -7,9 +7,11 @@ unfiltered `total` that the newest documents come with is then compared with wha
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
+from billingo_assets.billingo.errors import BillingoError
 from billingo_assets.sync.listing import Listing
 from billingo_assets.sync.numbers import MAX_GAPS, MAX_QUESTIONS, MAX_QUESTIONS_WAITING, seek
 from billingo_assets.sync.report import Progress, SyncReport
@@ -117,17 +119,19 @@ class IncrementalSync:
             ids: set[int] = set()
             totals: set[int] = set()
             pages = anonymous = 0
+            size = MAX_PAGE_SIZE
             for pages in range(1, self._work.client.limits.max_pages + 1):
-                page = self._work.client.documents(page=pages)
+                page = self._work.client.documents(page=pages, page_size=min(size, MAX_PAGE_SIZE))
+                size = page.page_size if pages == 1 else size
                 shown = self._work.store_pages([page])
                 ids |= shown.ids
                 anonymous += shown.anonymous
                 totals.add(page.total)
                 self._count(shown)
                 self._tell(pages, pages)
-                if len(page.documents) < MAX_PAGE_SIZE or not shown.ids & self._new:
+                if len(page.documents) < size or not shown.ids & self._new:
                     break
-            if len(totals) == 1 and len(ids) + anonymous == min(*totals, pages * MAX_PAGE_SIZE):
+            if len(totals) == 1 and len(ids) + anonymous == min(*totals, pages * size):
                 return totals.pop()
         return None
 
@@ -140,11 +144,12 @@ class IncrementalSync:
             new = unasked_gaps(connection, company_id, now, is_new=True, most=MAX_GAPS)
             waiting = unasked_gaps(connection, company_id, now, is_new=False, most=MAX_GAPS)
         asked: list[NumberGap] = []
-        for gaps, most in ((new, MAX_QUESTIONS), (waiting, MAX_QUESTIONS_WAITING)):
-            for question in seek(self._work.client, gaps, most=most):
-                asked += question.gaps
-                for page in question.pages:
-                    self._count(self._work.store_pages([page]))
+        with suppress(BillingoError):  # what was not answered has its turn in the next sync
+            for gaps, most in ((new, MAX_QUESTIONS), (waiting, MAX_QUESTIONS_WAITING)):
+                for question in seek(self._work.client, gaps, most=most):
+                    for page in question.pages:
+                        self._count(self._work.store_pages([page]))
+                    asked += question.gaps
         if asked:
             with connection.begin():
                 note_asked(connection, company_id, asked)

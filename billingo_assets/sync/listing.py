@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE, BillingoClient
 from billingo_assets.billingo.errors import TooLargeAnswerError
-from billingo_assets.billingo.models import DocumentsPage
+from billingo_assets.billingo.models import DocumentsPage, pages_of
 
 BATCH_PAGES = 10
 """Pages handed out together at most, where they arrive faster than they are stored."""
@@ -23,8 +23,10 @@ class Listing:
     """One reading of the documents that `filters` select, from page `start` on.
 
     `total` and `last_page` are what its first page told, or, where that was read before, what the caller knows; both
-    count, since one of them may lie. `totals` are all that were told. Memory: two batches of pages, by their number or
-    their size, and one page for each connection.
+    count, since one of them may lie. `totals` are all that were told. `page_size` is how many documents a page has
+    shown, which the server decides: the following pages are asked for in that size, so that none is skipped should the
+    server change its mind. Memory: two batches of pages, by their number or their size, and one page for each
+    connection. `optional`: see `BillingoClient.documents`.
     """
 
     def __init__(
@@ -35,13 +37,17 @@ class Listing:
         start: int = 1,
         total: int = 0,
         last_page: int = 0,
+        page_size: int = MAX_PAGE_SIZE,
+        optional: bool = False,
     ) -> None:
         self._client = client
         self._filters = filters
+        self._optional = optional
         self._next = start
         self.total = total
         self.totals: set[int] = set()
-        self.last_page = max(last_page, _pages(total))
+        self.page_size = page_size
+        self.last_page = max(last_page, pages_of(total, page_size))
         self._most = client.limits.max_pages
 
     def batches(self) -> Iterator[list[DocumentsPage]]:
@@ -51,7 +57,7 @@ class Listing:
             TooLargeAnswerError: it goes on behind the last page that may be asked for.
         """
         if self._next == 1:
-            first = self._client.documents(page=1, filters=self._filters)
+            first = self._read(1)
             self.total = first.total
             self._next = 2
             self._note(first)
@@ -92,8 +98,12 @@ class Listing:
             and len(under_way) < most
             and not (under_way and sum(map(_size, under_way)) > BATCH_BYTES)
         ):
-            under_way.append(threads.submit(self._client.documents, page=self._next, filters=self._filters))
+            under_way.append(threads.submit(self._read, self._next))
             self._next += 1
+
+    def _read(self, page: int) -> DocumentsPage:
+        size = min(self.page_size, MAX_PAGE_SIZE)
+        return self._client.documents(page=page, page_size=size, filters=self._filters, optional=self._optional)
 
     def _require_end(self) -> None:
         if self.last_page > self._most:
@@ -105,11 +115,16 @@ class Listing:
     def _note(self, page: DocumentsPage) -> None:
         """Documents that arrive meanwhile push the oldest ones to pages that were not there at first."""
         self.totals.add(page.total)
-        self.last_page = max(self.last_page, page.last_page, _pages(page.total))
+        if page.number == 1:
+            self.page_size = shown_size(page)
+        elif page.number < self.last_page:
+            self.page_size = min(self.page_size, len(page.documents))
+        self.last_page = max(self.last_page, page.last_page, pages_of(page.total, self.page_size))
 
 
-def _pages(total: int) -> int:
-    return -(-total // MAX_PAGE_SIZE)
+def shown_size(first: DocumentsPage) -> int:
+    """How many documents a page has, by what the first one shows; what was asked for, where that shows all or none."""
+    return len(first.documents) if 0 < len(first.documents) < first.total else MAX_PAGE_SIZE
 
 
 def _size(page: Future[DocumentsPage]) -> int:

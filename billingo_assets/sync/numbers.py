@@ -34,13 +34,16 @@ def seek(client: BillingoClient, gaps: Sequence[NumberGap], *, most: int) -> Ite
 
     No more documents are read than a question has numbers for, or a page holds: an API that does not heed these
     filters would show everything. The pages of a question are read before the next one is asked.
+
+    Raises:
+        BillingoError: a question got no answer. Each has one try: a gap is reported without an answer too.
     """
     to_ask = deque(bundled(gaps))
     for _ in range(most):
         if not to_ask:
             return
         together = to_ask.popleft()
-        pages = _ask(client, _span(together))
+        pages = _ask(client, _span(together), optional=True)
         first = next(pages, None)
         if first is not None and first.total > MAX_PAGE_SIZE and len(together) > 1:
             # More documents than numbers were asked for: those of other blocks crowd out what is sought.
@@ -51,7 +54,7 @@ def seek(client: BillingoClient, gaps: Sequence[NumberGap], *, most: int) -> Ite
 
 def ask(client: BillingoClient, numbers: NumberSpan) -> DocumentsPage | None:
     """The first page of the documents that have these numbers. None where Billingo refuses the question."""
-    return next(_ask(client, numbers), None)
+    return next(_ask(client, numbers, optional=False), None)
 
 
 def bundled(gaps: Sequence[NumberGap]) -> Iterator[tuple[NumberGap, ...]]:
@@ -77,7 +80,7 @@ def _span(gaps: Sequence[NumberGap]) -> NumberSpan:
     return gaps[0].span._replace(last=gaps[-1].last)
 
 
-def _ask(client: BillingoClient, numbers: NumberSpan) -> Iterator[DocumentsPage]:
+def _ask(client: BillingoClient, numbers: NumberSpan, *, optional: bool) -> Iterator[DocumentsPage]:
     filters = {
         "block_id": str(numbers.block_id),
         "start_year": str(numbers.year),
@@ -88,7 +91,7 @@ def _ask(client: BillingoClient, numbers: NumberSpan) -> Iterator[DocumentsPage]
     most = max(numbers.size, MAX_PAGE_SIZE)
     # Whoever refuses an odd number refuses it every time: its gap is reported, and the sync goes on.
     with suppress(InvalidRequestError):
-        for page in chain.from_iterable(Listing(client, filters).batches()):
+        for page in chain.from_iterable(Listing(client, filters, optional=optional).batches()):
             yield page
             most -= len(page.documents)
             if most <= 0:

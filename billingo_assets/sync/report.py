@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from billingo_assets.errors import UnsettledListingError
@@ -15,7 +15,7 @@ class SyncReport:
 
     `processed` counts distinct documents received, `skipped` those that could not be stored. `reason` says why
     every document was read, in a full sync. `watermark` is None when the documents did not hold still: nothing is
-    vouched for, and nothing marked deleted.
+    vouched for, and nothing marked deleted. `notes` are what people should know of it once, in words.
     """
 
     mode: Mode = "full"
@@ -31,6 +31,7 @@ class SyncReport:
     duration_seconds: float = 0.0
     watermark: datetime | None = None
     tax_code: str | None = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def unchanged(self) -> int:
@@ -62,6 +63,7 @@ class SyncReport:
             "api_calls": self.api_calls,
             "duration_seconds": self.duration_seconds,
             "watermark": self.watermark.isoformat() if self.watermark else None,
+            **({"warnings": "\n".join(self.notes)} if self.notes else {}),
         }
 
 

@@ -66,25 +66,29 @@ _BURY = text(
 class ListingState:
     """How far a listing has come. `started_at` is the API's clock, `total` what its first page told.
 
-    `totals` are those that the later pages told, as far as they are stored.
+    `totals` are those that the later pages told, as far as they are stored. `page_size` is how many documents a page
+    showed.
     """
 
     started_at: datetime
     total: int
     next_page: int
     totals: frozenset[int] = frozenset()
+    page_size: int = 100
 
 
 def open_listing(connection: Connection, company_id: int, *, not_older_than: timedelta) -> ListingState | None:
     """The listing that a sync left unfinished, if it is recent enough to go on with."""
     query = text(
         """
-        SELECT started_at, total, next_page, totals FROM billingo.listings
+        SELECT started_at, total, next_page, totals, page_size FROM billingo.listings
         WHERE company_id = :company AND begun_at > now() - :age
         """
     )
     row = connection.execute(query, {"company": company_id, "age": not_older_than}).one_or_none()
-    return None if row is None else ListingState(row.started_at, row.total, row.next_page, frozenset(row.totals))
+    if row is None:
+        return None
+    return ListingState(row.started_at, row.total, row.next_page, frozenset(row.totals), row.page_size)
 
 
 def begin_listing(connection: Connection, company_id: int, state: ListingState) -> None:
@@ -92,11 +96,16 @@ def begin_listing(connection: Connection, company_id: int, state: ListingState) 
     drop_listing(connection, company_id)
     query = text(
         """
-        INSERT INTO billingo.listings (company_id, started_at, total, next_page)
-        VALUES (:company, :started_at, :total, :next_page)
+        INSERT INTO billingo.listings (company_id, started_at, total, next_page, page_size)
+        VALUES (:company, :started_at, :total, :next_page, :page_size)
         """
     )
-    values = {"started_at": state.started_at, "total": state.total, "next_page": state.next_page}
+    values = {
+        "started_at": state.started_at,
+        "total": state.total,
+        "next_page": state.next_page,
+        "page_size": state.page_size,
+    }
     connection.execute(query, {"company": company_id, **values})
 
 
@@ -113,16 +122,19 @@ def note_page(
     connection.execute(_NOTE, {"company": company_id, **values})
 
 
-def advance_listing(connection: Connection, company_id: int, next_page: int, totals: Collection[int]) -> None:
-    """Note that every page before this one is stored, and the totals that the last ones told."""
+def advance_listing(
+    connection: Connection, company_id: int, next_page: int, totals: Collection[int], *, page_size: int
+) -> None:
+    """Note that every page before this one is stored, the totals that the last ones told, and the size of pages."""
     query = text(
         """
-        UPDATE billingo.listings SET next_page = :next_page, totals = ARRAY(
+        UPDATE billingo.listings SET next_page = :next_page, page_size = :page_size, totals = ARRAY(
             SELECT unnest(totals) UNION SELECT unnest(CAST(:totals AS int[])))
         WHERE company_id = :company
         """
     )
-    connection.execute(query, {"company": company_id, "next_page": next_page, "totals": list(totals)})
+    values = {"next_page": next_page, "page_size": page_size, "totals": list(totals)}
+    connection.execute(query, {"company": company_id, **values})
 
 
 def drop_listing(connection: Connection, company_id: int) -> None:

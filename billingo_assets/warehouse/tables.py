@@ -220,6 +220,13 @@ listings = Table(
         server_default=text("'{}'"),
         comment="All totals that its later pages told",
     ),
+    Column(
+        "page_size",
+        Integer,
+        nullable=False,
+        server_default=text("100"),
+        comment="Documents that a page showed, in which next_page counts",
+    ),
 )
 
 listing_pages = Table(

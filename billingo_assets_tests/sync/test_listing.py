@@ -39,10 +39,10 @@ class ObservedClient:
         self.answered = 0
         self.changed = threading.Condition()
 
-    def documents(self, *, page: int, filters: None = None) -> DocumentsPage:
+    def documents(self, *, page: int, page_size: int, filters: None, optional: bool) -> DocumentsPage:
         with self.changed:
             self.begun += 1
-        answer = self.client.documents(page=page)
+        answer = self.client.documents(page=page, page_size=page_size, filters=filters, optional=optional)
         with self.changed:
             self.answered += 1
             self.changed.notify_all()

@@ -275,6 +275,26 @@ def test_a_gap_that_cannot_be_asked_for_is_reported_and_stops_nothing(one_page: 
     assert gaps(one_page) == [missing(4), missing(6)]
 
 
+@pytest.mark.parametrize(
+    "fault", [{"kind": "status"}, {"kind": "drop"}, {"kind": "not_json"}, {"kind": "stall", "seconds": 30}]
+)
+def test_a_question_for_gaps_without_an_answer_costs_one_try_and_the_gaps_have_their_turn_later(
+    one_page: Books, fault: dict[str, Any]
+) -> None:
+    for number in (3, 5, 7):
+        one_page.served.add_raw(numbered(9_000 + number, number), counted=True)
+    one_page.sandbox.faults.add(Fault(listing="number", times=None, **fault))
+    assert one_page.sync(attempts=6, optional_seconds=0.2).watermark is not None
+    assert questions(one_page.sandbox).count("number 1") == 1
+    one_page.served.create()
+    assert one_page.sync(full=False, attempts=6, optional_seconds=0.2).mode == "incremental"
+    assert questions(one_page.sandbox).count("number 1") == 2
+    one_page.sandbox.faults.clear()
+    one_page.sync(full=False)
+    assert questions(one_page.sandbox).count("number 1") == 3
+    assert gaps(one_page) == [missing(4), missing(6)]
+
+
 def test_a_hole_below_an_unreadable_document_is_found_by_an_incremental_sync(one_page: Books) -> None:
     for number in (3, 4):
         one_page.served.add_raw(numbered(9_000 + number, number), counted=True)

@@ -10,6 +10,7 @@ import pytest
 
 from billingo_assets.sandbox import Fault, Quirks, SandboxServer
 from billingo_assets_tests.normalize.documents import document
+from billingo_assets_tests.sync.asked import questions
 from billingo_assets_tests.sync.books import Books
 from billingo_assets_tests.sync.conftest import OpenBooks
 from billingo_assets_tests.sync.numbered import numbered_between_others
@@ -137,16 +138,30 @@ def test_an_api_that_does_not_date_its_answers_is_asked_for_its_clock(
     require_truth(three_pages)
 
 
-@pytest.mark.parametrize("fault", [{"kind": "status", "status": 404}, {"kind": "not_json"}], ids=["none", "no clock"])
-def test_an_api_that_tells_no_time_at_all_is_synced_by_our_own_clock(
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 404},
+        {"kind": "status", "status": 403},
+        {"kind": "status", "status": 429},
+        {"kind": "status", "status": 500},
+        {"kind": "not_json"},
+        {"kind": "drop"},
+        {"kind": "stall", "seconds": 30},
+    ],
+    ids=["none", "forbidden", "too many", "broken", "no clock", "no answer", "silence"],
+)
+def test_an_api_that_tells_no_time_is_asked_once_and_synced_by_our_own_clock(
     three_pages: Books, pretend: Callable[..., None], fault: dict[str, Any]
 ) -> None:
     pretend(sends_date=False)
     three_pages.sandbox.faults.add(Fault(path="/v3/utils/time", times=None, **fault))
-    three_pages.sync()
+    three_pages.sync(attempts=6, optional_seconds=0.2)
+    assert questions(three_pages.sandbox).count("utils/time") == 1
     three_pages.served.change(three_pages.of_type("invoice")[-1], comment="módosítva")
-    report = three_pages.sync(full=False)
+    report = three_pages.sync(full=False, attempts=6, optional_seconds=0.2)
     assert (report.mode, report.updated) == ("incremental", 1)
+    assert questions(three_pages.sandbox).count("utils/time") == 2
     require_truth(three_pages)
 
 

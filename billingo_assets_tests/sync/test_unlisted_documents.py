@@ -145,8 +145,26 @@ def test_a_document_that_no_listing_shows_is_found_among_others_of_its_number(on
     assert set(hidden) <= one_page.live()
 
 
+def test_documents_that_billingo_does_not_answer_for_stay_and_the_sync_says_so(three_pages: Books) -> None:
+    three_pages.sync()
+    gone = numbered_between_others(three_pages)[:5]
+    for document_id in gone:
+        remove(three_pages, document_id)
+    three_pages.sandbox.faults.add(Fault(kind="status", listing="number", times=None))
+    report = three_pages.sync()
+    assert (report.deleted, len(report.notes)) == (0, 1)
+    assert "5 documents" in report.notes[0]
+    three_pages.sandbox.faults.clear()
+    assert three_pages.sync(full=False).mode == "incremental"
+    report = three_pages.sync()
+    assert (report.deleted, report.notes) == (len(gone), [])
+    require_truth(three_pages)
+
+
 @pytest.mark.parametrize(
-    "fault", [{"kind": "status", "status": 422}, {"kind": "empty_page"}], ids=["refused", "less than it tells"]
+    "fault",
+    [{"kind": "status", "status": 422}, {"kind": "empty_page"}, {"kind": "status"}, {"kind": "not_json"}],
+    ids=["refused", "less than it tells", "no answer", "nonsense"],
 )
 def test_a_document_of_which_nobody_says_that_it_is_gone_stays(one_page: Books, fault: dict[str, Any]) -> None:
     for number in (1, 2, 3):
