@@ -144,7 +144,8 @@ class BillingoClient:
     def identity(self) -> Identity:
         """Ask whose key this is (`GET /organization`). The answer's header tells what time it is there."""
         organization, headers = self._get("/organization", {}, lambda body: _decode(body, Organization))
-        return Identity(organization.tax_code or None, server_time=server_time(headers))
+        tax_code = str(organization.tax_code or "").strip() or None
+        return Identity(tax_code, server_time=server_time(headers))
 
     def server_time(self) -> datetime | None:
         """Ask for the server's clock (`GET /utils/time`), once. None where there is no answer that makes sense."""

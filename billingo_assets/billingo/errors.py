@@ -52,8 +52,6 @@ class RedirectError(BillingoError):
 class IdentityMismatchError(BillingoError):
     """The key opens the books of a company other than the one it is stored for."""
 
-    advice = "Nothing was read. Store the right key with `billingo-assets company set-key`."
-
     def __init__(self, what: str, *, expected: str | None, found: str | None) -> None:
         super().__init__(what)
         self.expected = expected

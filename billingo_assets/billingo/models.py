@@ -12,7 +12,7 @@ import msgspec
 class Organization(msgspec.Struct, frozen=True):
     """`GET /organization`: whose key it is. Other fields are ignored."""
 
-    tax_code: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] | None = None
+    tax_code: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] | int | None = None
 
 
 class Moment(msgspec.Struct, frozen=True):

@@ -21,25 +21,30 @@ tax_code_matches = company_check_spec(
 
 
 def tax_code_result(*, expected: str | None, found: str | None) -> dg.AssetCheckResult:
-    """The result of `tax_code_matches`; the asset finds it out before it reads a document."""
+    """The result of `tax_code_matches`; the asset finds it out before it reads a document.
+
+    Without an expected one, what is found is stored from then on.
+    """
+    from billingo_assets.companies.tax_codes import taxpayer
+
     severity = dg.AssetCheckSeverity.ERROR if expected else dg.AssetCheckSeverity.WARN
+    holds = found is not None and (expected is None or taxpayer(expected) == taxpayer(found))
     return dg.AssetCheckResult(
         check_name=tax_code_matches.name,
         asset_key=RAW_INVOICES,
-        passed=expected is not None and expected == found,
+        passed=holds,
         severity=severity,
         description=(
-            "No tax code was known when the key was stored, so a mix-up would go unnoticed."
-            " Store the key again with `billingo-assets company set-key`."
-            if not expected
-            else "The key is the company's own."
-            if expected == found
+            "The key is the company's own."
+            if holds
             else "The key is another company's: nothing was read."
+            if expected
+            else "Billingo tells no tax code for this key, so a mix-up would go unnoticed."
         ),
         metadata={
             "expected": expected or "none stored",
             "found": found or "none",
-            "difference": "unknown" if not expected else "none" if expected == found else "another company",
+            "difference": "none" if holds else "another company" if expected else "unknown",
         },
     )
 

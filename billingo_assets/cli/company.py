@@ -22,9 +22,10 @@ from billingo_assets.cli.output import say
 from billingo_assets.cli.readers import grant, readers, revoke
 from billingo_assets.companies import registry
 from billingo_assets.companies.schedule import SCHEDULES, Schedule
+from billingo_assets.companies.tax_codes import taxpayer
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings, load_settings
-from billingo_assets.sync.engine import require_same_company
+from billingo_assets.sync.identity import identify
 from billingo_assets.warehouse import audit
 from billingo_assets.warehouse.database import connecting, open_database
 from billingo_assets.warehouse.locks import company_lock
@@ -36,6 +37,11 @@ from_standard_input = click.option(
     "--api-key-stdin", "from_stdin", is_flag=True, help="Read the API key from standard input instead of asking."
 )
 
+same_tax_code_option = click.option(
+    "--same-tax-code",
+    is_flag=True,
+    help="Although another company has the same tax code: other books of the same taxpayer or VAT group.",
+)
 
 MAX_NAME = 200
 
@@ -69,10 +75,12 @@ for _command in (grant, revoke, readers, export, erase):
     help="When it is synced by itself.",
 )
 @from_standard_input
-def add(key: str, name: str, company_id: int | None, schedule: Schedule, from_stdin: bool) -> None:
+@same_tax_code_option
+def add(key: str, name: str, company_id: int | None, schedule: Schedule, from_stdin: bool, same_tax_code: bool) -> None:
     """Register a company under KEY, a slug such as it-cardigan that never changes.
 
-    The API key is tried at once; Billingo's answer tells whose it is, and later syncs hold it to that.
+    The API key is tried at once; Billingo's answer tells whose it is, and later syncs hold it to that. A tax code that
+    another company has is refused: the same books under a second key would double every sum.
     """
     from billingo_assets.instance import add_partitions, open_instance
 
@@ -96,11 +104,8 @@ def add(key: str, name: str, company_id: int | None, schedule: Schedule, from_st
                 schedule=schedule,
                 company_id=company_id,
             )
+            registry.require_sole(connection, key=key, tax_code=tax_code, same_tax_code=same_tax_code)
             add_partitions(instance, [key])
-            registered = registry.list_companies(connection)
-            same = [other.key for other in registered if tax_code and other.tax_code == tax_code and other.key != key]
-    for other in same:
-        say(f"{other} has the same tax code: its documents would be there twice.", err=True)
     say(f"Added {key} (id {added.id}), tax code {tax_code or 'unknown'}. Sync it: billingo-assets sync {key}")
 
 
@@ -172,8 +177,15 @@ def set_schedule(key: str, rhythm: Schedule) -> None:
 @click.argument("key")
 @from_standard_input
 @click.option("--encryption-key-is-lost", "is_lost", is_flag=True, help="Though stored API keys cannot be read.")
-def set_key(key: str, from_stdin: bool, is_lost: bool) -> None:
+@click.option(
+    "--accept-tax-code", "accepted", metavar="TAX_CODE", help="The company's new tax code, if it is another taxpayer's."
+)
+@same_tax_code_option
+def set_key(key: str, from_stdin: bool, is_lost: bool, accepted: str | None, same_tax_code: bool) -> None:
     """Store a new API key for a company. A key of another company is refused.
+
+    A company that got another tax number, as one that joined or left a VAT group did, is taken for another too, unless
+    --accept-tax-code names that number.
 
     So is any while a stored one cannot be read: the encryption key in use is a wrong one. If the right one is lost
     for good, say so, and store the API key of each company anew.
@@ -188,17 +200,67 @@ def set_key(key: str, from_stdin: bool, is_lost: bool) -> None:
         api_key = _read_api_key(from_stdin)
         with serving_demo_companies([entry], settings) as served:
             tax_code = _tax_code_of(entry.api_url(served), api_key, served)
-        if entry.tax_code not in (None, tax_code):
+        is_confirmed = tax_code is not None and accepted is not None and _same(accepted, tax_code)
+        is_own = entry.tax_code is None or _same(tax_code, entry.tax_code)
+        if not is_own and not is_confirmed:
             raise ConfigurationError(
                 f"This API key is another company's: it opens the books of {tax_code or 'one without a tax code'}, and"
                 f" {key} is {entry.tax_code}. The stored key was not changed."
+                + (
+                    f" If the tax code of {key} has changed, add --accept-tax-code with the new one."
+                    if tax_code and not accepted
+                    else ""
+                )
             )
         with connection.begin():
             registry.lock_registry(connection)  # somebody may have rotated the encryption while the key was typed
             if not is_lost:
                 registry.require_readable(connection, keyring)
-            registry.change_company(connection, key, api_key_encrypted=keyring.encrypt(api_key), tax_code=tax_code)
+            if not is_own or entry.tax_code is None:
+                registry.require_sole(connection, key=key, tax_code=tax_code, same_tax_code=same_tax_code)
+            if tax_code is not None:
+                if is_own:
+                    registry.note_tax_code(connection, entry, tax_code)
+                else:
+                    registry.set_tax_code(connection, entry, tax_code, confirmed=True)
+            registry.change_company(connection, key, api_key_encrypted=keyring.encrypt(api_key))
     say(f"Stored the new API key of {key}.")
+    if not is_own:
+        say(f"Its tax code is now {tax_code} (it was {entry.tax_code}).")
+
+
+@company.command("confirm-identity", short_help="Confirm that a company has another tax number.")
+@click.argument("key")
+@click.option("--tax-code", "accepted", required=True, metavar="TAX_CODE", help="The one that it has now.")
+@same_tax_code_option
+def confirm_identity(key: str, accepted: str, same_tax_code: bool) -> None:
+    """Confirm that the stored API key is the company's own although Billingo tells another taxpayer's tax code.
+
+    So it is when a company joins or leaves a VAT group. Billingo is asked which tax code it is, and that has to be the
+    one that --tax-code names. It is stored, and the deed is in the audit log. A change of the last three digits of a
+    Hungarian tax number alone needs no confirmation.
+    """
+    settings = load_settings()
+    with _registry(settings) as connection:
+        entry = registry.get_company(connection, key)
+        api_key = entry.api_key(registry.keyring_for(connection, settings))
+        connection.rollback()
+        with serving_demo_companies([entry], settings) as served:
+            tax_code = _tax_code_of(entry.api_url(served), api_key, served)
+        if tax_code is None or not _same(tax_code, accepted):
+            raise ConfigurationError(
+                f"Billingo says that the API key of {key} is of {tax_code or 'a company without a tax code'}, not of"
+                f" {accepted}. {key} stays {entry.tax_code or 'without a tax code'}."
+            )
+        with connection.begin():
+            registry.lock_registry(connection)
+            if entry.tax_code is None or not _same(tax_code, entry.tax_code):
+                registry.require_sole(connection, key=key, tax_code=tax_code, same_tax_code=same_tax_code)
+            changed = tax_code != entry.tax_code and registry.set_tax_code(connection, entry, tax_code, confirmed=True)
+    if changed:
+        say(f"{key} is {tax_code} from now on (it was {entry.tax_code or 'unknown'}).")
+    else:
+        say(f"{key} is {tax_code} already.")
 
 
 @company.command(short_help="Try a company's API key.")
@@ -213,8 +275,7 @@ def check(key: str) -> None:
         serving_demo_companies([entry], settings) as served,
         connect(entry.api_url(served), api_key, served) as client,
     ):
-        identity = client.identity()
-        require_same_company(entry, identity.tax_code)
+        identity = identify(client, entry)
         total = client.count_documents()
     say(f"The API key of {key} works: tax code {identity.tax_code or 'unknown'}, {total:,} documents.")
 
@@ -309,6 +370,10 @@ def _read_api_key(from_stdin: bool) -> SecretStr:
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigurationError("That is no API key: one line of visible characters without spaces is expected.")
     return SecretStr(key)
+
+
+def _same(one: str | None, other: str) -> bool:
+    return one is not None and taxpayer(one) == taxpayer(other)
 
 
 def _tax_code_of(api_url: str, api_key: SecretStr, settings: Settings) -> str | None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, delete, exists, func, insert, select, text, u
 
 from billingo_assets.companies.encryption import Keyring, open_keyring
 from billingo_assets.companies.schedule import Schedule
+from billingo_assets.companies.tax_codes import says_more, taxpayer
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings
 from billingo_assets.warehouse import audit
@@ -146,8 +147,7 @@ def add_company(
             text("SELECT setval(pg_get_serial_sequence('billingo.companies', 'id'), max(id)) FROM billingo.companies")
         )
         return _audited(connection, "company added", key, schedule=schedule, demo=is_demo)
-    is_another = None not in (removed.tax_code, tax_code) and removed.tax_code != tax_code
-    if is_another or company_id not in (None, removed.id):
+    if _is_another(removed.tax_code, tax_code) or company_id not in (None, removed.id):
         raise ConfigurationError(
             f"{key} was the key of another company (id {removed.id}, tax code {removed.tax_code or 'unknown'}), whose"
             " documents are kept. Choose another key."
@@ -173,7 +173,6 @@ def change_company(
     enabled: bool | None = None,
     schedule: Schedule | None = None,
     api_key_encrypted: str | None = None,
-    tax_code: str | None = None,
 ) -> Company:
     """Change what is given, leave the rest. Raises ConfigurationError when there is no such company."""
     company = get_company(connection, key)
@@ -181,7 +180,6 @@ def change_company(
         "enabled": enabled,
         "schedule": schedule,
         "api_key_encrypted": api_key_encrypted,
-        "tax_code": tax_code,
     }
     changes = {name: value for name, value in given.items() if value is not None and value != getattr(company, name)}
     if not changes:
@@ -197,6 +195,63 @@ def change_company(
     if api_key_encrypted is not None:
         audit.record(connection, "API key changed", company)
     return get_company(connection, key)
+
+
+def note_tax_code(connection: Connection, company: Company, tax_code: str, *, actor: str | None = None) -> bool:
+    """Store the tax code that Billingo tells of the same taxpayer, if it says more than the stored one.
+
+    Returns whether it did.
+    """
+    if company.tax_code is not None and not says_more(tax_code, company.tax_code):
+        return False
+    return set_tax_code(connection, company, tax_code, actor=actor, confirmed=False)
+
+
+def set_tax_code(
+    connection: Connection, company: Company, tax_code: str, *, actor: str | None = None, confirmed: bool
+) -> bool:
+    """Store a tax code in place of the one that `company` has, unless somebody else did. Returns whether it did.
+
+    `confirmed`: somebody said that it is the same company, although it is another taxpayer's.
+    """
+    # Not a change of the company: how fresh it is has nothing to do with it.
+    changed = connection.execute(
+        update(companies)
+        .where(companies.c.id == company.id, companies.c.tax_code.is_not_distinct_from(company.tax_code))
+        .values(tax_code=tax_code)
+    ).rowcount
+    if changed:
+        action = "identity confirmed" if confirmed else "tax code changed"
+        audit.record(connection, action, company, actor=actor, details={"from": company.tax_code, "to": tax_code})
+    return bool(changed)
+
+
+def require_sole(connection: Connection, *, key: str, tax_code: str | None, same_tax_code: bool) -> None:
+    """Raise ConfigurationError where another registered company is the same taxpayer, unless that is meant.
+
+    What is meant is recorded in the audit log.
+    """
+    others = [
+        company
+        for company in list_companies(connection)
+        if company.key != key
+        and None not in (tax_code, company.tax_code)
+        and not _is_another(company.tax_code, tax_code)
+    ]
+    if not others:
+        return
+    if not same_tax_code:
+        raise ConfigurationError(
+            f"{others[0].key} ({others[0].name}) has the tax code {others[0].tax_code} too. The same books under a"
+            " second key would double every sum. If these are other books, as a second account of the same taxpayer or"
+            " another member of its VAT group, add --same-tax-code."
+        )
+    details = {"tax_code": tax_code, "companies": [company.key for company in others]}
+    audit.record(connection, "same tax code accepted", get_company(connection, key), details=details)
+
+
+def _is_another(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and taxpayer(one) != taxpayer(other)
 
 
 def remove_company(connection: Connection, key: str) -> Company:

@@ -27,7 +27,7 @@ from billingo_assets.foreign import told
 from billingo_assets.instance import open_instance
 from billingo_assets.monitoring.overview import local_time
 from billingo_assets.settings import Settings, env_file, holds_secrets
-from billingo_assets.sync.engine import require_same_company
+from billingo_assets.sync.identity import identify
 from billingo_assets.warehouse.database import connecting, is_read_only_by_default, open_database, require_writable
 
 Verdict = Literal["ok", "warning", "fault"]
@@ -159,7 +159,7 @@ def _api_keys(connection: Connection, companies: Sequence[Company], settings: Se
         what = f"API key of {company.key}"
         try:
             with connect(company.api_url(quick), company.api_key(keyring), quick) as client:
-                require_same_company(company, client.identity().tax_code)
+                identify(client, company)
         except BillingoAssetsError as error:
             return Finding(what, "fault", str(error))
         return Finding(what, "ok", "It opens the company's books.")

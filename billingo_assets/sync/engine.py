@@ -14,11 +14,12 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection
 
 from billingo_assets.billingo.client import BillingoClient
-from billingo_assets.billingo.errors import BillingoError, IdentityMismatchError
-from billingo_assets.companies.registry import Company
+from billingo_assets.billingo.errors import BillingoError
+from billingo_assets.companies.registry import Company, note_tax_code
 from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sync.documents import MAX_DOCUMENT_BYTES
 from billingo_assets.sync.full import FullSync
+from billingo_assets.sync.identity import identify
 from billingo_assets.sync.incremental import IncrementalSync
 from billingo_assets.sync.renumbering import renumber
 from billingo_assets.sync.report import Progress, SyncReport
@@ -77,8 +78,8 @@ class CompanySync:
         report = SyncReport("full" if state is None or self.options.full else "incremental")
         try:
             now = datetime.now(UTC)
-            identity = self.client.identity()
-            require_same_company(self.company, identity.tax_code)
+            identity = identify(self.client, self.company)
+            notes = self._note_tax_code(identity.tax_code)
             started_at = identity.server_time or self.client.server_time() or now
             reason = why_full(state, started_at, asked=self.options.full)
             if state is not None and state.watermark is not None and reason is None:
@@ -98,8 +99,20 @@ class CompanySync:
             error.counts = report.counts()
             raise
         report.tax_code = identity.tax_code
+        report.notes[:0] = notes
         self._finish(report, began_at, started)
         return report
+
+    def _note_tax_code(self, tax_code: str | None) -> list[str]:
+        """Store a tax code whose other digits are new, and say so, once."""
+        if tax_code is None:
+            return []
+        with self.connection.begin():
+            is_new = note_tax_code(self.connection, self.company, tax_code, actor=self.options.asked_by)
+        if not is_new:
+            return []
+        before = f"is now {tax_code} (it was {self.company.tax_code})" if self.company.tax_code else f"is {tax_code}"
+        return [f"The tax code of {self.company.key} {before}. It was stored; nothing is to be done."]
 
     def _finish(self, report: SyncReport, began_at: datetime, started: float) -> None:
         """Complete the report with what was written since the sync began, be it all there is or not."""
@@ -121,14 +134,3 @@ def why_full(state: SyncState | None, now: datetime, *, asked: bool) -> str | No
     if state.watermark > now + CLOCK_TOLERANCE:
         return "the stored watermark is later than Billingo's clock"
     return None
-
-
-def require_same_company(company: Company, tax_code: str | None) -> None:
-    """Raise IdentityMismatchError when a key answers with a tax code other than the stored one."""
-    if company.tax_code is not None and tax_code != company.tax_code:
-        raise IdentityMismatchError(
-            f"The API key stored for {company.key} (tax code {company.tax_code}) opens the books of"
-            f" {tax_code or 'a company without a tax code'}.",
-            expected=company.tax_code,
-            found=tax_code,
-        )

@@ -349,11 +349,6 @@ def test_a_name_that_would_break_a_line_is_refused(add: Command, name: str, sand
     assert not sandbox.requests
 
 
-def test_a_company_that_is_there_under_another_key_is_pointed_out(add: Command) -> None:
-    assert "same tax code" not in add("it-cardigan", "--name", "X").err
-    assert "it-cardigan has the same tax code" in add("cardigan-again", "--name", "X").err
-
-
 def test_missing_numbers_are_accepted_once_and_on_record(
     command: Command, companies: dict[str, Company], engine: Engine
 ) -> None:
@@ -373,3 +368,87 @@ def test_missing_numbers_are_accepted_once_and_on_record(
     records = json.loads(command("audit", "--json", "--company", "ozon-bt").out)["records"]
     accepted = [record["details"] for record in records if record["action"] == "number gaps accepted"]
     assert accepted == [{"numbers": 3}]
+
+
+def test_the_same_books_under_a_second_key_are_refused_unless_that_is_meant(add: Command, command: Command) -> None:
+    assert add("it-cardigan", "--name", "X").code == 0
+    refused = add("cardigan-again", "--name", "X")
+    assert refused.code == 2
+    assert "it-cardigan (X) has the tax code" in refused.err
+    assert "--same-tax-code" in refused.err
+    assert _partitions() == {"it-cardigan"}
+    assert "cardigan-again" not in command("company", "list").out
+    assert add("cardigan-again", "--name", "X", "--same-tax-code").code == 0
+    assert "same tax code accepted" in command("audit", "--company", "cardigan-again").out
+
+
+def test_a_company_that_was_removed_keeps_nobody_from_its_tax_code(add: Command, command: Command) -> None:
+    add("it-cardigan", "--name", "X")
+    command("company", "remove", "it-cardigan", "--yes")
+    assert add("cardigan-again", "--name", "X").code == 0
+
+
+NEW = "17345678-5-41"
+"""The number of a VAT group that the company joined."""
+
+
+@pytest.fixture
+def joined(companies: dict[str, Company], world: World) -> str:
+    """What the tax code was before the company joined a VAT group."""
+    company = world.company("it-cardigan")
+    before, company.tax_code = company.tax_code, NEW
+    return before
+
+
+def test_a_new_identity_is_confirmed_by_naming_it_and_recorded(command: Command, joined: str) -> None:
+    assert command("company", "check", "it-cardigan").code == 1
+    answer = command("company", "confirm-identity", "it-cardigan", "--tax-code", NEW)
+    assert answer.code == 0
+    assert NEW in answer.out
+    assert joined in answer.out
+    assert command("company", "check", "it-cardigan").code == 0
+    assert "identity confirmed" in command("audit", "--company", "it-cardigan").out
+
+
+@pytest.mark.parametrize("given", ["27345678-5-41", "17345679-5-41", "nonsense"])
+def test_an_identity_that_billingo_does_not_tell_is_not_confirmed(command: Command, joined: str, given: str) -> None:
+    answer = command("company", "confirm-identity", "it-cardigan", "--tax-code", given)
+    assert answer.code == 2
+    assert f"it-cardigan stays {joined}" in " ".join(answer.err.split())
+    assert command("company", "check", "it-cardigan").code == 1
+
+
+def test_an_identity_is_not_confirmed_without_its_tax_code(command: Command, joined: str) -> None:
+    assert command("company", "confirm-identity", "it-cardigan").code == 2
+
+
+def test_an_identity_that_another_company_has_is_refused_unless_that_is_meant(
+    command: Command, companies: dict[str, Company], world: World
+) -> None:
+    other = world.company("ozon-bt").tax_code
+    world.company("it-cardigan").tax_code = other
+    words = ("company", "confirm-identity", "it-cardigan", "--tax-code", other)
+    assert command(*words).code == 2
+    assert command(*words, "--same-tax-code").code == 0
+
+
+def test_set_key_takes_the_key_of_a_new_identity_that_is_named(command: Command, joined: str, world: World) -> None:
+    api_key = world.company("it-cardigan").api_key
+    words = ("company", "set-key", "it-cardigan", "--api-key-stdin")
+    refused = command(*words, stdin=api_key)
+    assert refused.code == 2
+    assert "--accept-tax-code" in refused.err
+    assert command(*words, "--accept-tax-code", "27345678-5-41", stdin=api_key).code == 2
+    assert command(*words, "--accept-tax-code", NEW, stdin=api_key).code == 0
+    assert command("company", "check", "it-cardigan").code == 0
+
+
+def test_set_key_stores_a_tax_code_of_which_the_last_digits_have_changed(
+    command: Command, companies: dict[str, Company], world: World
+) -> None:
+    company = world.company("it-cardigan")
+    company.tax_code = f"{company.tax_code[:8]}-1-07"
+    answer = command("company", "set-key", "it-cardigan", "--api-key-stdin", stdin=company.api_key)
+    assert answer.code == 0
+    assert company.tax_code in command("company", "show", "it-cardigan").out
+    assert "tax code changed" in command("audit", "--company", "it-cardigan").out

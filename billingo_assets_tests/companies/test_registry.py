@@ -164,7 +164,8 @@ def test_a_change_leaves_the_rest_as_it_was(connection: Connection) -> None:
 def test_a_change_of_one_company_leaves_the_others(connection: Connection) -> None:
     other = add(connection, "alma")
     add(connection, "korte")
-    registry.change_company(connection, "korte", enabled=False, tax_code="0")
+    registry.change_company(connection, "korte", enabled=False)
+    registry.set_tax_code(connection, registry.get_company(connection, "korte"), "0", confirmed=True)
     assert registry.get_company(connection, "alma") == other
 
 
@@ -239,6 +240,15 @@ def test_a_company_that_comes_back_may_be_told_the_id_it_had(connection: Connect
     before = add(connection, "alma", company_id=7)
     registry.remove_company(connection, "alma")
     assert add(connection, "alma", company_id=7).id == before.id
+
+
+@pytest.mark.parametrize("rest", ["-2-25", "225", ""])
+def test_a_company_comes_back_though_the_last_digits_of_its_tax_code_have_changed(
+    connection: Connection, rest: str
+) -> None:
+    removed = add(connection, "alma")
+    registry.remove_company(connection, "alma")
+    assert add(connection, "alma", tax_code=TAX_CODE[:8] + rest).id == removed.id
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, TAX_CODE), (TAX_CODE, None), (None, None)])

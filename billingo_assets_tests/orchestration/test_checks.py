@@ -284,7 +284,10 @@ def test_a_key_of_another_company_fails_the_run_with_the_sentence_alone(
     assert outcome.status == "failed"
     assert [fault.error for fault in outcome.errors] == [
         f"The API key stored for {SMALL} (tax code 99999999-2-99) opens the books of {world.company(SMALL).tax_code}."
-        " Nothing was read. Store the right key with `billingo-assets company set-key`."
+        " Nothing was read. If it is the same company under a new tax number, as after joining or leaving a VAT group,"
+        f" confirm that with `billingo-assets company confirm-identity {SMALL} --tax-code"
+        f" {world.company(SMALL).tax_code}`. If not, store the right key with `billingo-assets company set-key"
+        f" {SMALL}`."
     ]
 
 

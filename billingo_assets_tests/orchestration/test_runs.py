@@ -196,13 +196,26 @@ def test_a_document_that_was_repaired_is_no_error_in_the_same_run(sync: Sync, wo
     assert (outcome.status, outcome.skipped, outcome.errors) == ("success", 0, ())
 
 
-def test_a_company_whose_tax_code_is_unknown_is_synced_with_a_warning(sync: Sync, engine: Engine) -> None:
+def test_a_company_whose_tax_code_nobody_knows_is_synced_with_a_warning(
+    sync: Sync, engine: Engine, world: World
+) -> None:
     with engine.begin() as connection:
         connection.execute(update(companies_table).values(tax_code=None))
+    world.company(SMALL).tax_code = ""
     outcome = sync(SMALL)
     assert (outcome.status, outcome.errors) == ("partial", ())
     (warning,) = outcome.warnings
-    assert warning.startswith("tax_code_matches: No tax code was known")
+    assert warning.startswith("tax_code_matches: Billingo tells no tax code")
+
+
+def test_a_tax_code_with_other_last_digits_is_told_once_and_green(sync: Sync, world: World) -> None:
+    company = world.company(SMALL)
+    company.tax_code = f"{company.tax_code[:8]}-1-07"
+    first, second = sync(SMALL), sync(SMALL)
+    assert (first.status, second.status) == ("success", "success")
+    (warning,) = first.warnings
+    assert f"is now {company.tax_code}" in warning
+    assert second.warnings == ()
 
 
 @pytest.fixture
