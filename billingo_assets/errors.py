@@ -45,6 +45,12 @@ class EmptyAnswerError(BillingoAssetsError):
 
 
 class UnsettledListingError(BillingoAssetsError):
-    """A company's documents changed each time they were listed, so that nobody can say which of them are gone."""
+    """No listing of a company's documents was whole, so that nobody can say which of them are gone.
 
-    transient = True
+    Asking again at once may help where they changed while they were listed (`may_pass`), but not where Billingo's count
+    differs from what its pages show.
+    """
+
+    def __init__(self, what: str, *, may_pass: bool) -> None:
+        super().__init__(what)
+        self.transient = may_pass

@@ -43,10 +43,11 @@ def sync(
     log_level: str = "CRITICAL",
     full: bool = False,
     accept_empty: bool = False,
+    accept_difference: int | None = None,
 ) -> Outcome:
     """Run the job for one company. A failure is an outcome, not an exception.
 
-    `full` and `accept_empty` are the asset's configuration of these names.
+    `full`, `accept_empty` and `accept_difference` are the asset's configuration of these names.
 
     Raises:
         KeyboardInterrupt: the run was interrupted, and is marked so.
@@ -57,7 +58,11 @@ def sync(
         pool_connections(instance)
         return _outcome(company, "failed", "", started, errors=[Fault(missing)])
     run_id = make_new_run_id()
-    options = {name: True for name, wanted in (("full", full), ("accept_empty", accept_empty)) if wanted}
+    options: dict[str, bool | int] = {
+        name: True for name, wanted in (("full", full), ("accept_empty", accept_empty)) if wanted
+    }
+    if accept_difference is not None:
+        options["accept_difference"] = accept_difference
     run_config = {
         "loggers": {"console": {"config": {"log_level": log_level}}},
         "ops": {RAW_INVOICES.to_python_identifier(): {"config": options}},

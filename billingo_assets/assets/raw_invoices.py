@@ -19,6 +19,10 @@ class SyncConfig(dg.Config):
     accept_empty: bool = Field(
         default=False, description="Believe an API that shows no document at all, where there were some."
     )
+    accept_difference: int | None = Field(
+        default=None,
+        description="From now on, sync in spite of Billingo counting so many documents more than its pages show.",
+    )
 
 
 @dg.asset(
@@ -46,8 +50,10 @@ def raw_invoices(
     """
     # What a run needs and a code server does not is loaded here, so that loading the definitions stays quick.
     from billingo_assets.billingo.errors import IdentityMismatchError
+    from billingo_assets.errors import BillingoAssetsError
     from billingo_assets.monitoring.history import trigger_of
     from billingo_assets.sync.engine import CompanySync, SyncOptions
+    from billingo_assets.sync.refresh import refresh_tables
 
     key = context.partition_key
     with failing_in_words(context):
@@ -60,12 +66,21 @@ def raw_invoices(
                 options = SyncOptions(
                     full=config.full,
                     accept_empty=config.accept_empty,
+                    accept_difference=config.accept_difference,
                     asked_by=f"run {context.run.run_id} ({trigger_of(context.run)})",
                     lookback=work.lookback,
                     max_document_bytes=work.max_document_bytes,
                 )
                 sync = CompanySync(client, work.connection, work.company, context.run.run_id, on_page, options)
-                report = sync.run()
+                try:
+                    report = sync.run()
+                except BillingoAssetsError as error:
+                    if error.counts.get("processed"):
+                        refresh_tables(work.connection, work.company.id)
+                    raise
+                # The run ends here or at a blocking check: what was read is to be in the tables all the same.
+                if not report.is_balanced:
+                    refresh_tables(work.connection, work.company.id)
         except IdentityMismatchError as mismatch:
             yield tax_code_result(expected=mismatch.expected, found=mismatch.found)
             raise

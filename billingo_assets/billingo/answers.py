@@ -18,6 +18,7 @@ from billingo_assets.billingo.errors import (
     CredentialsError,
     InvalidRequestError,
     MalformedAnswerError,
+    NotFoundError,
     RateLimitError,
     RedirectError,
     SubscriptionError,
@@ -55,7 +56,8 @@ def _permanent_error(status: int, message: str) -> BillingoError:
         return SubscriptionError(f"The Billingo subscription does not include the API (402: {message}).")
     if 300 <= status < 400:
         return RedirectError(f"The API answered with a redirect ({status}), which is not followed.")
-    return InvalidRequestError(f"Billingo did not accept the request ({status}: {message}).")
+    kind = NotFoundError if status == httpx.codes.NOT_FOUND else InvalidRequestError
+    return kind(f"Billingo did not accept the request ({status}: {message}).")
 
 
 def seconds_to_wait(retry_after: str | None, *, now: datetime) -> float | None:

@@ -40,6 +40,7 @@ from billingo_assets.billingo.errors import (
 from billingo_assets.billingo.models import (
     DocumentsEnvelope,
     DocumentsPage,
+    Identified,
     Identity,
     Moment,
     Organization,
@@ -185,6 +186,13 @@ class BillingoClient:
             documents=[bytes(document) for document in envelope.data],
             page_size=size,
         )
+
+    def document(self, document_id: int) -> bytes:
+        """Read one document by its id (`GET /documents/{id}`), in one try. Raises NotFoundError when there is none."""
+        body, _ = self._get(f"/documents/{document_id}", {}, lambda body: body, optional=True)
+        if _decode(body, Identified).id != document_id:
+            raise MalformedAnswerError(f"Billingo answered another document than {document_id}.")
+        return body
 
     def count_documents(self) -> int:
         """Ask how many documents there are, of every kind: the unfiltered `total`."""

@@ -43,6 +43,10 @@ class InvalidRequestError(BillingoError):
     advice = "Check BILLINGO_API_URL; if it is right, the API has changed: please report this."
 
 
+class NotFoundError(InvalidRequestError):
+    """404: there is nothing at this address, or no longer."""
+
+
 class RedirectError(BillingoError):
     """A redirect: the key is never sent anywhere but to the configured address."""
 

@@ -15,6 +15,12 @@ class Organization(msgspec.Struct, frozen=True):
     tax_code: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] | int | None = None
 
 
+class Identified(msgspec.Struct, frozen=True):
+    """A document, as far as its id: other fields are ignored."""
+
+    id: int
+
+
 class Moment(msgspec.Struct, frozen=True):
     """`GET /utils/time`: the server's clock, in seconds since the epoch, up to the year 9999."""
 

@@ -56,8 +56,10 @@ def api_total_matches(
     """Documents held and not deleted (quarantine included) equal the `total` that the API tells without filters.
 
     Within a sync it is the total which that sync's listing ended with; run by itself, the API is asked anew. To it
-    are added the documents that no listing shows and that were found by their number.
+    are added the documents that no listing shows and that were found by their number, and an accepted difference is
+    taken away.
     """
+    from billingo_assets.warehouse.differences import accepted_difference
     from billingo_assets.warehouse.reconciliation import Reconciliation, held_documents
     from billingo_assets.warehouse.sync_state import read_sync_state
 
@@ -70,15 +72,20 @@ def api_total_matches(
                 total, asked = client.count_documents(), "just now"
         total += state.unlisted if state else 0
         answer = Reconciliation(expected=total, found=held_documents(work.connection, work.company.id))
+        accepted = accepted_difference(work.connection, work.company.id)
     return check_result(
         answer,
         severity=dg.AssetCheckSeverity.ERROR,
         description=(
-            f"Every document that Billingo counts is held ({total:,})."
+            f"Every document that Billingo shows is held ({total:,}). That it counts other than it shows, by"
+            f" {accepted.difference:,}, was accepted on {accepted.at:%Y-%m-%d} by {accepted.by}."
+            if answer.holds and accepted
+            else f"Every document that Billingo counts is held ({total:,})."
             if answer.holds
             else f"Billingo counts {total:,} documents, {answer.found:,} are held. Sync the company again."
         ),
         asked=asked,
+        **({"accepted_difference": accepted.difference} if accepted else {}),
     )
 
 

@@ -29,9 +29,22 @@ ENDED = "The run that was going is marked as failed; what it had stored is kept,
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
 @click.option("--full", is_flag=True, help="Read every document, although what is new or changed would do.")
 @click.option("--accept-empty", is_flag=True, help="Believe an API that shows no document where there were some.")
+@click.option(
+    "--accept-difference",
+    type=int,
+    metavar="N",
+    help="Sync one company although Billingo counts N documents more than it shows, from now on.",
+)
 @click.option("--verbose", is_flag=True, help="Show the runs' logs, and tracebacks of errors.")
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
-def sync(keys: tuple[str, ...], full: bool, accept_empty: bool, verbose: bool, wants_json: bool) -> None:
+def sync(
+    keys: tuple[str, ...],
+    full: bool,
+    accept_empty: bool,
+    accept_difference: int | None,
+    verbose: bool,
+    wants_json: bool,
+) -> None:
     """Bring the named companies, or every enabled one, up to date.
 
     A company's first sync reads every document; later ones what is new or changed, and every document again whenever
@@ -44,14 +57,19 @@ def sync(keys: tuple[str, ...], full: bool, accept_empty: bool, verbose: bool, w
     started = time.monotonic()
     if accept_empty and not keys:
         raise ConfigurationError("Name the companies of which --accept-empty is to believe that nothing is left.")
+    if accept_difference is not None and len(keys) != 1:
+        raise ConfigurationError("Name the one company of which --accept-difference is to accept that it differs.")
+    if accept_difference == 0:
+        raise ConfigurationError("A difference of 0 is none: there is nothing to accept.")
     settings = load_settings()
     companies = _chosen(settings, keys)
     with ending_as_on_ctrl_c(ENDED), serving_demo_companies(companies, settings) as settings:
         outcomes = sync_companies(
             settings,
             companies,
-            full=full or accept_empty,
+            full=full or accept_empty or accept_difference is not None,
             accept_empty=accept_empty,
+            accept_difference=accept_difference,
             verbose=verbose,
             print_blocks=not wants_json,
         )
@@ -75,6 +93,7 @@ def sync_companies(
     *,
     full: bool = False,
     accept_empty: bool = False,
+    accept_difference: int | None = None,
     verbose: bool = False,
     print_blocks: bool = True,
 ) -> list[Outcome]:
@@ -104,6 +123,7 @@ def sync_companies(
                     log_level="INFO" if verbose else "CRITICAL",
                     full=full,
                     accept_empty=accept_empty,
+                    accept_difference=accept_difference,
                 )
             outcomes.append(outcome)
             if print_blocks:

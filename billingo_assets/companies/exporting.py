@@ -38,6 +38,7 @@ EXPORTED = (
     tables.rejected_documents,
     tables.number_gaps,
     tables.sync_state,
+    tables.listing_differences,
     tables.audit_log,
 )
 """Not what a sync under way or alerts need alone, nor grants."""

@@ -17,7 +17,8 @@ _AMOUNTS = text(
     """
     SELECT c.id,
            (SELECT count(*) FROM billingo.raw_invoices WHERE company_id = c.id AND deleted_at IS NULL),
-           (SELECT count(*) FROM billingo.rejected_documents WHERE company_id = c.id)
+           (SELECT count(*) FROM billingo.rejected_documents WHERE company_id = c.id),
+           (SELECT accepted FROM billingo.listing_differences WHERE company_id = c.id)
     FROM billingo.companies AS c WHERE removed_at IS NULL
     """
 )
@@ -25,11 +26,15 @@ _AMOUNTS = text(
 
 @dataclass(frozen=True, slots=True)
 class CompanyState:
-    """A company's health, its documents that are not deleted, and those in quarantine."""
+    """A company's health, its documents that are not deleted, and those in quarantine.
+
+    `accepted` is the accepted difference between what Billingo counts and what it shows, if there is one.
+    """
 
     health: CompanyHealth
     documents: int
     rejections: int
+    accepted: int | None = None
 
     @property
     def color(self) -> Color:
@@ -47,16 +52,20 @@ class CompanyState:
             return "Disabled."
         if self.health.synced_at is None:
             return "Not synced yet."
-        return "Its next sync is awaited." if self.color == "yellow" else ""
+        if self.color == "yellow":
+            return "Its next sync is awaited."
+        if self.accepted is not None:
+            return f"Accepted: Billingo counts other than it shows, by {self.accepted:,}."
+        return ""
 
 
 def read_overview(
     connection: Connection, instance: dg.DagsterInstance, settings: Settings, now: datetime
 ) -> list[CompanyState]:
     """Every registered company, by key."""
-    amounts = {row[0]: (row[1], row[2]) for row in connection.execute(_AMOUNTS)}
+    amounts = {row[0]: tuple(row[1:]) for row in connection.execute(_AMOUNTS)}
     return [
-        CompanyState(health, *amounts.get(health.company.id, (0, 0)))
+        CompanyState(health, *amounts.get(health.company.id, (0, 0, None)))
         for health in read_health(connection, instance, settings, now)
     ]
 

@@ -53,7 +53,7 @@ Driving it        (JSON; nobody but this machine can reach it)
                               quirks: last_modified_omits_new last_modified_ignores_payments modified_strictly_after
                                       documents_without_modification_time hidden_from_listing (ids)
                                       numbers_ignore_block order (created or invoice_date) page_size_cap
-                                      page_size_told (number, text, asked or nothing)
+                                      page_size_told (number, text, asked or nothing) total_off_by
                                       sends_date clock_skew_seconds time_zone
                                       unpaid_paid_date (today or stored) paid_filter_finds_unpaid
                                       receipts_only_by_type type_filter_is_narrow

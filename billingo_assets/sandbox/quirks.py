@@ -49,7 +49,8 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     listing shows or counts them. `numbers_ignore_block` makes a number filter ignore `block_id`. Listings come
     in `order`: the newest "created" first, or the newest "invoice_date" first and then the newest created.
     `page_size_cap` is the most documents that a page has, whatever `per_page` asks for; the answer says so in
-    `per_page` as `page_size_told` has it.
+    `per_page` as `page_size_told` has it. `total_off_by` is how many documents more (or fewer) a listing without
+    filters counts than it has.
     `receipts_only_by_type` leaves receipts and their cancellations out of every listing that asks neither for a type
     nor for numbers. `type_filter_is_narrow` makes the filter refuse all types but two, as 3.0.15 describes it.
 
@@ -67,6 +68,7 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     order: ListingOrder = "created"
     page_size_cap: Annotated[int, msgspec.Meta(ge=1)] | None = None
     page_size_told: PageSizeTold = "number"
+    total_off_by: int = 0
     receipts_only_by_type: bool = False
     type_filter_is_narrow: bool = False
     sends_date: bool = True

@@ -25,7 +25,9 @@ from billingo_assets.sync.renumbering import renumber
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.work import Work
 from billingo_assets.warehouse import audit
+from billingo_assets.warehouse.differences import accepted_difference
 from billingo_assets.warehouse.raw_invoices import count_changes, database_clock
+from billingo_assets.warehouse.reconciliation import held_documents
 from billingo_assets.warehouse.sync_state import SyncState, read_sync_state
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -34,7 +36,7 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncOptions:
-    """How to sync: `full`, although an incremental sync would do; `accept_empty`, see `FullSync`.
+    """How to sync: `full`, although an incremental sync would do; the two that accept something, see `FullSync`.
 
     `asked_by` is who or what wants it so, for the audit log. A document of more than `max_document_bytes` goes to
     quarantine.
@@ -42,6 +44,7 @@ class SyncOptions:
 
     full: bool = False
     accept_empty: bool = False
+    accept_difference: int | None = None
     asked_by: str | None = None
     lookback: timedelta = timedelta(days=7)
     max_document_bytes: int = MAX_DOCUMENT_BYTES
@@ -71,6 +74,7 @@ class CompanySync:
             began_at = database_clock(self.connection)
             state = read_sync_state(self.connection, self.company.id)
             renumber(self.connection, self.company.id)
+            accepted = accepted_difference(self.connection, self.company.id)
             if self.options.full:
                 audit.record(self.connection, "full sync forced", self.company, actor=self.options.asked_by)
         most = self.options.max_document_bytes
@@ -84,13 +88,21 @@ class CompanySync:
             reason = why_full(state, started_at, asked=self.options.full)
             if state is not None and state.watermark is not None and reason is None:
                 incremental = IncrementalSync(
-                    work, watermark=state.watermark, unlisted=state.unlisted, lookback=self.options.lookback
+                    work,
+                    watermark=state.watermark,
+                    unlisted=state.unlisted,
+                    lookback=self.options.lookback,
+                    accepted=accepted.difference if accepted else 0,
                 )
                 report = incremental.report
                 reason = incremental.run(started_at)
             if reason is not None:
                 full = FullSync(
-                    work, reason=reason, accept_empty=self.options.accept_empty, asked_by=self.options.asked_by
+                    work,
+                    reason=reason,
+                    accept_empty=self.options.accept_empty,
+                    accept_difference=self.options.accept_difference,
+                    asked_by=self.options.asked_by,
                 )
                 report = full.report
                 full.run(started_at)
@@ -118,6 +130,10 @@ class CompanySync:
         """Complete the report with what was written since the sync began, be it all there is or not."""
         with self.connection.begin():
             changes = count_changes(self.connection, self.company.id, began_at)
+            if report.watermark is not None:
+                state = read_sync_state(self.connection, self.company.id)
+                held = held_documents(self.connection, self.company.id)
+                report.is_balanced = state is not None and held == state.api_total + state.unlisted
         report.created, report.updated = changes.created, changes.updated
         report.api_calls = self.client.calls
         report.duration_seconds = round(time.monotonic() - started, 3)

@@ -8,6 +8,14 @@ missed may be held though they are dead. Two comparisons together do, and a thir
   page and is not among them, so they are exactly the documents that there were at that moment.
 - The total at the end is that of the first page and what arrived since then. So none of them has gone.
 - Every total told in between lies between these two, as it must where documents only arrived.
+
+A count that differs for good from what the pages show (rows that the listing hides, or counts twice) proves nothing.
+Nothing is marked then and the watermark stays; what was read is stored. Two readings in a row that hold still, differ
+from their totals by the same number, and of which the second shows all that the first did, make a difference that
+somebody can accept. With it accepted, and exactly it, the watermark moves. But a document that both readings lack may
+be one of those that the listing hides. So it is marked as deleted only if Billingo, asked for it by its id, says that
+there is none, and gives a document that is listed when asked for that one in the same way. What cannot be read and is
+not shown stays in quarantine. Once a reading is whole, the acceptance is withdrawn.
 """
 
 from __future__ import annotations
@@ -18,18 +26,27 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
-from billingo_assets.billingo.errors import BillingoError
+from billingo_assets.billingo.errors import BillingoError, NotFoundError
 from billingo_assets.billingo.models import DocumentsPage
 from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sync.incremental import IncrementalSync
 from billingo_assets.sync.listing import Listing, shown_size
 from billingo_assets.sync.numbers import MAX_GAPS, MAX_QUESTIONS, ask, seek
-from billingo_assets.sync.report import Progress, SyncReport
+from billingo_assets.sync.reading import Reading
+from billingo_assets.sync.report import Progress, SyncReport, Unsettled
 from billingo_assets.sync.work import MAX_LISTINGS, Work
 from billingo_assets.warehouse import audit
+from billingo_assets.warehouse.differences import (
+    accept_difference,
+    accepted_difference,
+    observe_difference,
+    settle_difference,
+    withdraw_difference,
+)
 from billingo_assets.warehouse.listings import (
     Listed,
     ListingState,
+    a_listed_document,
     add_listed,
     advance_listing,
     begin_listing,
@@ -38,8 +55,11 @@ from billingo_assets.warehouse.listings import (
     collect_listed,
     count_listed_items,
     drop_listing,
+    live_unlisted,
     note_page,
     open_listing,
+    remember_listed,
+    shows_all_of_former,
     unlisted,
 )
 from billingo_assets.warehouse.number_gaps import (
@@ -58,18 +78,31 @@ from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
 RESUMABLE = timedelta(hours=24)
 """How long a listing that broke off may be gone on with. Later, much of what it read is out of date."""
 
+MAX_DOCUMENTS_ASKED = 100
+"""Documents asked for by their ids in one sync; the others stay, and have their turn in the next."""
+
 
 class FullSync:
     """One full sync. An API that shows no document at all where there were some is believed with `accept_empty`.
 
-    `asked_by` is who or what wants it believed.
+    `accept_difference` is by how many documents Billingo's count may from now on differ from what its pages show.
+    `asked_by` is who or what wants either.
     """
 
-    def __init__(self, work: Work, *, reason: str, accept_empty: bool = False, asked_by: str | None = None) -> None:
+    def __init__(
+        self,
+        work: Work,
+        *,
+        reason: str,
+        accept_empty: bool = False,
+        accept_difference: int | None = None,
+        asked_by: str | None = None,
+    ) -> None:
         self._work = work
         self._connection = work.connection
         self._company_id = work.company.id
         self._accept_empty = accept_empty
+        self._accept_difference = accept_difference
         self._asked_by = asked_by
         self._shown = self._last_page = 0
         self._is_one_page = False
@@ -84,6 +117,7 @@ class FullSync:
             BillingoError: the API failed; the pages stored until then stay, and the next full sync goes on there.
         """
         state = self._resume()
+        former: Reading | None = None
         for _ in range(MAX_LISTINGS):
             began_here = state is None
             state = state or self._begin(started_at)
@@ -94,10 +128,18 @@ class FullSync:
             else:
                 page = self._catch_up(state.page_size)
                 total = None if page is None else page.total
-            if self._is_complete(state, total, told) and is_current:
+            reading = self._judge(state, total, told)
+            if reading.is_whole and is_current:
                 self._vouch(state.started_at)
-                break
-            state = None
+                return
+            if self._is_confirmed(reading, former):
+                if self._is_accepted(reading):
+                    self._vouch(state.started_at, is_whole=False)
+                    return
+                self._give_up(reading, reading.difference)
+                return
+            former, state = reading, None
+        self._give_up(reading, None)
 
     def _resume(self) -> ListingState | None:
         """The listing that an earlier attempt left, if none of its documents has gone meanwhile."""
@@ -110,9 +152,7 @@ class FullSync:
         page = self._catch_up(state.page_size)
         with self._connection.begin():
             listed = collect_listed(self._connection, self._company_id)
-        if page is None or not _nothing_has_gone(state, listed, page.total):
-            return None
-        if not _is_steady(state, state.totals, page.total):
+        if page is None or not _reading(state, listed, page.total, state.totals).holds_still:
             return None
         self._shown = listed.shown
         self._count(listed)
@@ -215,13 +255,43 @@ class FullSync:
         reaches_back = len(arrived) + len(shown.broken) < len(page.documents) or page.shows_all
         return page if is_whole and reaches_back else None
 
-    def _is_complete(self, state: ListingState, total: int | None, told: set[int]) -> bool:
+    def _judge(self, state: ListingState, total: int | None, told: set[int]) -> Reading:
         with self._connection.begin():
             listed = collect_listed(self._connection, self._company_id)
         self._count(listed)
         self.report.api_total = state.total if total is None else total
-        is_steady = _is_steady(state, told, total)
-        return listed.shown == state.total and is_steady and _nothing_has_gone(state, listed, total)
+        return _reading(state, listed, total, told)
+
+    def _is_confirmed(self, reading: Reading, former: Reading | None) -> bool:
+        """Whether the reading differs from its total as the former one did, and shows all that it showed."""
+        is_the_same = former is not None and reading.difference is not None and reading.difference == former.difference
+        with self._connection.begin():
+            is_confirmed = is_the_same and bool(reading.difference) and shows_all_of_former(self._connection)
+            remember_listed(self._connection)
+        return is_confirmed
+
+    def _is_accepted(self, reading: Reading) -> bool:
+        """Whether the reading's difference is accepted, now or before."""
+        difference = reading.difference
+        if difference is None:
+            return False
+        with self._connection.begin():
+            accepted = accepted_difference(self._connection, self._company_id)
+            if accepted is not None and accepted.difference == difference:
+                return True
+            if self._accept_difference != difference:
+                return False
+            actor = self._asked_by or audit.machine_user()
+            accept_difference(self._connection, self._company_id, difference, actor=actor)
+            details = {"difference": difference, "counted": reading.counted, "shown": reading.shown}
+            audit.record(self._connection, "difference accepted", self._work.company, actor=actor, details=details)
+        return True
+
+    def _give_up(self, reading: Reading, difference: int | None) -> None:
+        """Note why nothing is vouched for."""
+        with self._connection.begin():
+            times = observe_difference(self._connection, self._company_id, difference)
+        self.report.unsettled = Unsettled(reading.why_not_whole(), difference, times, self._accept_difference)
 
     def _count(self, listed: Listed) -> None:
         """Report what the listing has shown, each document once."""
@@ -230,16 +300,26 @@ class FullSync:
         self.report.skipped = listed.broken
         self.report.processed = listed.shown + listed.arrived
 
-    def _vouch(self, started_at: datetime) -> None:
-        """After a complete listing: mark what is gone, release what is sound again, move the watermark."""
+    def _vouch(self, started_at: datetime, *, is_whole: bool = True) -> None:
+        """After a complete listing: mark what is gone, release what is sound again, move the watermark.
+
+        Not `is_whole`: its difference is accepted.
+        """
         asked, found = self._seek_numbers()
+        if not is_whole:
+            self._seek_by_id()
         with self._connection.begin():
             self.report.deleted = bury_unlisted(self._connection, self._company_id)
             if self._accept_empty and self.report.api_total == 0 and self.report.deleted:
                 details = {"documents": self.report.deleted}
                 company, actor = self._work.company, self._asked_by
                 audit.record(self._connection, "documents accepted as gone", company, actor=actor, details=details)
-            release_unseen(self._connection, self._company_id, self._work.store.broken)
+            if is_whole:
+                release_unseen(self._connection, self._company_id, self._work.store.broken)
+                self._withdraw_difference()
+            else:
+                found = held_documents(self._connection, self._company_id) - self.report.api_total
+                settle_difference(self._connection, self._company_id)
             touch_listed(self._connection, self._company_id)
             note_asked(self._connection, self._company_id, asked)
             self._update_gaps()
@@ -247,6 +327,43 @@ class FullSync:
             state = SyncState(started_at, self._work.run_id, self.report.api_total, "full", found)
             write_sync_state(self._connection, self._company_id, state)
         self.report.watermark = started_at
+
+    def _withdraw_difference(self) -> None:
+        if accepted := withdraw_difference(self._connection, self._company_id):
+            company, details = self._work.company, {"difference": accepted}
+            audit.record(
+                self._connection, "accepted difference withdrawn", company, actor=self._asked_by, details=details
+            )
+            self.report.notes.append(
+                f"Billingo's count of {company.key} is again what its pages show: the accepted difference of"
+                f" {accepted:,} is withdrawn."
+            )
+        elif self._accept_difference is not None:
+            self.report.notes.append("Billingo's count is what its pages show: there is no difference to accept.")
+
+    def _seek_by_id(self) -> None:
+        """Ask by id for what we hold and the listing lacks. What Billingo does not say is gone counts as listed."""
+        with self._connection.begin():
+            missing = live_unlisted(self._connection, self._company_id)
+            witness = a_listed_document(self._connection, self._company_id)
+        gone = self._gone(missing[:MAX_DOCUMENTS_ASKED], witness) if missing else set()
+        with self._connection.begin():
+            add_listed(self._connection, [id_ for id_ in missing if id_ not in gone])
+
+    def _gone(self, document_ids: Collection[int], witness: int | None) -> set[int]:
+        """Those of which Billingo says that there is none; those that there are are stored."""
+        gone: set[int] = set()
+        with suppress(BillingoError):
+            if witness is None or not self._work.client.document(witness):
+                return gone
+            for document_id in document_ids:
+                try:
+                    document = self._work.client.document(document_id)
+                except NotFoundError:
+                    gone.add(document_id)
+                else:
+                    self._work.store_pages([DocumentsPage(1, 1, 1, [document], 1)])
+        return gone
 
     def _seek_numbers(self) -> tuple[list[NumberGap], int]:
         """Ask for documents that the listing lacks: by the numbers of those we hold, and by those that are missing.
@@ -317,14 +434,8 @@ class FullSync:
         update_gaps(self._connection, self._company_id, all_series(self._connection, self._company_id))
 
 
-def _is_steady(state: ListingState, told: Collection[int], total: int | None) -> bool:
-    """Whether arrivals alone explain what was told meanwhile: such totals lie between the first one and the last."""
-    return total is not None and all(state.total <= one <= total for one in told)
-
-
-def _nothing_has_gone(state: ListingState, listed: Listed, total: int | None) -> bool:
-    """Whether the total is that of the first page and what arrived since."""
-    return total == state.total + listed.arrived
+def _reading(state: ListingState, listed: Listed, total: int | None, told: Collection[int]) -> Reading:
+    return Reading(counted=state.total, shown=listed.shown, arrived=listed.arrived, told=frozenset(told), total=total)
 
 
 def in_pages_of(state: ListingState, page_size: int) -> ListingState:

@@ -17,6 +17,7 @@ from billingo_assets.sync.numbers import MAX_GAPS, MAX_QUESTIONS, MAX_QUESTIONS_
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.storing import Shown
 from billingo_assets.sync.work import MAX_LISTINGS, Work
+from billingo_assets.warehouse.differences import settle_difference
 from billingo_assets.warehouse.listings import drop_listing
 from billingo_assets.warehouse.number_gaps import (
     NumberGap,
@@ -35,12 +36,18 @@ TIME_ZONE_MARGIN = timedelta(hours=14)
 
 
 class IncrementalSync:
-    """One incremental sync. `watermark` and `unlisted` are what the last whole sync left."""
+    """One incremental sync. `watermark` and `unlisted` are what the last whole sync left.
 
-    def __init__(self, work: Work, *, watermark: datetime, unlisted: int, lookback: timedelta) -> None:
+    `accepted` is by how many documents Billingo's count may differ from what its pages show.
+    """
+
+    def __init__(
+        self, work: Work, *, watermark: datetime, unlisted: int, lookback: timedelta, accepted: int = 0
+    ) -> None:
         self._work = work
         self._since = watermark - lookback - TIME_ZONE_MARGIN
         self._unlisted = unlisted
+        self._accepted = accepted
         self._items: dict[int, int] = {}
         self._new: set[int] = set()
         self._anonymous = 0
@@ -74,6 +81,7 @@ class IncrementalSync:
             drop_listing(self._work.connection, self._work.company.id)
             state = SyncState(started_at, self._work.run_id, total, "incremental", self._unlisted)
             write_sync_state(self._work.connection, self._work.company.id, state)
+            settle_difference(self._work.connection, self._work.company.id)
         self.report.api_total = total
         self.report.watermark = started_at
         return None
@@ -131,7 +139,7 @@ class IncrementalSync:
                 self._tell(pages, pages)
                 if len(page.documents) < size or not shown.ids & self._new:
                     break
-            if len(totals) == 1 and len(ids) + anonymous == min(*totals, pages * size):
+            if len(totals) == 1 and len(ids) + anonymous == min(min(totals) - self._accepted, pages * size):
                 return totals.pop()
         return None
 

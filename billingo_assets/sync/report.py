@@ -8,6 +8,22 @@ from datetime import datetime
 from billingo_assets.errors import UnsettledListingError
 from billingo_assets.warehouse.sync_state import Mode
 
+LASTING = 3
+"""After so many syncs in a row that found the same, it is said to last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """Why no listing was whole, in words, and for how many syncs in a row that is so.
+
+    `difference`: see `Reading`; None where it did not hold still. `expected` is the one that was to be accepted.
+    """
+
+    why: str
+    difference: int | None
+    times: int
+    expected: int | None = None
+
 
 @dataclass(slots=True)
 class SyncReport:
@@ -15,7 +31,8 @@ class SyncReport:
 
     `processed` counts distinct documents received, `skipped` those that could not be stored. `reason` says why
     every document was read, in a full sync. `watermark` is None when the documents did not hold still: nothing is
-    vouched for, and nothing marked deleted. `notes` are what people should know of it once, in words.
+    vouched for, and nothing marked deleted; `unsettled` says why. `is_balanced`: as many documents are held as Billingo
+    counts. `notes` are what people should know of it once, in words.
     """
 
     mode: Mode = "full"
@@ -30,6 +47,8 @@ class SyncReport:
     api_calls: int = 0
     duration_seconds: float = 0.0
     watermark: datetime | None = None
+    unsettled: Unsettled | None = None
+    is_balanced: bool = False
     tax_code: str | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -39,12 +58,12 @@ class SyncReport:
         return max(0, self.processed - self.created - self.updated - self.skipped)
 
     def require_settled(self, company: str) -> None:
-        """Raise UnsettledListingError when no listing was complete: what was read is stored, no more is vouched for."""
-        if self.watermark is None:
+        """Raise UnsettledListingError when no listing was whole: nothing is vouched for."""
+        if self.unsettled is not None:
             raise UnsettledListingError(
-                f"No listing of {company} was complete, however often it was read: Billingo counted {self.api_total:,}"
-                f" documents, the last one showed {self.processed:,}. Some were deleted meanwhile, or left out."
-                " What was read is stored; nothing is marked as deleted, and the tables stay as they were. Try again."
+                f"No listing of {company} was whole: {self.unsettled.why}. What was read is in the tables; nothing is"
+                f" marked as deleted. {_what_to_do(company, self.unsettled)}",
+                may_pass=self.unsettled.difference is None and self.unsettled.times < LASTING,
             )
 
     def counts(self) -> dict[str, int | float | str | None]:
@@ -65,6 +84,29 @@ class SyncReport:
             "watermark": self.watermark.isoformat() if self.watermark else None,
             **({"warnings": "\n".join(self.notes)} if self.notes else {}),
         }
+
+
+def _what_to_do(company: str, unsettled: Unsettled) -> str:
+    difference = unsettled.difference
+    if difference is None:
+        if unsettled.times < LASTING:
+            return "The next sync tries again."
+        return (
+            f"It was so in the last {unsettled.times:,} syncs. Sync at an hour when nobody works in Billingo; if that"
+            " does not help, report it to Billingo's support."
+        )
+    sentences = []
+    if unsettled.expected is not None:
+        sentences.append(f"The difference is {difference:,}, not {unsettled.expected:,}: it was not accepted.")
+    if unsettled.times < LASTING:
+        sentences.append("The next sync looks again.")
+    else:
+        sentences.append(
+            f"The last {unsettled.times:,} syncs found the same difference of {difference:,}: it does not pass by"
+            " itself. Compare the documents with those in Billingo, and report it to Billingo's support. To sync in"
+            f" spite of this difference: billingo-assets sync {company} --accept-difference {difference}"
+        )
+    return " ".join(sentences)
 
 
 @dataclass(frozen=True, slots=True)

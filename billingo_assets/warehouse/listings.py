@@ -183,6 +183,47 @@ def add_listed(connection: Connection, document_ids: Collection[int]) -> int:
     return connection.execute(query, {"ids": list(set(document_ids))}).rowcount
 
 
+def remember_listed(connection: Connection) -> None:
+    """Keep the ids of `listed_documents`, which the next reading replaces, to compare the two."""
+    connection.exec_driver_sql(
+        "DROP TABLE IF EXISTS pg_temp.listed_before;"
+        "CREATE TEMP TABLE listed_before AS SELECT document_id FROM listed_documents"
+    )
+
+
+def shows_all_of_former(connection: Connection) -> bool:
+    """Whether `listed_documents` has every document that the reading had which was kept."""
+    query = text(
+        "SELECT NOT EXISTS (SELECT document_id FROM listed_before EXCEPT SELECT document_id FROM listed_documents)"
+    )
+    return bool(connection.scalar(query))
+
+
+def live_unlisted(connection: Connection, company_id: int) -> list[int]:
+    """The documents that are stored and not deleted, and that `listed_documents` lacks."""
+    query = text(
+        """
+        SELECT document_id FROM billingo.raw_invoices AS raw
+        WHERE company_id = :company AND deleted_at IS NULL
+          AND NOT EXISTS (SELECT FROM listed_documents AS listed WHERE listed.document_id = raw.document_id)
+        ORDER BY document_id
+        """
+    )
+    return list(connection.scalars(query, {"company": company_id}))
+
+
+def a_listed_document(connection: Connection, company_id: int) -> int | None:
+    """A document that is stored and listed; None where there is none."""
+    query = text(
+        """
+        SELECT max(document_id) FROM listed_documents JOIN billingo.raw_invoices USING (document_id)
+        WHERE company_id = :company AND deleted_at IS NULL
+        """
+    )
+    found: int | None = connection.scalar(query, {"company": company_id})
+    return found
+
+
 def count_listed_items(connection: Connection, company_id: int) -> int:
     """Line items of the listed documents that are stored."""
     query = text(

@@ -39,6 +39,7 @@ SYNC_RIGHTS = {
     "listings": _WRITTEN,
     "listing_pages": _WRITTEN,
     "number_gaps": _WRITTEN,
+    "listing_differences": _WRITTEN,
     "outages": _WRITTEN,
     "alert_messages": _WRITTEN,
     "alert_deliveries": _WRITTEN,
@@ -59,6 +60,7 @@ READER_RIGHTS = {
     "rejected_documents": "SELECT",
     "sync_state": "SELECT",
     "number_gaps": "SELECT",
+    "listing_differences": "SELECT",
     "company_readers": "SELECT",  # the policies read it; it shows a reader what was granted to that reader
 }
 """By table or view. Not the API keys, encrypted as they are."""

@@ -18,7 +18,8 @@ class SyncState(NamedTuple):
     """What a whole sync left: the clock at its start, its run, what the API counted at its end.
 
     `watermark` is None where the one that is stored cannot be a time of this program: nothing is vouched for.
-    `unlisted` counts documents beyond `api_total`, which no listing shows and which were found by their number.
+    `unlisted` counts documents held beyond `api_total`: those that no listing shows and that were found by their
+    number; with an accepted difference (`differences`), below 0 where Billingo counts documents that it does not show.
     """
 
     watermark: datetime | None

@@ -151,7 +151,7 @@ sync_state = Table(
         Integer,
         nullable=False,
         server_default=text("0"),
-        comment="Documents that no listing shows and that were found by their number",
+        comment="Documents held beyond api_total: no listing shows them, or a difference is accepted",
     ),
     Column(
         "number_rules",
@@ -248,6 +248,23 @@ listing_pages = Table(
         comment="Documents shown, stored or not, that have a usable id",
     ),
     Column("broken_hashes", ARRAY(LargeBinary), nullable=False, comment="Documents shown that could not be stored"),
+)
+
+listing_differences = Table(
+    "listing_differences",
+    metadata,
+    _registered_company_id(),
+    Column(
+        "difference",
+        Integer,
+        comment="Documents that Billingo counts beyond those its pages show; NULL where that did not hold still",
+    ),
+    Column("times", Integer, nullable=False, comment="Syncs in a row that found it and were not whole"),
+    _moment("first_seen_at"),
+    _moment("last_seen_at"),
+    Column("accepted", Integer, comment="The difference in spite of which syncs are whole"),
+    _moment("accepted_at", nullable=True),
+    Column("accepted_by", Text, comment="As in audit_log"),
 )
 
 number_gaps = Table(

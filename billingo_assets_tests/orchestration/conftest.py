@@ -32,7 +32,7 @@ CHECKS = {
     "item_count_matches_raw": INVOICE_ITEMS,
 }
 
-Sync = Callable[[str], Outcome]
+Sync = Callable[..., Outcome]
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +63,7 @@ def live_defs(instance: dg.DagsterInstance) -> dg.Definitions:
 def sync(live_defs: dg.Definitions, companies: dict[str, Company], instance: dg.DagsterInstance) -> Sync:
     """Sync a company, named by its key, as the command does."""
     job = live_defs.resolve_job_def(SYNC_COMPANY)
-    return lambda key: runs.sync(companies[key], job=job, instance=instance)
+    return lambda key, **options: runs.sync(companies[key], job=job, instance=instance, **options)
 
 
 def statuses(instance: dg.DagsterInstance, check: str) -> dict[str | None, AssetCheckExecutionRecordStatus | None]:

@@ -18,7 +18,7 @@ from billingo_assets.jobs import SYNC_COMPANY
 from billingo_assets.monitoring.history import past_outcomes
 from billingo_assets.monitoring.outcomes import INTERRUPTED
 from billingo_assets.resources import BillingoResource
-from billingo_assets.sandbox import SandboxServer, World
+from billingo_assets.sandbox import Fault, Quirks, SandboxServer, World
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.locks import company_lock
 from billingo_assets.warehouse.normalized import count_rows
@@ -176,8 +176,50 @@ def test_documents_that_never_hold_still_fail_the_run_in_words(
     sandbox.faults.after_page(2, lambda: company.delete(drafts.pop()), company=LARGE, times=9)
     outcome = sync(LARGE)
     assert outcome.status == "failed"
-    assert "No listing of arvizturo was complete" in outcome.errors[0].error
+    assert "No listing of arvizturo was whole" in outcome.errors[0].error
     assert outcome.created > 0
+
+
+def invoices_of(engine: Engine, key: str) -> dict[int, str]:
+    query = (
+        "SELECT invoice.id, payment_status FROM billingo.invoices AS invoice"
+        " JOIN billingo.companies AS company ON company.id = company_id"
+        " WHERE key = :key AND invoice.deleted_at IS NULL"
+    )
+    with engine.connect() as connection:
+        return {id_: status for id_, status in connection.execute(text(query), {"key": key})}  # noqa: C416 - rows
+
+
+def test_what_a_failed_sync_read_is_in_the_tables(
+    sync: Sync, world: World, sandbox: SandboxServer, engine: Engine
+) -> None:
+    company = world.company(SMALL)
+    sandbox.faults.quirks = Quirks(total_off_by=1)
+    assert sync(SMALL).status == "failed"
+    assert len(invoices_of(engine, SMALL)) == 61
+    unpaid = next(one["id"] for one in company.documents() if one["type"] == "invoice")
+    company.set_payment(unpaid, "outstanding")
+    sync(SMALL)
+    assert invoices_of(engine, SMALL)[unpaid] == "outstanding"
+    company.pay(unpaid)
+    outcome = sync(SMALL)
+    assert "Billingo counts 62 documents, its pages show 61" in outcome.errors[0].error
+    assert invoices_of(engine, SMALL)[unpaid] == "paid"
+
+
+def test_what_was_read_before_a_page_that_always_fails_is_in_the_tables(
+    sync: Sync, sandbox: SandboxServer, engine: Engine
+) -> None:
+    sandbox.faults.add(Fault(kind="status", status=422, page=2, listing="all", times=None))
+    assert sync(LARGE).status == "failed"
+    assert len(invoices_of(engine, LARGE)) == 100
+
+
+def test_an_accepted_difference_makes_a_company_whole(sync: Sync, sandbox: SandboxServer) -> None:
+    sandbox.faults.quirks = Quirks(total_off_by=1)
+    assert sync(SMALL).status == "failed"
+    assert sync(SMALL, full=True, accept_difference=1).status == "success"
+    assert sync(SMALL).mode == "incremental"
 
 
 def test_no_run_can_be_configured_to_send_a_key_elsewhere(defs: dg.Definitions) -> None:

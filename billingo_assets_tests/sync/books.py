@@ -45,11 +45,14 @@ class Books:
         on_page: Callable[[Progress], None] = lambda progress: None,
         full: bool = True,
         accept_empty: bool = False,
+        accept_difference: int | None = None,
         lookback: timedelta = timedelta(days=7),
         **limits: Any,
     ) -> SyncReport:
         """Sync the documents as sent; the tables made from them stay as they are."""
-        options = SyncOptions(full=full, accept_empty=accept_empty, lookback=lookback)
+        options = SyncOptions(
+            full=full, accept_empty=accept_empty, accept_difference=accept_difference, lookback=lookback
+        )
         with self.client(**limits) as client, self.engine.connect() as connection:
             return CompanySync(client, connection, company or self.company, run_id, on_page, options).run()
 
