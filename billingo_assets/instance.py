@@ -11,6 +11,7 @@ from textwrap import shorten
 import dagster as dg
 
 from billingo_assets.errors import BillingoAssetsError, ConfigurationError
+from billingo_assets.home import make_private, require_private
 from billingo_assets.partitions import COMPANIES
 from billingo_assets.settings import Settings, shipped_file
 
@@ -34,7 +35,7 @@ def prepare_dagster_home(settings: Settings) -> Path:
     if own := os.environ.get("DAGSTER_HOME"):
         if not Path(own).is_absolute() or not Path(own).is_dir():
             raise ConfigurationError(f"DAGSTER_HOME is {own}, which is not the absolute path of a folder. {UNSET_HOME}")
-        _require_ours(Path(own))
+        require_private(Path(own), "DAGSTER_HOME")
         return Path(own)
     config = shipped_file("dagster.yaml")
     if not config.is_file():
@@ -42,30 +43,14 @@ def prepare_dagster_home(settings: Settings) -> Path:
     home = settings.dagster_home
     try:
         for folder in (settings.home, home):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _require_ours(folder)
+            make_private(folder, "BILLINGO_HOME")
         _link(home / "dagster.yaml", config)
     except OSError as error:
-        raise ConfigurationError(
-            f"Dagster's home {home} cannot be made: {error.strerror}. Set BILLINGO_HOME to a folder of yours."
-        ) from None
+        elsewhere = isinstance(error, PermissionError | NotADirectoryError | FileExistsError)
+        advice = " Set BILLINGO_HOME to a folder of your own." if elsewhere else ""
+        raise ConfigurationError(f"Dagster's home {home} cannot be made: {error.strerror}.{advice}") from None
     os.environ["DAGSTER_HOME"] = str(home)
     return home
-
-
-def _require_ours(folder: Path) -> None:
-    """Raise ConfigurationError where others can put files in: `dagster.yaml` names what is to be executed."""
-    status = folder.stat()
-    if status.st_uid not in (os.geteuid(), 0):
-        raise ConfigurationError(
-            f"{folder} belongs to another user (uid {status.st_uid}). Run the command as that user, or use"
-            " a folder of yours."
-        )
-    if status.st_mode & 0o022:
-        raise ConfigurationError(
-            f"Others on this machine can write to {folder}, and what they put there would be executed. Close it with"
-            f" chmod go-w '{folder}', or use a folder within it that is not there yet."
-        )
 
 
 def _link(link: Path, target: Path) -> None:

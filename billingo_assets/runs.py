@@ -109,7 +109,9 @@ def _pass_on_interrupt(result: dg.JobExecutionResult) -> None:
 def _quarantine(company: Company) -> list[Fault]:
     """The company's documents in quarantine, every one of them; a check's result names but the first few."""
     with suppress(BillingoAssetsError), WarehouseResource().connect() as connection:
-        return [Fault(reason, document_id) for document_id, reason in open_rejections(connection, company.id)]
+        return [
+            Fault(reason, document_id, warns=True) for document_id, reason in open_rejections(connection, company.id)
+        ]
     return []
 
 

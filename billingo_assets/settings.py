@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import time
 from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import ip_address
@@ -20,6 +21,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -144,9 +146,30 @@ def _checked_cron(line: str) -> str:
     # Loaded where a line is set only: Dagster takes a second, and knows best what it can keep to.
     from dagster._utils.schedules import is_valid_cron_string
 
-    if len(line.split()) != 5 or not is_valid_cron_string(line):  # an alias such as @daily has one field
+    fields = line.split()
+    if len(fields) != 5:  # an alias such as @daily has one
         raise ValueError("must be a cron line of five fields, such as 0 2 * * *")
+    minute, hour, day, month, weekday = fields
+    if is_valid_cron_string(line):
+        ticks = _ticks(line)
+    elif all(is_valid_cron_string(f"{minute} {hour} {date} {weekday}") for date in (f"{day} *", f"* {month}")):
+        ticks = False  # the day and the month exist, but not together
+    else:
+        raise ValueError("is not a cron line: minute, hour, day of the month, month, weekday, such as 0 2 * * *")
+    if not ticks:
+        raise ValueError("would never tick: no month that it names has such a day")
     return line
+
+
+def _ticks(line: str) -> bool:
+    from dagster._utils.schedules import schedule_execution_time_iterator
+    from dagster._vendored.croniter.croniter import CroniterBadDateError
+
+    try:
+        next(schedule_execution_time_iterator(time.time(), line, "UTC"))
+    except CroniterBadDateError:
+        return False
+    return True
 
 
 def _checked_web_url(url: str) -> str:
@@ -360,8 +383,11 @@ def _names_in(file: Path) -> set[str]:
     try:
         with file.open(encoding="utf-8") as lines:
             bindings = list(parse_stream(lines))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} cannot be read as UTF-8 text ({error}).") from None
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigurationError(f"{file} cannot be read as UTF-8 text: line {line} is in another encoding.") from None
     for binding in bindings:
         if binding.error or _sets_nothing(binding):
             raise ConfigurationError(
@@ -395,9 +421,22 @@ def _refuse_unknown_names(names: set[str]) -> None:
 
 
 def _describe(error: ValidationError) -> str:
-    """One line a wrong value. The value itself is not repeated: it may be a secret."""
-    lines = []
-    for problem in error.errors():
-        name = PREFIX + str(problem["loc"][0]).upper()
-        lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}.")
-    return "\n".join(lines)
+    """One line for each wrong value. The value itself is not repeated: it may be a secret."""
+    return "\n".join(f"{PREFIX}{str(problem['loc'][0]).upper()}: {_fault(problem)}." for problem in error.errors())
+
+
+def _fault(problem: ErrorDetails) -> str:
+    """Our own words where a setting has its own check; else what its type and bounds demand, in words."""
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    field = Settings.model_fields[str(problem["loc"][0])]
+    if field.annotation not in (int, float):
+        return "is not acceptable"
+    kind = "a whole number" if field.annotation is int else "a number"
+    bounds = [
+        f"{words} {getattr(bound, name):,}"
+        for bound in field.metadata
+        for name, words in (("gt", "more than"), ("ge", "at least"), ("le", "at most"))
+        if hasattr(bound, name)
+    ]
+    return f"must be {kind}, {' and '.join(bounds)}"

@@ -114,6 +114,58 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
     assert refusal(monkeypatch, **{f"BILLINGO_{name}": value}).startswith(f"BILLINGO_{name}: ")
 
 
+LIBRARY = re.compile(r"[Ii]nput|parse|valid (integer|number|string)|pydantic|errno|Error|\[|type=")
+
+
+@pytest.mark.parametrize(
+    "value", ["many", "-1", "1.5", "nan", "1e999", "9" * 5000, "0x10", "í", "{}", "~nobody-at-all", "://"]
+)
+def test_no_setting_is_refused_in_the_words_of_a_library(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    said = []
+    for field in Settings.model_fields:
+        with monkeypatch.context() as alone:
+            alone.setenv(f"BILLINGO_{field.upper()}", value)
+            said.append(_refusal_if_any())
+    assert [words for words in said if LIBRARY.search(words)] == []
+    assert len([words for words in said if words]) > 10
+
+
+def _refusal_if_any() -> str:
+    load_settings.cache_clear()
+    try:
+        load_settings()
+    except ConfigurationError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("CONCURRENT_REQUESTS", "many", "must be a whole number, at least 1 and at most 64."),
+        ("CONCURRENT_REQUESTS", "65", "must be a whole number, at least 1 and at most 64."),
+        ("REQUESTS_PER_MINUTE", "-1", "must be a whole number, at least 0."),
+        ("REQUEST_SECONDS", "nan", "must be a number, more than 0 and at most 86,400."),
+        ("CRON_DAILY", "@daily", "must be a cron line of five fields, such as 0 2 * * *."),
+        ("CRON_DAILY", "0 0 31 2 *", "would never tick: no month that it names has such a day."),
+        ("CRON_WEEKLY", "0 0 30 2 *", "would never tick: no month that it names has such a day."),
+        ("CRON_FULL", "0 0 31 4,6,9,11 *", "would never tick: no month that it names has such a day."),
+        (
+            "CRON_DAILY",
+            "0 0 32 1 *",
+            "is not a cron line: minute, hour, day of the month, month, weekday, such as 0 2 * * *.",
+        ),
+    ],
+)
+def test_a_refusal_says_what_would_be_right(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
+    assert refusal(monkeypatch, **{f"BILLINGO_{name}": value}) == f"BILLINGO_{name}: {words}"
+
+
+def test_a_cron_line_that_ticks_seldom_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BILLINGO_CRON_FULL", "0 4 29 2 *")
+    assert load_settings()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

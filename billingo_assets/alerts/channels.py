@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from billingo_assets.errors import BillingoAssetsError
 from billingo_assets.settings import Settings
+from billingo_assets.unreachable import why_unreachable
 
 MessageSeverity = Literal["warning", "error", "recovery"]
 
@@ -153,4 +154,4 @@ def call_heartbeat(url: SecretStr) -> None:
     except httpx.HTTPStatusError as error:
         raise DeliveryError(f"The heartbeat URL answered {error.response.status_code}.") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise DeliveryError(f"The heartbeat URL cannot be reached ({type(error).__name__}).") from None
+        raise DeliveryError(f"The heartbeat URL cannot be reached ({why_unreachable(error)}).") from None

@@ -52,6 +52,7 @@ from billingo_assets.billingo.salvage import elements, members
 from billingo_assets.billingo.unpacking import ACCEPTED, DamagedError, OverflowingError, read_body
 from billingo_assets.foreign import told
 from billingo_assets.settings import checked_api_url
+from billingo_assets.unreachable import why_unreachable
 
 MAX_PAGE_SIZE = 100
 """Documents a page: the most that may be asked for. A server may put fewer on one."""
@@ -261,7 +262,7 @@ class BillingoClient:
             if (fault := _certificate_fault(error)) is not None:
                 raise CertificateError(f"Billingo at {self._http.base_url} has a wrong certificate: {fault}.") from None
             raise UnavailableError(
-                f"Billingo at {self._http.base_url} cannot be reached ({told(str(error))})."
+                f"Billingo at {self._http.base_url} cannot be reached ({why_unreachable(error)})."
             ) from None
 
     def _read(self, response: httpx.Response) -> bytes:

@@ -6,6 +6,7 @@ A command's module is loaded when it is called: `--help` must not wait for Dagst
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -14,7 +15,7 @@ import click
 
 import billingo_assets
 from billingo_assets import redaction
-from billingo_assets.cli.output import give_up_output, is_of_output, say
+from billingo_assets.cli.output import give_up_output, is_of_output, say, stop_output
 from billingo_assets.errors import BillingoAssetsError, ConfigurationError
 from billingo_assets.loading import loading
 
@@ -31,6 +32,9 @@ COMMANDS = {
     "status": "billingo_assets.cli.status:status",
     "sync": "billingo_assets.cli.sync:sync",
 }
+
+READER_GONE = 128 + signal.SIGPIPE
+"""The exit code where a reader such as `head` closed the pipe: what a shell shows of every other program then."""
 
 
 class LazyGroup(click.Group):
@@ -64,6 +68,22 @@ def cli(verbose: bool) -> None:
 def main() -> None:
     """Entry point: run the command, and tell a foreseeable error in words on standard error."""
     os.umask(0o077)  # what a command makes, or a service it starts, a socket say, is nobody else's
+    output = sys.stdout
+    try:
+        _run()
+    except SystemExit:
+        if sys.stdout is output:
+            raise
+        stop_output(output)  # it is closed: click noticed, and has put something else in its place
+        sys.exit(READER_GONE)
+    except OSError as error:
+        if not is_of_output(error):
+            raise
+        give_up_output(error)
+        sys.exit(READER_GONE if isinstance(error, BrokenPipeError) else 1)
+
+
+def _run() -> None:
     verbose = "--verbose" in sys.argv[1:]
     try:
         _require_text(sys.argv[1:])
@@ -73,11 +93,6 @@ def main() -> None:
             say(redaction.traceback_of(error).rstrip("\n"), err=True)
         say(f"billingo-assets: {error}", err=True)
         sys.exit(error.exit_code)
-    except OSError as error:
-        if not is_of_output(error):
-            raise
-        give_up_output(error)
-        sys.exit(1)
 
 
 def _require_text(words: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from billingo_assets.errors import ConfigurationError
 @contextmanager
 def asking(without: str) -> Iterator[None]:
     """Let the block ask on standard input. Raises ConfigurationError, which tells `without`, if that has no answer."""
-    nobody = ConfigurationError(f"There is nobody to ask. To be asked nothing, add {without}.")
+    nobody = ConfigurationError(f"No terminal for the confirmation. Pass {without} to skip it.")
     if sys.stdin is None:
         raise nobody
     try:

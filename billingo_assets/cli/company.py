@@ -111,13 +111,14 @@ def add(key: str, name: str, company_id: int | None, schedule: Schedule, from_st
 
 @company.command("list", short_help="List the companies.")
 def list_() -> None:
-    """List the companies, one a line."""
+    """List the companies, one a line, below a line of headings."""
     with _registry(load_settings()) as connection:
         companies = registry.list_companies(connection)
     if not companies:
         say("No company yet. Add one: billingo-assets company add KEY --name NAME")
         return
-    width = max(len(company.key) for company in companies)
+    width = max(len("company"), *(len(company.key) for company in companies))
+    say(f"{'company':<{width}}  {'id':>4}  {'state':<8}  {'schedule':<11}  name")
     for entry in companies:
         state = "enabled" if entry.enabled else "disabled"
         say(f"{entry.key:<{width}}  {entry.id:>4}  {state:<8}  {entry.schedule:<11}  {entry.name}")
@@ -365,7 +366,7 @@ def _read_api_key(from_stdin: bool) -> SecretStr:
     elif sys.stdin and sys.stdin.isatty():
         text = click.prompt("API key (not shown)", hide_input=True)
     else:
-        raise ConfigurationError("There is no terminal to ask for the API key. Pipe it in with --api-key-stdin.")
+        raise ConfigurationError("No terminal to ask for the API key on. Pipe it in with --api-key-stdin.")
     key = text.strip()
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigurationError("That is no API key: one line of visible characters without spaces is expected.")

@@ -20,6 +20,7 @@ from billingo_assets.cli.ending import SIGNALS
 from billingo_assets.cli.output import say
 from billingo_assets.companies.registry import list_companies
 from billingo_assets.errors import ConfigurationError
+from billingo_assets.home import make_private
 from billingo_assets.settings import PROJECT_VARIABLE, is_loopback, load_settings, project_root, shipped_file
 from billingo_assets.warehouse.database import connecting, open_database, require_writable
 from billingo_assets.warehouse.embedded.keeper import try_lock
@@ -87,12 +88,12 @@ def _alone(home: Path, url: str) -> Iterator[int]:
     """
     path = home / "dev.lock"
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(home, "BILLINGO_HOME")
         lock = try_lock(str(path))
         if lock is None:
             raise ConfigurationError(
                 f"`billingo-assets dev` runs on {home} already ({path.read_text()}), or something that it started does."
-                " End it first, or set BILLINGO_HOME to another folder."
+                " End it first."
             )
     except OSError as error:
         raise ConfigurationError(

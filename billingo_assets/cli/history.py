@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from billingo_assets.cli.output import losing_output, say, say_json, say_parts
+from billingo_assets.cli.output import say, say_json, say_parts
 from billingo_assets.cli.summary import COLORS, api_calls
 from billingo_assets.companies.registry import get_company, list_companies
 from billingo_assets.settings import Settings, load_settings
@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show the last syncs.")
-@click.option("--company", "key", metavar="KEY", help="Those of this company only, be it removed.")
-@click.option("--days", type=click.IntRange(1, 36_500), help="Those of the last so many days only.")
-@click.option("--failed", is_flag=True, help="Those only that failed or were partial.")
+@click.option("--company", "key", metavar="KEY", help="Only syncs of this company, even a removed one.")
+@click.option("--days", type=click.IntRange(1, 36_500), help="Only syncs of the last N days.", metavar="N")
+@click.option("--failed", is_flag=True, help="Only syncs that failed or were partial.")
 @click.option(
-    "--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="At most so many, the newest."
+    "--limit",
+    type=click.IntRange(1, 1_000_000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="At most N syncs, the newest.",
 )
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
 def history(key: str | None, days: int | None, failed: bool, limit: int, wants_json: bool) -> None:
@@ -42,11 +47,10 @@ def history(key: str | None, days: int | None, failed: bool, limit: int, wants_j
         since = datetime.now(UTC) - timedelta(days=days) if days else None
         found = past_outcomes(instance, companies, company=key, since=since, failed_only=failed)
         outcomes = list(islice(found, limit))
-    with losing_output():
-        if wants_json:
-            say_json({"syncs": [_as_json(past, settings) for past in outcomes]})
-        else:
-            _print(outcomes, settings)
+    if wants_json:
+        say_json({"syncs": [_as_json(past, settings) for past in outcomes]})
+    else:
+        _print(outcomes, settings)
 
 
 def _as_json(past: PastOutcome, settings: Settings) -> dict[str, Any]:
@@ -62,7 +66,7 @@ def _as_json(past: PastOutcome, settings: Settings) -> dict[str, Any]:
 
 def _print(outcomes: Sequence[PastOutcome], settings: Settings) -> None:
     if not outcomes:
-        say("No sync is on record that is asked for.")
+        say("No matching syncs.")
     for past in outcomes:
         outcome = past.outcome
         when = f"{past.started_at.astimezone(settings.zone):%Y-%m-%d %H:%M}"

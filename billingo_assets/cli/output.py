@@ -90,10 +90,24 @@ def is_of_output(error: OSError) -> bool:
 
 
 def give_up_output(error: OSError, consequence: str = "") -> None:
-    """Say that standard output cannot be written, if that can be said, and print nothing more there."""
-    _silence(sys.stdout)
+    """Print nothing more on standard output, and say why, if that can be said.
+
+    Nothing is said of a reader such as `head`, which has what it wanted and is gone.
+    """
+    stop_output(sys.stdout)
+    if isinstance(error, BrokenPipeError):
+        return
     try:
         click.echo(f"billingo-assets: The output cannot be written ({error.strerror}){consequence}.", err=True)
+    except OSError:
+        _silence(sys.stderr)
+
+
+def stop_output(output: TextIO) -> None:
+    """Lead the output nowhere, and standard error as well where that is closed, as by `2>&1 | head`."""
+    _silence(output)
+    try:
+        sys.stderr.flush()
     except OSError:
         _silence(sys.stderr)
 

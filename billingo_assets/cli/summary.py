@@ -48,7 +48,7 @@ def print_outcome(outcome: Outcome) -> None:
     say(f"  {api_calls(outcome)}, {outcome.duration_seconds:.1f} s, run {outcome.run_id}")
     for fault in outcome.errors[:SHOWN_ERRORS]:
         where = "" if fault.document_id is None else f"document {fault.document_id}: "
-        say(f"  error: {where}{fault.error}", fg="red")
+        say(f"  {'warning' if fault.warns else 'error'}: {where}{fault.error}", fg="yellow" if fault.warns else "red")
     if len(outcome.errors) > SHOWN_ERRORS:
         say(f"  and {len(outcome.errors) - SHOWN_ERRORS:,} more, in the table billingo.rejected_documents")
     for warning in outcome.warnings:

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from billingo_assets import redaction
 from billingo_assets.errors import ConfigurationError
+from billingo_assets.home import make_private
 from billingo_assets.settings import Settings
 
 KEY_FILE = "encryption.key"
@@ -85,7 +86,7 @@ def open_keyring(settings: Settings, *, may_create: Callable[[], bool]) -> Keyri
 def _create(path: Path) -> None:
     """Write a new key, whole or not at all: two commands at once end up with the same file."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent, "BILLINGO_HOME")
         # Of mode 0600, and under a name of its own whoever else writes one.
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.") as draft:
             draft.write(Fernet.generate_key() + b"\n")
@@ -108,7 +109,7 @@ def _read(path: Path) -> SecretStr:
             if status.st_uid not in (os.geteuid(), 0):
                 raise ConfigurationError(
                     f"{path} belongs to another user (uid {status.st_uid}), who can read it. Run the command as that"
-                    f" user, or make the file yours with: chown {os.geteuid()} '{path}'"
+                    f" user. If nobody else uses the file, it can become yours: chown {os.geteuid()} '{path}'"
                 )
             if status.st_mode & 0o077:
                 raise ConfigurationError(f"Others on this machine can read {path}. Close it with: chmod 600 '{path}'")

@@ -28,6 +28,7 @@ from billingo_assets.instance import open_instance
 from billingo_assets.monitoring.overview import local_time
 from billingo_assets.settings import Settings, env_file, holds_secrets
 from billingo_assets.sync.identity import identify
+from billingo_assets.unreachable import why_unreachable
 from billingo_assets.warehouse.database import connecting, is_read_only_by_default, open_database, require_writable
 
 Verdict = Literal["ok", "warning", "fault"]
@@ -97,7 +98,10 @@ def _env_file(path: Path) -> Iterator[Finding]:
     status = path.stat()
     others = S_IROTH | S_IRGRP if status.st_uid == os.geteuid() else S_IROTH
     if status.st_mode & others:
-        words = f"It holds secrets, and others on this machine can read it. Close it with chmod 600 '{path}'"
+        words = (
+            "It holds secrets, and others on this machine can read it. It should belong to the user that runs"
+            f" billingo-assets; then close it: chmod 600 '{path}'"
+        )
         yield Finding(".env", "warning", words)
 
 
@@ -133,8 +137,8 @@ def _api(companies: Sequence[Company], settings: Settings) -> Finding:
         # As the client does: what a proxy of the environment reaches, a sync need not.
         answer = httpx.get(f"{settings.api_url}/organization", timeout=ASK_SECONDS, trust_env=False)
     except httpx.HTTPError as error:
-        why = str(error) or type(error).__name__
-        return Finding("API", "fault", f"{settings.api_url} cannot be reached ({why}). Check the network.")
+        words = f"{settings.api_url} cannot be reached ({why_unreachable(error)}). Check the network."
+        return Finding("API", "fault", words)
     if answer.is_server_error:
         words = f"{settings.api_url} answers {answer.status_code}: it is down. Try again later."
         return Finding("API", "fault", words)

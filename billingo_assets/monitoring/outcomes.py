@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -31,15 +31,20 @@ MARKED_FROM_OUTSIDE = "This run has been marked as failed from outside the execu
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What went wrong, of one document, of one check that failed, or (both None) of the whole run."""
+    """What went wrong, of one document, of one check that failed, or (both None) of the whole run.
+
+    A document in quarantine only warns, as the check of it does.
+    """
 
     error: str
     document_id: int | None = None
     check: str | None = None
+    warns: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Without `document_id` and `check` where it concerns none."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        named = {"document_id": self.document_id, "error": self.error, "check": self.check}
+        return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -38,6 +39,11 @@ _READ_ONLY = (
 _IS_READ_ONLY_BY_DEFAULT = text("SELECT reset_val::bool FROM pg_settings WHERE name = 'default_transaction_read_only'")
 """Of the server, before our sessions say otherwise."""
 
+_WHERE = re.compile(
+    r"^(connection (failed|is bad): )?"
+    r'(connection to server (at|on socket) "[^"]*"( \([^)]*\))?(, port \d+)? failed: )?(FATAL:\s+)?'
+)
+"""What psycopg says before what happened."""
 _UNAVAILABLE = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 
 APPLICATION_NAME = "billingo-assets"
@@ -207,7 +213,7 @@ def _checked_revision(connection: Connection) -> str | None:
     if revision is None and connection.scalar(_IS_OF_SOMETHING_ELSE):
         raise DatabaseError(
             "The schema billingo of this database holds tables of something else. Set BILLINGO_DATABASE_URL to another"
-            " database, or drop that schema if nobody needs it."
+            " database."
         )
     return revision
 
@@ -289,6 +295,7 @@ def _sqlstate(error: BaseException) -> str | None:
 
 
 def _first_line(error: BaseException) -> str:
-    """What the server or driver said, without the statement and its values."""
+    """What the server or driver said, without the statement and its values, and without where: that is told anyway."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".")
+    said = _WHERE.sub("", lines[0] if lines else type(error).__name__).rstrip(".")
+    return "its host name is unknown here" if said.startswith("failed to resolve host") else said

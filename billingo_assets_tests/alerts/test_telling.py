@@ -291,7 +291,7 @@ def test_a_heartbeat_that_fails_fails_no_tick_and_loses_no_message(
     configure(heartbeat_url=f"http://127.0.0.1:1/beat/{TOKEN}")
     revoke(True)
     sync(SMALL)
-    assert tick() == "1 out; 2 messages sent. The heartbeat URL cannot be reached (ConnectError)."
+    assert tick() == "1 out; 2 messages sent. The heartbeat URL cannot be reached (Connection refused)."
     assert mail.subjects == [f"{SMALL}: the sync failed"]
 
 

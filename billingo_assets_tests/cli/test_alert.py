@@ -41,7 +41,7 @@ def test_a_channel_that_takes_nothing_is_named_and_the_others_are_tried(
 def test_a_heartbeat_that_fails_is_told(command: Command, web: WebSink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BILLINGO_HEARTBEAT_URL", f"http://127.0.0.1:1/beat/{TOKEN}")
     answer = command("alert", "test")
-    assert (answer.code, answer.err) == (1, "failed: The heartbeat URL cannot be reached (ConnectError).\n")
+    assert (answer.code, answer.err) == (1, "failed: The heartbeat URL cannot be reached (Connection refused).\n")
 
 
 def test_without_a_channel_it_says_how_to_have_one(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def test_people_are_told_in_lines(command: Command, companies: dict[str, Company
     command("company", "set-schedule", "ozon-bt", "weekly")
     last = command("audit", "--company", "ozon-bt", "--days", "1").out.splitlines()[-1]
     assert last.endswith(f"{USER}: schedule set ozon-bt (to: weekly, from: daily)")
-    assert command("audit", "--company", "nobody").out == "Nothing is on record that is asked for.\n"
+    assert command("audit", "--company", "nobody").out == "No matching records.\n"
 
 
 def test_days_leave_out_what_is_older(command: Command, companies: dict[str, Company], engine: Engine) -> None:

@@ -133,7 +133,8 @@ def test_a_company_that_does_not_exist_is_named_with_the_nearest_that_does(
 def test_list_shows_each_company_on_a_line(command: Command, companies: dict[str, Company]) -> None:
     command("company", "disable", "ozon-bt")
     lines = command("company", "list").out.splitlines()
-    assert [line.split()[:4] for line in lines] == [
+    assert lines[0].split() == ["company", "id", "state", "schedule", "name"]
+    assert [line.split()[:4] for line in lines[1:]] == [
         ["arvizturo", str(companies["arvizturo"].id), "enabled", "daily"],
         ["it-cardigan", str(companies["it-cardigan"].id), "enabled", "daily"],
         ["ozon-bt", str(companies["ozon-bt"].id), "disabled", "daily"],
@@ -330,13 +331,13 @@ def test_a_closed_standard_input_is_told(companies: dict[str, Company], words: l
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("word", "cure"), [("remove", "add --yes."), ("erase", "add --yes-erase ozon-bt.")])
+@pytest.mark.parametrize(("word", "cure"), [("remove", "--yes"), ("erase", "--yes-erase ozon-bt")])
 def test_who_is_not_there_to_answer_is_told_how_not_to_be_asked(
     command: Command, companies: dict[str, Company], word: str, cure: str
 ) -> None:
     answer = command("company", word, "ozon-bt", stdin="")
     assert answer.code == 2
-    assert answer.err == f"billingo-assets: There is nobody to ask. To be asked nothing, {cure}\n"
+    assert answer.err == f"billingo-assets: No terminal for the confirmation. Pass {cure} to skip it.\n"
     assert answer.out.endswith(": \n")
     assert command("company", "show", "ozon-bt").code == 0
 

@@ -106,7 +106,7 @@ def test_history_for_people_fits_a_terminal_and_names_everything(command: Comman
 
 
 def test_what_never_happened_is_said_so(command: Command, companies: dict[str, Company]) -> None:
-    assert command("history").out == "No sync is on record that is asked for.\n"
+    assert command("history").out == "No matching syncs.\n"
 
 
 def test_a_company_that_is_unknown_is_told_with_the_one_that_comes_near(

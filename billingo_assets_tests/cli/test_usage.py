@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from billingo_assets.companies.registry import Company
 from billingo_assets_tests.cli.conftest import Command
 
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
@@ -76,6 +80,34 @@ def test_output_that_cannot_be_written_is_told(database: object, call: str) -> N
         1,
         "billingo-assets: The output cannot be written (No space left on device).\n",
     )
+
+
+READ = "company list,history,audit,database url,database dump,--help,history --help,company show ozon-bt"
+VERDICTS = "status,doctor,sync ozon-bt"
+
+
+@pytest.mark.parametrize("errors_too", [False, True], ids=["", "2>&1"])
+@pytest.mark.parametrize("call", f"{READ},{VERDICTS}".split(","))
+def test_a_reader_that_quits_ends_a_command_quietly(companies: dict[str, Company], call: str, errors_too: bool) -> None:
+    read, write = os.pipe()
+    os.close(read)  # as `head` leaves it when it has seen enough
+    errors = write if errors_too else subprocess.PIPE
+    with os.fdopen(write, "wb"):
+        done = subprocess.run([COMMAND, *call.split()], stdout=write, stderr=errors, check=False, timeout=300)
+    if call in READ.split(","):
+        assert done.returncode == 128 + signal.SIGPIPE
+    else:
+        assert done.returncode in (0, 1, 2)
+    assert errors_too or b"\n".join(re.findall(rb".*(?:ipe|Traceback|written|rror).*", done.stderr)) == b""
+
+
+def test_a_reader_that_quits_amid_many_lines_ends_history_quietly(companies: dict[str, Company]) -> None:
+    for _ in range(2):
+        subprocess.run([COMMAND, "sync", "ozon-bt"], check=True, capture_output=True)
+    shell = f"set -o pipefail; {COMMAND} history | head -n 1"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+    assert done.returncode in (0, 128 + signal.SIGPIPE)  # head may be quicker than all that was written
 
 
 def test_verbose_adds_the_traceback(command: Command, database: object) -> None:

@@ -129,7 +129,7 @@ def test_a_server_that_does_not_run_is_told_without_the_password(own_server: URL
     with socket.socket() as nobody_listens:
         nobody_listens.bind(("127.0.0.1", 0))
         sentence = refusal(settings_for(own_server.set(port=nobody_listens.getsockname()[1])))
-    assert "Connection refused" in sentence
+    assert "cannot be used: Connection refused." in sentence
     assert PASSWORD not in sentence
 
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import psycopg
 import pytest
 
+from billingo_assets.errors import ConfigurationError
 from billingo_assets.warehouse.embedded import EmbeddedServerError, account, address, embedded_server
 from billingo_assets.warehouse.embedded.cluster import programs
 from billingo_assets.warehouse.embedded.server import LOG_BYTES
@@ -51,7 +52,7 @@ def test_an_ordinary_users_server_admits_that_user_and_not_even_root() -> None:
         assert (home / "postgres" / "data").stat().st_uid == NOBODY
         with pytest.raises(psycopg.OperationalError, match="Peer authentication failed"):
             psycopg.connect(url)
-        with pytest.raises(EmbeddedServerError, match="belongs to the user with id"):
+        with pytest.raises(ConfigurationError, match="belongs to another user"):
             embedded_server(home)
 
 
@@ -199,7 +200,7 @@ def test_data_of_another_major_version_are_refused_and_stay_untouched(home: Path
 
 def test_a_home_that_cannot_be_made_is_told_in_words(home: Path) -> None:
     home.write_text("a file, not a directory")
-    with pytest.raises(EmbeddedServerError, match=r"cannot be had: .*BILLINGO_HOME"):
+    with pytest.raises(EmbeddedServerError, match=r"cannot be used: .*BILLINGO_HOME"):
         embedded_server(home)
 
 

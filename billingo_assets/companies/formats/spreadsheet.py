@@ -13,6 +13,7 @@ MAX_DIGITS = 15
 """Significant digits of a cell's number; the ones behind them are lost."""
 MAX_MAGNITUDE = 300
 """Power of ten; a little less than what a binary float reaches in either direction."""
+LAST_YEAR = 9999
 FIRST_DATE = date(1900, 3, 1)
 """Excel counts days from a year that it takes for a leap year: of earlier dates, spreadsheets think differently."""
 
@@ -28,7 +29,8 @@ _DAYS = (
     "|mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs(?:day)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?"
 )
 _UNITS = "ft|huf|eur|usd|gbp|chf|e|t|z|de|du|am|pm|a"
-_OF_A_NUMBER = re.compile(rf"(?<![^\W\d_])(?:{_MONTHS}|{_DAYS}|{_UNITS})(?![^\W\d_])", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]+")
+_OF_A_NUMBER = re.compile(f"{_MONTHS}|{_DAYS}|{_UNITS}", re.IGNORECASE)
 """Words that a number, a date or a time may have: of Hungarian, and of English, which any Excel may be set to."""
 _OF_ITSELF = re.compile(r"\s*(?:true|false|igaz|hamis|#\S*)\s*", re.IGNORECASE)
 """Booleans and errors such as #N/A."""
@@ -56,6 +58,13 @@ def cut(text: str) -> str:
 
 def is_taken_for_a_value(text: str) -> bool:
     """Whether a Hungarian spreadsheet may make a number, date, time, boolean or error of a text that it opens."""
-    if any(character.isnumeric() for character in text):
-        return not any(character.isalpha() for character in _OF_A_NUMBER.sub("", text))
-    return _OF_ITSELF.fullmatch(text) is not None
+    if any(map(_is_foreign, _WORD.finditer(text))) or not any(map(str.isnumeric, text)):
+        return _OF_ITSELF.fullmatch(text) is not None
+    # A tax number, say: a hyphen is in no number, and so large a part in no date.
+    is_code = re.search(r"\d-\d", text) and any(int(part) > LAST_YEAR for part in re.findall(r"\d+", text))
+    return not is_code
+
+
+def _is_foreign(word: re.Match[str]) -> bool:
+    """Whether no number, date or time has the word."""
+    return not _OF_A_NUMBER.fullmatch(word[0]) and any(map(str.isalpha, word[0]))

@@ -51,6 +51,8 @@ class _Workbook:
         self._columns = columns
         self._text_format = book.add_format({"num_format": "@"})
         self._heading = book.add_format({"bold": True, "bg_color": "#DDE6F0", "bottom": 1})
+        # Excel shows a truth value whatever the format; LibreOffice, a number in it.
+        self._boolean_format = book.add_format({"num_format": '"TRUE";"TRUE";"FALSE"'})
         self._number_formats: dict[int, Format] = {}
         self._writes = [self._write_of(column) for column in columns]
         self._widths = [max(WIDTHS.get(one.kind, 0), len(one.name) + ROOM_FOR_FILTER) for one in columns]
@@ -143,7 +145,7 @@ class _Workbook:
         self._write_text(row, index, value.astimezone(UTC).isoformat())
 
     def _write_boolean(self, row: int, index: int, value: bool) -> None:
-        self._sheet.write_boolean(row, index, value)
+        self._sheet.write_boolean(row, index, value, self._boolean_format)
 
     def _write_bytes(self, row: int, index: int, value: bytes) -> None:
         self._write_text(row, index, value.hex())

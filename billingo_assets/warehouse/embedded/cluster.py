@@ -126,8 +126,8 @@ def prepare(directory: Path, start: int) -> tuple[Programs, Account]:
     if made_by != str(installed.major):
         raise EmbeddedServerError(
             f"PostgreSQL {made_by} made the data in {data}, and version {installed.major} is installed. "
-            "Run the release of billingo-assets that made it and take the data out with pg_dump, or move "
-            "that directory away: a full sync fetches every invoice again."
+            "Run the release of billingo-assets that made it, and take the data to a PostgreSQL of your own with "
+            "`billingo-assets database dump`. Keep that directory: it holds the companies and every document's history."
         )
     user = pwd.getpwuid(os.geteuid()).pw_name
     _write(directory / "postgresql.conf", _CONFIGURATION)

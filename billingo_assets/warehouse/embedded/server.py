@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from billingo_assets.home import make_private
 from billingo_assets.warehouse.embedded import address, cluster, keeper
 from billingo_assets.warehouse.embedded.cluster import EmbeddedServerError
 
@@ -76,6 +77,7 @@ def embedded_server(home: Path) -> EmbeddedServer:
     directory = home.resolve() / "postgres"
     with _mutex:
         try:
+            make_private(home, "BILLINGO_HOME")
             hold = _take(directory)
             try:
                 return EmbeddedServer(hold, _running(directory))
@@ -180,7 +182,7 @@ def _launch(directory: Path, start: int) -> None:
             words = cluster.last_words(lines.read())
         raise EmbeddedServerError(
             f"The PostgreSQL in {directory} did not start: {outcome or 'its keeper ended'}. Its log: {words}"
-            "Mend what it names (a full disk? permissions?) and try again, or set BILLINGO_DATABASE_URL."
+            "Fix what it names (a full disk? permissions?) and try again."
         )
 
 
@@ -192,13 +194,13 @@ def _bound_log(log: Path) -> None:
 
 
 def _in_words(directory: Path, error: OSError) -> EmbeddedServerError:
+    # To set BILLINGO_HOME elsewhere would be to leave the data behind: that is for those who have none.
+    elsewhere = "" if (directory / "data").exists() else ", or set BILLINGO_HOME to another directory"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         cure = "Free some space on the disk"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         cure = "Run this as the owner of that directory"
     else:
-        cure = "Mend that"
+        cure = "Fix that and try again"
     what = f"{error.strerror} ({error.filename})" if error.filename else str(error)
-    return EmbeddedServerError(
-        f"The PostgreSQL in {directory} cannot be had: {what}. {cure}, or set BILLINGO_HOME to another directory."
-    )
+    return EmbeddedServerError(f"The PostgreSQL in {directory} cannot be used: {what}. {cure}{elsewhere}.")
