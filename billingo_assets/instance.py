@@ -10,7 +10,8 @@ from textwrap import shorten
 
 import dagster as dg
 
-from billingo_assets.errors import BillingoAssetsError, ConfigurationError
+from billingo_assets import reconnecting
+from billingo_assets.errors import BillingoAssetsError, ConfigurationError, DatabaseUnavailableError
 from billingo_assets.home import make_private, require_private
 from billingo_assets.partitions import COMPANIES
 from billingo_assets.settings import Settings, shipped_file
@@ -66,6 +67,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
     Raises:
         ConfigurationError: Dagster's home or its `dagster.yaml` cannot be used.
+        DatabaseError: the database cannot be reached. Dagster's own services wait for it.
     """
     logging.getLogger().addHandler(_NO_LOG)
     home = prepare_dagster_home(settings)
@@ -76,6 +78,9 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     except Exception as error:  # of many types: no YAML, an entry unknown to Dagster, a class that is not there
         said = shorten(str(error), SAID_LENGTH, placeholder=" …")
         raise ConfigurationError(f"Dagster cannot use {home / 'dagster.yaml'}: {said}\n{UNSET_HOME}") from error
+    if isinstance(outage := reconnecting.cause_of_outage(), DatabaseUnavailableError):
+        instance.dispose()
+        raise outage
     pool_connections(instance)
     return instance
 

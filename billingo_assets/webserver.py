@@ -1,4 +1,4 @@
-"""Dagster's UI, which answers nobody but the people who opened it.
+"""Dagster's UI, which answers nobody but the people who opened it, and them in words.
 
 `dagster-webserver` (1.13) takes orders from any web page that a person has open beside it: it runs a mutation that
 comes as a GET, as the address of a picture does, and asks neither who sent it nor under which name it was called. So
@@ -18,7 +18,11 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from billingo_assets.reconnecting import DATABASE_ERRORS
 from billingo_assets.settings import is_loopback, load_settings
+
+AGAIN_SECONDS = 5
+NO_DATABASE = "PostgreSQL does not answer. This page reloads by itself until it does.\n"
 
 
 class SameSiteOnly:
@@ -36,6 +40,23 @@ class SameSiteOnly:
                 await PlainTextResponse(f"{refusal}\n", status_code=403)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+class WaitForPostgresql:
+    """Answers 503 in words while PostgreSQL does not answer, and has the browser ask again."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; nothing of its answer has been sent when the database fails it."""
+        try:
+            await self._app(scope, receive, send)
+        except DATABASE_ERRORS:
+            if scope["type"] != "http":
+                raise
+            headers = {"Refresh": str(AGAIN_SECONDS), "Retry-After": str(AGAIN_SECONDS)}
+            await PlainTextResponse(NO_DATABASE, status_code=503, headers=headers)(scope, receive, send)
 
 
 def refused(headers: Mapping[str, str], ui_url: str, *, is_query: bool) -> str | None:
@@ -85,7 +106,7 @@ def main() -> None:
     build = DagsterWebserver.build_middleware
 
     def build_middleware(self: DagsterWebserver[Any, Any]) -> list[Middleware]:
-        return [Middleware(SameSiteOnly, ui_url=ui_url), *build(self)]
+        return [Middleware(SameSiteOnly, ui_url=ui_url), Middleware(WaitForPostgresql), *build(self)]
 
     DagsterWebserver.build_middleware = build_middleware  # type: ignore[method-assign]
     run_webserver()  # type: ignore[no-untyped-call]
