@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ANSWER_SECONDS = 60
+from billingo_assets_tests.patience import PATIENCE_SECONDS
+
 INSTALL_SECONDS = 900
 
 
@@ -86,7 +87,7 @@ def ensure(needed: Needed) -> Path:
 def _starts(program: Path, options: Sequence[str]) -> bool:
     # A package may leave a program that only says where to get it, or lack a library.
     try:
-        return subprocess.run([program, *options], capture_output=True, timeout=ANSWER_SECONDS).returncode == 0
+        return subprocess.run([program, *options], capture_output=True, timeout=PATIENCE_SECONDS).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 

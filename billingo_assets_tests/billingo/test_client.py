@@ -8,6 +8,7 @@ from billingo_assets.billingo.client import BillingoClient
 from billingo_assets.billingo.errors import BillingoError, MalformedAnswerError, TooLargeAnswerError, UnavailableError
 from billingo_assets.sandbox import Company, Quirks, SandboxServer
 from billingo_assets_tests.billingo.conftest import KEY, Connect, Listener
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 
 
 def test_the_identity_is_the_tax_code_of_the_key(client: BillingoClient, company: Company) -> None:
@@ -121,7 +122,7 @@ def test_more_threads_than_connections_break_none_of_them(sandbox: SandboxServer
 
 def test_as_many_requests_as_allowed_are_under_way_at_once(listener: Listener, connect: Connect) -> None:
     all_here = threading.Barrier(3)
-    listener.before_answer = lambda: all_here.wait(timeout=5)
+    listener.before_answer = lambda: all_here.wait(timeout=PATIENCE_SECONDS)
     client = connect(listener.url, concurrent_requests=3, attempts=1)
     with ThreadPoolExecutor(3) as threads:
         # Were there fewer connections, the barrier would break and the answers with it.
@@ -158,7 +159,7 @@ def test_a_paced_client_lets_a_burst_through_and_then_waits(
         with pytest.raises(TimeoutError):
             third.result(timeout=0.3)
         client.close()
-        assert isinstance(third.exception(timeout=5), BillingoError)
+        assert isinstance(third.exception(timeout=PATIENCE_SECONDS), BillingoError)
     assert len(sandbox.requests) == 2
 
 
@@ -172,9 +173,9 @@ def test_closing_wakes_who_waits_for_another_try(listener: Listener, connect: Co
     client = connect(listener.url, total_seconds=30)
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(client.identity)
-        assert listener.asked.wait(timeout=5)
+        assert listener.asked.wait(timeout=PATIENCE_SECONDS)
         client.close()
-        assert isinstance(waiting.exception(timeout=5), BillingoError)
+        assert isinstance(waiting.exception(timeout=PATIENCE_SECONDS), BillingoError)
 
 
 def test_a_closed_client_sends_nothing(sandbox: SandboxServer, client: BillingoClient) -> None:

@@ -14,6 +14,7 @@ from billingo_assets.billingo.connecting import connect
 from billingo_assets.billingo.errors import BillingoError
 from billingo_assets.settings import Settings
 from billingo_assets_tests.billingo.conftest import KEY, Listener
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 
 ConnectWith = Callable[..., BillingoClient]
 
@@ -53,7 +54,7 @@ def test_the_settings_bound_the_size_of_an_answer(listener: Listener, connect_wi
 
 def test_the_settings_bound_how_long_an_answer_may_be_silent(listener: Listener, connect_with: ConnectWith) -> None:
     given_up = threading.Event()
-    listener.before_answer = lambda: given_up.wait(timeout=10)
+    listener.before_answer = lambda: given_up.wait(timeout=PATIENCE_SECONDS)
     with pytest.raises(BillingoError, match="did not answer in time"):
         connect_with(request_attempts=1, read_timeout_seconds=0.1).identity()
     given_up.set()

@@ -19,6 +19,7 @@ from billingo_assets.billingo.errors import (
 )
 from billingo_assets.sandbox import Company, Fault, Quirks, SandboxServer
 from billingo_assets_tests.billingo.conftest import Connect, Listener
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 
 TRANSIENT = [
     pytest.param({"kind": "status", "status": 429}, RateLimitError, id="429"),
@@ -100,7 +101,7 @@ def test_a_wait_that_is_not_waited_for_holds_nobody(sandbox: SandboxServer, comp
     with pytest.raises(RateLimitError):
         client.identity()
     with ThreadPoolExecutor(1) as threads, client:
-        assert threads.submit(client.identity).result(timeout=5).tax_code == company.tax_code
+        assert threads.submit(client.identity).result(timeout=PATIENCE_SECONDS).tax_code == company.tax_code
 
 
 def test_tries_are_further_and_further_apart(

@@ -13,6 +13,7 @@ import pytest
 from billingo_assets.billingo.errors import MalformedAnswerError, TooLargeAnswerError
 from billingo_assets_tests.billingo.conftest import KEY, Connect, Listener
 from billingo_assets_tests.billingo.wild_server import head, sized, wild_server, zipped
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 
 MIB = 2**20
 PAGE = b'{"data":[{"id":1}],"total":1,"last_page":1}'
@@ -99,7 +100,7 @@ print(json.dumps([error, peak() - before]))
 def test_a_wild_answer_ends_in_an_error_and_in_little_memory(name: str) -> None:
     with wild_server(WILD[name]) as server:
         command = [sys.executable, "-c", ASKING, server.url, KEY]
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True)
     kind, mebibytes = json.loads(asked.stdout)
     assert (kind == "TooLargeAnswerError") == (name in TOO_LARGE)
     assert mebibytes < 300

@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from billingo_assets_tests.patience import PATIENCE_SECONDS
+
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 
 
@@ -105,7 +107,7 @@ def test_the_sandbox_serves_what_it_is_told_to_assume_until_it_is_told_to_stop()
             assert storno["gross_total"] > 0
     finally:
         server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=20) == 0
+        assert server.wait(timeout=PATIENCE_SECONDS) == 0
         server.stdout.close()
 
 
@@ -125,7 +127,7 @@ def test_a_server_that_dies_amid_a_sync_costs_one_company_and_is_brought_back(de
     assert sync.stderr.readline() == "arvizturo: syncing\n"
     postmaster = (demo_home / "postgres" / "data" / "postmaster.pid").read_text().split()[0]
     os.kill(int(postmaster), signal.SIGKILL)
-    out, err = sync.communicate(timeout=90)
+    out, err = sync.communicate(timeout=PATIENCE_SECONDS)
     assert sync.returncode == 1
     assert "3 companies: 2 successful, 0 partial, 1 failed" in out
     assert set(err.splitlines()) == {"it-cardigan: syncing", "ozon-bt: syncing"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from billingo_assets.sandbox import Fault, SandboxServer
 from billingo_assets_tests.cli.conftest import Command
 from billingo_assets_tests.monitoring.conftest import leave_run
 from billingo_assets_tests.orchestration.conftest import live_defs
+from billingo_assets_tests.patience import PATIENCE_SECONDS, until
 
 __all__ = ["live_defs"]
 
@@ -35,13 +35,14 @@ Status = Callable[[str], dg.DagsterRunStatus]
 def syncing(sandbox: SandboxServer) -> Iterator[subprocess.Popen[bytes]]:
     """A process that syncs the small company and has come to wait for its first page; it is killed at the end."""
     sandbox.requests.clear()
-    sandbox.faults.add(Fault(kind="stall", path="/v3/documents", company=SMALL, seconds=60))
+    sandbox.faults.add(Fault(kind="stall", path="/v3/documents", company=SMALL, seconds=PATIENCE_SECONDS))
     process = subprocess.Popen([COMMAND, "sync", SMALL], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not any(request.path == "/v3/documents" for request in sandbox.requests):
+
+    def asked() -> bool | None:
         assert process.poll() is None, "it ended before it was killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        return any(request.path == "/v3/documents" for request in sandbox.requests) or None
+
+    until(asked, what="its first request")
     try:
         yield process
     finally:

@@ -12,7 +12,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ from billingo_assets.warehouse.tables import metadata
 from billingo_assets_tests.cli.conftest import Command
 from billingo_assets_tests.companies.test_export_formats import column
 from billingo_assets_tests.office import Cell, sheets
+from billingo_assets_tests.patience import PATIENCE_SECONDS, until
 
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 
@@ -325,11 +325,9 @@ def export_amid_its_tables(engine: Engine, folder: Path) -> Iterator[tuple[subpr
             preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in ENDING],
         ) as process:
             try:
-                deadline = time.monotonic() + 120
-                while not (folder / exporting.PARTIAL / "sync_state.csv").exists():
-                    assert process.poll() is None
-                    assert time.monotonic() < deadline
-                    time.sleep(0.01)
+                written = folder / exporting.PARTIAL / "sync_state.csv"
+                until(lambda: written.exists() or process.poll() is not None or None, what="its last table but one")
+                assert process.poll() is None
                 yield process, locking
             finally:
                 process.kill()
@@ -341,7 +339,7 @@ def test_a_signal_leaves_nothing_of_an_export(
 ) -> None:
     with export_amid_its_tables(engine, tmp_path / "out") as (process, _):
         process.send_signal(number)
-        _, words = process.communicate(timeout=120)
+        _, words = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 128 + number
     assert words == f"billingo-assets: Ended by {ENDING[number]}. {NOTHING_EXPORTED}\n"
     assert list((tmp_path / "out").iterdir()) == []
@@ -364,7 +362,7 @@ def test_a_file_that_comes_to_be_there_amid_an_export_is_not_overwritten(
     with export_amid_its_tables(engine, tmp_path / "out") as (process, locking):
         mine.write_text("mine")
         locking.rollback()
-        _, words = process.communicate(timeout=120)
+        _, words = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, "cannot be written to: File exists" in words) == (2, True)
     assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["mine"]
 

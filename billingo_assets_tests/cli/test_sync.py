@@ -21,6 +21,7 @@ from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.normalized import count_rows
 from billingo_assets.warehouse.sums import sums_by_currency
 from billingo_assets_tests.cli.conftest import Command
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 
@@ -280,7 +281,7 @@ def test_a_reader_that_goes_away_stops_no_company(companies: dict[str, Company])
     sync = subprocess.Popen([COMMAND, "sync"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert sync.stdout is not None
     sync.stdout.close()
-    _, told = sync.communicate(timeout=600)
+    _, told = sync.communicate(timeout=PATIENCE_SECONDS)
     assert (sync.returncode, b"Traceback" in told, b"cannot be written" in told) == (0, False, False)
     with open_instance(load_settings()) as instance:
         assert instance.get_runs_count() == 3

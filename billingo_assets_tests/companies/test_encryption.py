@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from billingo_assets.companies.encryption import KEY_FILE, Keyring, open_keyring
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 
 API_KEY = SecretStr("2f6d1c9e-0000-4000-8000-1234567890ab")
 OLD, NEW = (urlsafe_b64encode(letter * 32).decode() for letter in (b"o", b"n"))
@@ -200,7 +201,8 @@ def test_threads_that_make_the_key_file_at_once_get_the_same_key(settings: Setti
     both_found_none = threading.Barrier(2)
 
     def open_and_encrypt() -> str:
-        return open_keyring(settings, may_create=lambda: both_found_none.wait(timeout=10) >= 0).encrypt(API_KEY)
+        keyring = open_keyring(settings, may_create=lambda: both_found_none.wait(PATIENCE_SECONDS) >= 0)
+        return keyring.encrypt(API_KEY)
 
     with ThreadPoolExecutor(2) as threads:
         opened = [threads.submit(open_and_encrypt) for _ in range(2)]
@@ -234,6 +236,6 @@ print(keyring.encrypt(SecretStr({API_KEY.get_secret_value()!r})))
         assert process.stdin
         process.stdin.write("go on\n")
         process.stdin.flush()
-    tokens = [process.communicate(timeout=30)[0].strip() for process in processes]
+    tokens = [process.communicate(timeout=PATIENCE_SECONDS)[0].strip() for process in processes]
     keyring = open_keyring(settings, may_create=lambda: False)
     assert [reads(keyring, token) for token in tokens] == [True, True]

@@ -17,6 +17,7 @@ from billingo_assets.companies.schedule import SCHEDULES
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import LIVE_API_URL, Settings, load_settings
 from billingo_assets.warehouse.raw_invoices import count_documents
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 
 TAX_CODE = "12345678-2-42"
 SANDBOX_URL = "http://127.0.0.1:8765/v3"
@@ -274,7 +275,7 @@ def test_of_two_additions_at_once_the_second_is_told_that_the_key_is_taken(engin
             add(first, "alma")
             second = threads.submit(add_in_a_transaction, engine, "alma")
             wait_until_somebody_waits(first)
-        assert "There is a company alma already" in str(second.exception(timeout=30))
+        assert "There is a company alma already" in str(second.exception(timeout=PATIENCE_SECONDS))
 
 
 def test_an_addition_at_the_same_time_as_another_takes_no_id_back(engine: Engine) -> None:
@@ -283,7 +284,7 @@ def test_an_addition_at_the_same_time_as_another_takes_no_id_back(engine: Engine
             add(first, "alma", company_id=50)
             second = threads.submit(add_in_a_transaction, engine, "korte")
             wait_until_somebody_waits(first)
-        assert second.result(timeout=30).id == 51
+        assert second.result(timeout=PATIENCE_SECONDS).id == 51
 
 
 def add_in_a_transaction(engine: Engine, key: str) -> Company:

@@ -26,6 +26,7 @@ from billingo_assets_tests.deploy.webserver import (
     running_nginx,
 )
 from billingo_assets_tests.orchestration.services import LOCATIONS, Place, Services, running_services
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 
 DEPLOY = project_root() / "deploy"
 PLACEHOLDER = "$2a$14$REPLACE.WITH.WHAT.caddy.hash-password.PRINTS"
@@ -101,7 +102,7 @@ def test_with_the_password_the_ui_is_there(proxy: Proxy) -> None:
 def test_with_the_password_the_websocket_answers(proxy: Proxy) -> None:
     with proxy.follow(ANNA) as opened:
         opened.send(json.dumps({"type": "connection_init", "payload": {}}))
-        assert json.loads(opened.recv(timeout=30)) == {"type": "connection_ack"}
+        assert json.loads(opened.recv(timeout=PATIENCE_SECONDS)) == {"type": "connection_ack"}
 
 
 def test_answers_tell_the_browser_to_keep_to_https_and_out_of_frames(proxy: Proxy) -> None:

@@ -20,7 +20,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
 from billingo_assets_tests.certificates import certificate
-from billingo_assets_tests.orchestration.services import until
+from billingo_assets_tests.patience import PATIENCE_SECONDS, until
 from billingo_assets_tests.programs import Needed, NoProgramError, apt_get, first_that_starts, installed
 
 NO_NGINX = (
@@ -33,8 +33,6 @@ NO_CADDY = (
 )
 NAME = "billingo.example.com"
 """By which the sites of deploy/ are called."""
-READY_SECONDS = 20
-STOP_SECONDS = 20
 
 # What a distribution has around a site.
 MAIN = """
@@ -96,7 +94,7 @@ class Proxy:
     def ask(self, path: str, auth: tuple[str, str] | None = None, **more: Any) -> httpx.Response:
         """Send a request as a browser does that was led here by the name: a POST if there is a `json`."""
         more["headers"] = {"Host": NAME, **more.get("headers", {})}
-        with httpx.Client(verify=self.trust, timeout=30) as client:
+        with httpx.Client(verify=self.trust, timeout=PATIENCE_SECONDS) as client:
             return client.request(
                 "POST" if "json" in more else "GET",
                 f"https://127.0.0.1:{self.port}{path}",
@@ -199,11 +197,11 @@ def _running(command: Sequence[str | Path], folder: Path, port: int) -> Iterator
             return probe.connect_ex(("127.0.0.1", port)) == 0 or None
 
     try:
-        until(answers, seconds=READY_SECONDS, what=str(command[0]))
+        until(answers, what=str(command[0]))
         yield
     finally:
         process.terminate()
-        process.wait(STOP_SECONDS)
+        process.wait(PATIENCE_SECONDS)
 
 
 def _free_ports(number: int) -> list[int]:

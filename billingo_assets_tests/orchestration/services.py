@@ -8,12 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import psutil
@@ -26,12 +25,9 @@ from billingo_assets.settings import Settings
 from billingo_assets.warehouse.database import open_database
 from billingo_assets.warehouse.normalized import count_rows
 from billingo_assets.warehouse.sums import sums_by_currency
+from billingo_assets_tests.patience import PATIENCE_SECONDS, until
 
 PROGRAM = Path(sys.executable).with_name("billingo-assets")
-READY_SECONDS = 60
-RUN_SECONDS = 60
-BACKFILL_SECONDS = 90
-STOP_SECONDS = 40
 FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 
 CODE_LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "billingo_assets"}
@@ -66,17 +62,6 @@ CHECK_STATUSES = """
         checks { name partitionStatuses { ... on AssetCheckDefaultPartitionStatuses {
             succeededPartitions failedPartitions } } } } } } }
 """
-
-Answer = TypeVar("Answer")
-
-
-def until(ask: Callable[[], Answer | None], *, seconds: float, what: str) -> Answer:
-    """Ask again and again until there is an answer; fail when the time is up."""
-    deadline = time.monotonic() + seconds
-    while (answer := ask()) is None:
-        assert time.monotonic() < deadline, f"{what} did not come within {seconds} seconds"
-        time.sleep(0.1)
-    return answer
 
 
 @dataclass(frozen=True)
@@ -153,7 +138,8 @@ class Services:
 
     def ask(self, query: str, **variables: Any) -> Any:
         """Send a query and return the one thing it asks for."""
-        answer = httpx.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30).json()
+        asked = {"query": query, "variables": variables}
+        answer = httpx.post(f"{self.url}/graphql", json=asked, timeout=PATIENCE_SECONDS).json()
         assert "errors" not in answer, answer["errors"]
         (told,) = answer["data"].values()
         return told
@@ -174,7 +160,7 @@ class Services:
             run: dict[str, Any] = self.ask(RUN, id=run_id)
             return run if run["status"] in FINISHED else None
 
-        return until(ended, seconds=RUN_SECONDS, what=f"the end of run {run_id}")
+        return until(ended, what=f"the end of run {run_id}")
 
     def launch(self, company: str, **selector: Any) -> str:
         """Launch a run for a company; returns its id."""
@@ -188,7 +174,7 @@ class Services:
         params = _of_company(company, {"jobName": "sync_company"})
         try:
             answer = httpx.post(
-                f"{self.url}/graphql", json={"query": LAUNCH, "variables": {"params": params}}, timeout=30
+                f"{self.url}/graphql", json={"query": LAUNCH, "variables": {"params": params}}, timeout=PATIENCE_SECONDS
             ).json()
             run_id: str = answer["data"]["launchRun"]["run"]["id"]
         except (httpx.TransportError, ValueError, KeyError, TypeError):
@@ -255,16 +241,16 @@ def running_services(
         )
     services = Services(process, port, place)
     try:
-        until(services.locations, seconds=READY_SECONDS, what="the code location")
+        until(services.locations, what="the code location")
         yield services
     finally:
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         for one in reversed(family) if end is signal.SIGKILL else [process]:
             one.send_signal(end)
-        _, left = psutil.wait_procs(family, timeout=STOP_SECONDS)
+        _, left = psutil.wait_procs(family, timeout=PATIENCE_SECONDS)
         told = [words for one in left if (words := _still_runs(one))]
         for one in left:
             one.kill()
-    code = process.wait(STOP_SECONDS)
+    code = process.wait(PATIENCE_SECONDS)
     assert told == []
     assert code == 0 or end is signal.SIGKILL

@@ -15,14 +15,16 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import dagster as dg
+import httpx
 import psutil
 import pytest
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorType, ScheduleInstigatorData
 from sqlalchemy import URL, Engine, text
 
 from billingo_assets.instance import open_instance
-from billingo_assets.sandbox import SandboxServer, World
+from billingo_assets.sandbox import CompanySpec, SandboxServer, World
 from billingo_assets.settings import load_settings
+from billingo_assets.webserver import NO_DATABASE
 from billingo_assets_tests.conftest import fresh_database
 from billingo_assets_tests.orchestration.conftest import LARGE, SMALL
 from billingo_assets_tests.orchestration.services import (
@@ -32,14 +34,13 @@ from billingo_assets_tests.orchestration.services import (
     Place,
     Services,
     running_services,
-    until,
 )
+from billingo_assets_tests.patience import PATIENCE_SECONDS, until
 from billingo_assets_tests.sync.own_server import TEMPLATE, OwnServer, own_server
 
-READING_SECONDS = 60
-RUNS_SECONDS = 240
-RETRY_SECONDS = 120
-TICK_SECONDS = 90
+LOST, RETURNED = "PostgreSQL does not answer", "PostgreSQL answers again"
+PROCESSES = 4
+"""The UI, the daemon and the code server of each."""
 
 RUNS = """
     SELECT run.run_id, run.status, company.value, run.start_time, run.end_time, schedule.value, parent.value
@@ -82,7 +83,7 @@ def all_over(place: Place, *, at_least: int) -> list[Run]:
         runs = runs_of(place)
         return runs if len(runs) >= at_least and all(run.is_over for run in runs) else None
 
-    return until(over, seconds=RUNS_SECONDS, what=f"the end of {at_least} runs")
+    return until(over, what=f"the end of {at_least} runs")
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def held_after_first_page(place: Place, company: str) -> Iterator[threading.Even
 
     def hold() -> None:
         waits.set()
-        go_on.wait(RUNS_SECONDS)
+        go_on.wait(PATIENCE_SECONDS)
 
     assert place.sandbox is not None
     place.sandbox.faults.after_page(1, hold, company=company)
@@ -157,7 +158,7 @@ def test_a_daemon_that_was_down_for_days_catches_up_once_beside_a_backfill(
     place: Place, instance: dg.DagsterInstance
 ) -> None:
     with running_services(place):
-        until(lambda: schedules(instance), seconds=READING_SECONDS, what="the state of every schedule")
+        until(lambda: schedules(instance), what="the state of every schedule")
         all_over(place, at_least=3)  # the first sync of each company
     move_back(instance, timedelta(days=9))
     keys = sorted(company.key for company in place.world.companies)
@@ -187,14 +188,14 @@ def the_retry_of(place: Place, run_id: str) -> Run:
     def found() -> Run | None:
         return next((run for run in runs_of(place) if run.retry_of == run_id and run.is_over), None)
 
-    return until(found, seconds=RETRY_SECONDS, what="the end of the retry")
+    return until(found, what="the end of the retry")
 
 
 def test_a_run_whose_process_is_killed_is_marked_and_its_retry_succeeds(settled: Services, place: Place) -> None:
     place.world.company(LARGE).create()
     with held_after_first_page(place, LARGE) as waits:
         run_id = settled.launch(LARGE, jobName="sync_company")
-        assert waits.wait(READING_SECONDS)
+        assert waits.wait(PATIENCE_SECONDS)
         worker_of(place, run_id).kill()
         assert settled.finished_run(run_id)["status"] == "FAILURE"
     assert the_retry_of(place, run_id).status == "SUCCESS"
@@ -205,7 +206,7 @@ def test_a_run_outlives_the_code_server_or_is_tried_again(settled: Services, pla
     place.world.company(LARGE).create()
     with held_after_first_page(place, LARGE) as waits:
         run_id = settled.launch(LARGE, jobName="sync_company")
-        assert waits.wait(READING_SECONDS)
+        assert waits.wait(PATIENCE_SECONDS)
         worker = worker_of(place, run_id)
         code_server = worker.parent()
         assert code_server is not None
@@ -225,7 +226,7 @@ def test_a_run_that_died_with_the_whole_machine_is_marked_and_tried_again(place:
         place.world.company(LARGE).create()
         waits = stack.enter_context(held_after_first_page(place, LARGE))
         run_id = services.launch(LARGE, jobName="sync_company")
-        assert waits.wait(READING_SECONDS)
+        assert waits.wait(PATIENCE_SECONDS)
     with running_services(place) as services:
         assert services.finished_run(run_id)["status"] == "FAILURE"
         assert the_retry_of(place, run_id).status == "SUCCESS"
@@ -238,36 +239,55 @@ def restartable() -> Iterator[OwnServer]:
         yield server
 
 
-def test_the_services_outlive_a_restart_of_postgresql(
-    restartable: OwnServer, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+@pytest.fixture
+def restarted(restartable: OwnServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A place with one company, on a server that may be stopped."""
     restartable.run(f"CREATE DATABASE restarted TEMPLATE {TEMPLATE}")
-    world = World()
+    world = World(companies=[CompanySpec(SMALL, "Ózon Bt.", 5)])
     with SandboxServer(world) as sandbox:
         url, home = restartable.url.set(database="restarted"), tmp_path_factory.mktemp("restart") / "home"
         place = Place(url, home, world, sandbox.url, sandbox=sandbox)
         place.register_companies()
-        with running_services(place) as services:
-            all_over(place, at_least=3)
-            place.engine.dispose()
-            restartable.stop()
-            restartable.start()
-            created = world.company(SMALL).create()
-            run_id = until(lambda: services.try_to_launch(SMALL), seconds=RETRY_SECONDS, what="a launch")
-            assert services.finished_run(run_id)["status"] == "SUCCESS"
-            assert created["id"] in {document["id"] for document in world.company(SMALL).documents()}
-            require_synced(place)
+        yield place
         place.engine.dispose()
+
+
+def test_the_services_outlive_a_restart_of_postgresql(restartable: OwnServer, restarted: Place) -> None:
+    log = restarted.home.with_suffix(".log")
+    with running_services(restarted) as services:
+        all_over(restarted, at_least=1)
+        restarted.engine.dispose()
+        lines_before = len(log.read_text().splitlines())
+        restartable.stop()
+        away = httpx.get(services.url, timeout=PATIENCE_SECONDS)  # answered once the tries of a page are used up
+        until(lambda: log.read_text().count(LOST) > 1 or None, what="a line of the UI and of the daemon")
+        restartable.start()
+        back = httpx.get(services.url, timeout=PATIENCE_SECONDS)
+        restarted.world.company(SMALL).create()
+
+        def synced() -> bool | None:
+            run_id = services.try_to_launch(SMALL)
+            return (run_id is not None and services.finished_run(run_id)["status"] == "SUCCESS") or None
+
+        until(synced, what="a run that succeeds")
+        require_synced(restarted)
+        until(lambda: log.read_text().count(RETURNED) > 1 or None, what="the lines that it is back")
+        told = log.read_text().splitlines()[lines_before:]
+    assert (away.status_code, away.text) == (503, NO_DATABASE)
+    assert back.status_code == 200
+    of_the_outage = [line for line in told if re.search("PostgreSQL|psycopg|sqlalchemy|DatabaseUnavailable", line)]
+    assert len(of_the_outage) <= 3 * PROCESSES, "\n".join(of_the_outage)
+    assert [line for line in told if re.match("[A-Z]+:", line)] == [], "a line was logged once more, by the root logger"
 
 
 def test_doctor_tells_of_a_sensor_that_fails_and_why_until_it_works_again(place: Place) -> None:
     with running_services(place):
         with place.engine.begin() as connection:
             connection.execute(text("ALTER TABLE billingo.outages RENAME TO away"))
-        words = until(lambda: faults_told(place).get("sensor alerts"), seconds=TICK_SECONDS, what="the fault")
+        words = until(lambda: faults_told(place).get("sensor alerts"), what="the fault")
         with place.engine.begin() as connection:
             connection.execute(text("ALTER TABLE billingo.away RENAME TO outages"))
-        until(lambda: "sensor alerts" not in faults_told(place) or None, seconds=TICK_SECONDS, what="its end")
+        until(lambda: "sensor alerts" not in faults_told(place) or None, what="its end")
     assert 'relation "billingo.outages" does not exist. The UI has' in words
 
 

@@ -19,6 +19,7 @@ from billingo_assets.instance import add_partitions, open_instance, prepare_dags
 from billingo_assets.partitions import COMPANIES
 from billingo_assets.settings import Settings, load_settings, project_root
 from billingo_assets.warehouse.database import connecting, engine_for
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 
 
 def test_the_home_has_the_dagster_yaml_of_the_project() -> None:
@@ -48,7 +49,7 @@ def _prepare_at_once(folder: Path, rounds: int, start: Barrier) -> None:
     with pytest.MonkeyPatch.context() as environment:
         for number in range(rounds):
             environment.delenv("DAGSTER_HOME", raising=False)
-            start.wait(timeout=10)
+            start.wait(timeout=PATIENCE_SECONDS)
             prepare_dagster_home(Settings(home=folder / str(number)))
 
 
@@ -59,7 +60,7 @@ def test_two_processes_can_make_the_home_at_once(tmp_path: Path) -> None:
     for process in both:
         process.start()
     for process in both:
-        process.join(timeout=30)
+        process.join(timeout=PATIENCE_SECONDS)
     assert [process.exitcode for process in both] == [0, 0]
     for number in range(rounds):
         assert [path.name for path in (tmp_path / str(number) / "dagster").iterdir()] == ["dagster.yaml"]

@@ -30,8 +30,8 @@ from billingo_assets_tests.orchestration.services import (
     Place,
     Services,
     running_services,
-    until,
 )
+from billingo_assets_tests.patience import PATIENCE_SECONDS, until
 from billingo_assets_tests.sync.own_server import OwnServer, own_server
 
 API_KEY = "k4nari-api/kulcs+9f7c=61"
@@ -39,7 +39,6 @@ DATABASE_PASSWORD = "k4nari jel/szo+3b8e%d2'x"
 LEAK = "the server said it"
 """What begins the words with which the database gives both away."""
 
-ALERT_SECONDS = 90
 
 LOGS = """
     query ($id: ID!) { logsForRun(runId: $id) { __typename ... on EventConnection { events {
@@ -143,7 +142,7 @@ class Life:
             env={**self.place.environment, **variables},
             input=stdin.encode(),
             capture_output=True,
-            timeout=120,
+            timeout=PATIENCE_SECONDS,
         )
         self.evidence.add(f"output of {' '.join(words)}", ended.stdout + b"\n" + ended.stderr)
         return ended.returncode
@@ -295,9 +294,9 @@ def _live_in_the_ui(life: Life, services: Services) -> None:
         with life.leaking("billingo.alert_messages", "DELETE"):
             crashed = services.finished_run(services.launch(SMALL, jobName="prune_history"))
         with life.leaking("billingo.outages", "INSERT OR UPDATE"):
-            until(lambda: _failed_tick(services), seconds=ALERT_SECONDS, what="a sensor's crash")
+            until(lambda: _failed_tick(services), what="a sensor's crash")
         # Once the run was tried again, in vain.
-        until(lambda: life.mail.subjects or None, seconds=ALERT_SECONDS, what="the alert")
+        until(lambda: life.mail.subjects or None, what="the alert")
     assert [failed["status"], crashed["status"]] == ["FAILURE", "FAILURE"]
     for run in (failed, crashed):
         life.evidence.add("graphql: logs", json.dumps(services.ask(LOGS, id=run["id"]), ensure_ascii=False))

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from billingo_assets.sandbox import Company, CompanySpec, SandboxServer, World
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 
 NOW = 1_783_000_000.0  # 2 July 2026, 15:46:40 in Budapest
 SINCE = "2026-07-02 15:46:40"  # the same as local time
@@ -62,7 +63,7 @@ def alma(world: World) -> Company:
 
 @pytest.fixture
 def client(server: SandboxServer, alma: Company) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, headers={"X-API-KEY": alma.api_key}, timeout=5) as opened:
+    with httpx.Client(base_url=server.url, headers={"X-API-KEY": alma.api_key}, timeout=PATIENCE_SECONDS) as opened:
         yield opened
 
 

@@ -15,6 +15,7 @@ from billingo_assets.sandbox import (
     SandboxServer,
     World,
 )
+from billingo_assets_tests.patience import PATIENCE_SECONDS, until
 
 SCRIPT = """
 from billingo_assets.sandbox import CompanySpec, World, serve
@@ -55,25 +56,23 @@ def test_a_stopped_server_frees_its_port(world: World) -> None:
 
 def test_a_server_stops_soon_while_an_answer_is_under_way(world: World) -> None:
     key = world.company("alma").api_key
-    with httpx.Client(timeout=5) as client:
+    with httpx.Client(timeout=PATIENCE_SECONDS) as client:
         with SandboxServer(world) as server:
-            server.faults.add(Fault(kind="slow_body", seconds=60))
+            server.faults.add(Fault(kind="slow_body", seconds=3 * PATIENCE_SECONDS))
             request = client.build_request("GET", f"{server.url}/documents", headers={"X-API-KEY": key})
             client.send(request, stream=True)
             started = time.monotonic()
-        assert time.monotonic() - started < 30
+        assert time.monotonic() - started < PATIENCE_SECONDS
 
 
 def test_a_server_stops_soon_while_it_is_silent(world: World) -> None:
     with SandboxServer(world) as server:
-        server.faults.add(Fault(kind="stall", seconds=60))
+        server.faults.add(Fault(kind="stall", seconds=3 * PATIENCE_SECONDS))
         waiting = socket.create_connection(("127.0.0.1", httpx.URL(server.url).port or 0))
         waiting.sendall(b"GET /v3/documents HTTP/1.1\r\nHost: sandbox\r\n\r\n")
-        deadline = time.monotonic() + 30
-        while not server.requests:
-            assert time.monotonic() < deadline
+        until(lambda: server.requests or None, what="the request")
         started = time.monotonic()
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < PATIENCE_SECONDS
     waiting.close()
 
 
@@ -105,7 +104,7 @@ def test_serving_in_the_foreground_stops_cleanly_on_a_signal(signal_: signal.Sig
     url = process.stdout.readline().strip()
     assert httpx.get(f"{url}/organization").status_code == 401
     os.kill(process.pid, signal_)
-    rest, errors = process.communicate(timeout=10)
+    rest, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert (rest, errors, process.returncode) == ("stopped\n", "", 0)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from urllib.parse import parse_qs
@@ -11,11 +10,10 @@ import msgspec
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.sync.report import SyncReport
+from billingo_assets_tests.patience import until
 from billingo_assets_tests.sync.books import Books
 from billingo_assets_tests.sync.truth import content, require_truth
 from billingo_assets_tests.sync.victim import sync_as_the_assets_do
-
-LONGEST_WAIT_SECONDS = 60
 
 _EXACT = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -62,9 +60,7 @@ def require_listing_is_stored(books: Books) -> None:
 
 def await_free_lock(books: Books) -> None:
     """Wait until no session holds a lock: a server notices that a program is gone when it next turns to it."""
-    deadline = time.monotonic() + LONGEST_WAIT_SECONDS
-    while books.value(_LOCKS):
-        assert time.monotonic() < deadline, "the lock of a sync that is dead is still held"
+    until(lambda: not books.value(_LOCKS) or None, what="the lock of a sync that is dead")
 
 
 def recover(books: Books, *, full: bool = False, prepare: Callable[[], object] = lambda: None) -> SyncReport:

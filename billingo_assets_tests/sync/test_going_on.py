@@ -13,6 +13,7 @@ from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sandbox import Fault, SandboxServer, World
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.listings import ListingState, begin_listing
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 from billingo_assets_tests.sync.aftermath import asked, recover
 from billingo_assets_tests.sync.books import Books
 from billingo_assets_tests.sync.truth import require_truth
@@ -29,7 +30,7 @@ def _settings(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def kill_after_page(books: Books, page: int, *, full: bool = False) -> None:
     """The next page does not arrive, so that the last one stored is this one for sure."""
-    books.sandbox.faults.add(Fault(kind="stall", page=page + 1, seconds=60))
+    books.sandbox.faults.add(Fault(kind="stall", page=page + 1, seconds=PATIENCE_SECONDS))
     kill_a_sync(books.company.key, at=(f"page {page}",), full=full)
     books.sandbox.faults.clear()
 

@@ -11,6 +11,7 @@ import pytest
 
 from billingo_assets.sandbox import Fault, SandboxServer
 from billingo_assets.settings import load_settings
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 from billingo_assets_tests.sync.aftermath import (
     former_versions,
     recover,
@@ -90,7 +91,7 @@ def _settings(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
 def kill(books: Books, at: tuple[str, ...], *, full: bool = False) -> None:
     if at == ("page 2",):
         # Or the third page may arrive in time to be stored with the second.
-        books.sandbox.faults.add(Fault(kind="stall", page=3, seconds=60))
+        books.sandbox.faults.add(Fault(kind="stall", page=3, seconds=PATIENCE_SECONDS))
     kill_a_sync(books.company.key, at=at, full=full)
 
 

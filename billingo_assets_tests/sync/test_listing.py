@@ -17,6 +17,7 @@ from billingo_assets.sync.listing import BATCH_PAGES, Listing
 from billingo_assets.sync.report import SyncReport
 from billingo_assets.sync.work import MAX_LISTINGS
 from billingo_assets_tests.normalize.documents import document
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 from billingo_assets_tests.sync.books import Books
 
 
@@ -50,7 +51,7 @@ class ObservedClient:
 
     def wait_for(self, answers: int) -> None:
         with self.changed:
-            assert self.changed.wait_for(lambda: self.answered >= answers, timeout=30)
+            assert self.changed.wait_for(lambda: self.answered >= answers, timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -249,7 +250,7 @@ def test_a_page_that_lies_for_ever_buries_nothing(books: Books, sandbox: Sandbox
 
 def test_a_page_that_fails_for_good_does_not_wait_for_the_others(books: Books, sandbox: SandboxServer) -> None:
     sandbox.faults.add(Fault(kind="status", status=404, page=2, times=None))
-    sandbox.faults.add(Fault(kind="slow_body", page=3, seconds=60, times=None))
+    sandbox.faults.add(Fault(kind="slow_body", page=3, seconds=PATIENCE_SECONDS, times=None))
     started = time.monotonic()
     with books.client() as client, pytest.raises(InvalidRequestError):
         pages_of(Listing(client))

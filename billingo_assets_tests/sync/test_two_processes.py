@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from billingo_assets.sandbox import RateLimit
+from billingo_assets_tests.patience import PATIENCE_SECONDS, until
 from billingo_assets_tests.sync.books import Books
 from billingo_assets_tests.sync.other_process import syncing
 from billingo_assets_tests.sync.truth import require_truth
@@ -13,9 +12,7 @@ from billingo_assets_tests.sync.truth import require_truth
 def await_a_session_that_waits(books: Books) -> None:
     """Return once a session waits for the lock of the company."""
     query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = :company AND NOT granted"
-    deadline = time.monotonic() + 30
-    while not books.value(query):
-        assert time.monotonic() < deadline
+    until(lambda: books.value(query) or None, what="a session that waits")
 
 
 def test_the_second_of_two_processes_is_told_which_run_holds_the_company_and_succeeds_after_it(
@@ -37,7 +34,7 @@ def test_the_second_of_two_processes_is_told_which_run_holds_the_company_and_suc
 def test_a_process_that_may_wait_begins_when_the_other_has_ended(three_pages: Books) -> None:
     with syncing(three_pages, run_id="1f0c", hold="stored") as first:
         assert first.told() == "stored"
-        with syncing(three_pages, run_id="2b7e", wait_seconds=60) as second:
+        with syncing(three_pages, run_id="2b7e", wait_seconds=PATIENCE_SECONDS) as second:
             await_a_session_that_waits(three_pages)
             three_pages.served.create()
             first.go_on()
@@ -51,7 +48,7 @@ def test_a_process_that_is_killed_frees_the_company_at_once_and_the_next_goes_on
     with syncing(three_pages, run_id="1f0c", hold="stored") as first:
         assert first.told() == "stored"
         first.kill()
-        with syncing(three_pages, run_id="2b7e", wait_seconds=60) as second:
+        with syncing(three_pages, run_id="2b7e", wait_seconds=PATIENCE_SECONDS) as second:
             assert second.told() == "done: 282 documents"
     three_pages.refresh()
     require_truth(three_pages)

@@ -16,9 +16,10 @@ from billingo_assets.sandbox import SandboxServer, World
 from billingo_assets.settings import project_root
 from billingo_assets_tests.conftest import fresh_database
 from billingo_assets_tests.orchestration.services import PROGRAM, Place, Services, running_services
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 from billingo_assets_tests.ui.browser import arguments, find_browser
 
-WAIT_MS = 60_000
+WAIT_MS = 1_000 * PATIENCE_SECONDS
 PICTURES = project_root() / "docs" / "images"
 
 Picture = Callable[[Page, str], None]

@@ -13,12 +13,12 @@ from billingo_assets_tests.orchestration.conftest import SMALL
 from billingo_assets_tests.orchestration.services import (
     ASSETS,
     BACKFILL,
-    BACKFILL_SECONDS,
     CODE_LOCATION,
     LAUNCH,
     Services,
     running_services,
 )
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 from billingo_assets_tests.ui.conftest import new_place, open_asset, open_room, watched_page
 
 
@@ -101,7 +101,7 @@ def test_a_backfill_of_all_companies_ends_in_success_and_agrees_with_the_books(
     page.goto(backfill)
     companies = [company.key for company in services.place.world.companies]
     ended = page.get_by_role("row", name=f"100% completed {len(companies)} 0 {len(companies)} 0")
-    expect(ended).to_be_visible(timeout=BACKFILL_SECONDS * 1000)
+    expect(ended).to_be_visible(timeout=PATIENCE_SECONDS * 1000)
     page.get_by_role("tab", name="Runs").click()
     for company in companies:
         expect(page.get_by_text(f"partition: {company}")).to_be_visible()

@@ -22,8 +22,7 @@ from sqlalchemy import URL, make_url
 import billingo_assets
 from billingo_assets.warehouse.embedded import embedded_server
 from billingo_assets.warehouse.embedded.cluster import programs
-
-LONGEST_WAIT_SECONDS = 20
+from billingo_assets_tests.patience import PATIENCE_SECONDS
 
 _PROGRAM = """
 import os, sys
@@ -45,8 +44,16 @@ class User:
 
     started: ClassVar[list[User]] = []
 
-    def __init__(self, home: Path, *, uid: int | None = None, umask: int = 0o022, **environment: str) -> None:
-        packages = (Path(billingo_assets.__file__).parents[1], programs().root.parents[1])
+    def __init__(
+        self,
+        home: Path,
+        *,
+        uid: int | None = None,
+        packages: Path | None = None,
+        umask: int = 0o022,
+        **environment: str,
+    ) -> None:
+        ours = (Path(billingo_assets.__file__).parents[1], programs().root.parents[1])
         python = sys.executable if uid is None else python_for(uid)
         self.process = subprocess.Popen(
             [str(python), "-c", _PROGRAM, str(home), f"{umask:o}"],
@@ -54,7 +61,7 @@ class User:
             stdout=subprocess.PIPE,
             text=True,
             cwd="/",
-            env={"PATH": os.defpath, "PYTHONPATH": ":".join(map(str, packages)), **environment},
+            env={"PATH": os.defpath, "PYTHONPATH": str(packages or ":".join(map(str, ours))), **environment},
             user=uid,
             group=uid,
             extra_groups=None if uid is None else [],
@@ -67,19 +74,20 @@ class User:
         return self.process.stdout.readline().strip()
 
     def leave(self) -> None:
-        self.process.communicate(timeout=LONGEST_WAIT_SECONDS)
+        self.process.communicate(timeout=PATIENCE_SECONDS)
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         self.process.send_signal(how)
-        self.process.communicate(timeout=LONGEST_WAIT_SECONDS)
+        self.process.communicate(timeout=PATIENCE_SECONDS)
 
 
 def python_for(uid: int) -> str | None:
-    """Return an interpreter that the user may run, if there is one: ours may lie in a private directory."""
+    """Return an interpreter of our version that the user may run, if there is one: ours may be in a private folder."""
+    same_version = f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
     for python in (sys.executable, "/usr/local/bin/python3", "/usr/bin/python3"):
         with suppress(OSError, subprocess.CalledProcessError):
             subprocess.run(
-                [python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"],
+                [python, "-c", same_version],
                 check=True, cwd="/", user=uid, group=uid, extra_groups=[],
             )  # fmt: skip
             return python
@@ -138,10 +146,10 @@ def nobody_left(home: Path) -> Iterator[None]:
 def longest_wait() -> Iterator[None]:
 
     def give_up(_signal: int, _frame: FrameType | None) -> None:
-        raise TimeoutError(f"nothing happened within {LONGEST_WAIT_SECONDS} seconds")
+        raise TimeoutError(f"nothing happened within {PATIENCE_SECONDS} seconds")
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(LONGEST_WAIT_SECONDS)
+    signal.alarm(PATIENCE_SECONDS)
     try:
         yield
     finally:

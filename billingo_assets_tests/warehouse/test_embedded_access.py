@@ -7,12 +7,16 @@ import shutil
 import stat
 import struct
 import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
 import psycopg
 import pytest
 
+import billingo_assets
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.warehouse.embedded import EmbeddedServerError, account, address, embedded_server
 from billingo_assets.warehouse.embedded.cluster import programs
@@ -31,10 +35,34 @@ from billingo_assets_tests.warehouse.embedded_users import (
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as a second user")
 
 
-def psql_as(uid: int, url: str) -> str:
+NEEDED = """
+import sys, billingo_assets.warehouse.embedded
+print(*{name.partition(".")[0] for name, module in sys.modules.items() if getattr(module, "__file__", None)})
+"""
+
+
+@pytest.fixture(scope="module")
+def public() -> Iterator[Path]:
+    """What an embedded server needs where any user may read it: the checkout may lie in root's own folder."""
+    ours, postgresql = Path(billingo_assets.__file__).parent, programs().root.parent
+    asked = subprocess.run([sys.executable, "-c", NEEDED], check=True, cwd=ours.parent, capture_output=True, text=True)
+    site = postgresql.parent
+    needed = [site / name for word in asked.stdout.split() for name in (word, f"{word}.py")]
+    with tempfile.TemporaryDirectory(prefix="billingo-public-", dir="/tmp") as folder:
+        for part in {ours, postgresql, postgresql.with_name(f"{postgresql.name}.libs"), *needed}:
+            if part.is_dir():
+                shutil.copytree(part, Path(folder, part.name), symlinks=True)
+            elif part.is_file():
+                shutil.copy(part, folder)
+        subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
+        yield Path(folder)
+
+
+def psql_as(uid: int, url: str, public: Path) -> str:
     """Return what psql says to another user: the role it got, or the error."""
+    psql = public / programs().root.relative_to(programs().root.parents[1]) / "bin" / "psql"
     done = subprocess.run(
-        [programs().bin / "psql", url, "-Atc", "SELECT current_user"],
+        [psql, url, "-Atc", "SELECT current_user"],
         user=uid, group=uid, extra_groups=[], cwd="/", text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
@@ -43,12 +71,12 @@ def psql_as(uid: int, url: str) -> str:
 
 @only_root
 @pytest.mark.skipif(
-    os.geteuid() == 0 and python_for(NOBODY) is None, reason="no Python here that an ordinary user may run"
+    os.geteuid() == 0 and python_for(NOBODY) is None, reason="no Python of this version that an ordinary user may run"
 )
-def test_an_ordinary_users_server_admits_that_user_and_not_even_root() -> None:
+def test_an_ordinary_users_server_admits_that_user_and_not_even_root(public: Path) -> None:
     with fresh_home(NOBODY) as home:
-        url = User(home, uid=NOBODY).url()
-        assert psql_as(NOBODY, url) == "billingo"
+        url = User(home, uid=NOBODY, packages=public).url()
+        assert psql_as(NOBODY, url, public) == "billingo"
         assert (home / "postgres" / "data").stat().st_uid == NOBODY
         with pytest.raises(psycopg.OperationalError, match="Peer authentication failed"):
             psycopg.connect(url)
@@ -57,20 +85,20 @@ def test_an_ordinary_users_server_admits_that_user_and_not_even_root() -> None:
 
 
 @only_root
-def test_roots_server_runs_as_an_unprivileged_account_that_cannot_log_in_itself(used_home: Path) -> None:
+def test_roots_server_runs_as_an_unprivileged_account_that_cannot_log_in_itself(used_home: Path, public: Path) -> None:
     with embedded_server(used_home) as server:
         assert ask(server.url, "SELECT current_user") == "billingo"
         owner = (used_home / "postgres" / "data").stat().st_uid
         assert owner != 0
-        assert "Peer authentication failed" in psql_as(owner, server.url)
+        assert "Peer authentication failed" in psql_as(owner, server.url, public)
         assert (used_home / "postgres" / "postgresql.conf").stat().st_uid == 0
 
 
 @only_root
-def test_another_user_does_not_even_reach_the_socket_of_roots_server(used_home: Path) -> None:
+def test_another_user_does_not_even_reach_the_socket_of_roots_server(used_home: Path, public: Path) -> None:
     with embedded_server(used_home) as server:
         owner = (used_home / "postgres" / "data").stat().st_uid
-        assert "Permission denied" in psql_as(1 if owner != 1 else 2, server.url)
+        assert "Permission denied" in psql_as(1 if owner != 1 else 2, server.url, public)
         for directory in (used_home.parent, used_home / "postgres"):
             listing = subprocess.run(["ls", directory], user=owner, group=owner, extra_groups=[], capture_output=True)
             assert listing.returncode != 0, f"{directory} became readable for the server's account"

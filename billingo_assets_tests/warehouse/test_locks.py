@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from billingo_assets.warehouse.database import APPLICATION_NAME
 from billingo_assets.warehouse.locks import CompanyBusyError, company_lock, run_is_alive, showing_run_alive
+from billingo_assets_tests.patience import PATIENCE_SECONDS, until
 
 
 def lock(
@@ -35,12 +36,9 @@ def other(engine: Engine) -> Iterator[Connection]:
 
 
 def await_a_waiting_session(engine: Engine) -> None:
-    deadline = time.monotonic() + 30
     waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-    with engine.connect() as connection:
-        while not connection.scalar(waiting):
-            assert time.monotonic() < deadline
-            connection.rollback()
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        until(lambda: connection.scalar(waiting) or None, what="a session that waits")
 
 
 def test_a_second_session_is_told_which_run_holds_the_company(holder: Connection, other: Connection) -> None:
@@ -61,7 +59,7 @@ def test_it_gives_up_after_the_seconds_it_was_to_wait(holder: Connection, other:
 
 def test_who_waits_gets_the_lock_when_it_is_released(engine: Engine, holder: Connection, other: Connection) -> None:
     def wait() -> str:
-        with lock(other, wait_seconds=30):
+        with lock(other, wait_seconds=PATIENCE_SECONDS):
             return "held"
 
     with ThreadPoolExecutor(1) as threads:
@@ -69,7 +67,7 @@ def test_who_waits_gets_the_lock_when_it_is_released(engine: Engine, holder: Con
             waiting = threads.submit(wait)
             await_a_waiting_session(engine)
             assert not waiting.done()
-        assert waiting.result(timeout=30) == "held"
+        assert waiting.result(timeout=PATIENCE_SECONDS) == "held"
 
 
 def test_two_companies_do_not_block_one_another(holder: Connection, other: Connection) -> None:

@@ -1,0 +1,25 @@
+"""How long a test waits for what must come. No tests here.
+
+One bound for all, far above what a machine under load needs: only a test that fails spends it. What must *not* come,
+or come late, has bounds of its own beside it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+PATIENCE_SECONDS = 300
+"""A test that took seconds on an idle machine of two cores took two minutes with a load of 25."""
+
+Answer = TypeVar("Answer")
+
+
+def until(ask: Callable[[], Answer | None], *, what: str) -> Answer:
+    """Ask again and again until there is an answer; fail when the patience is over."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (answer := ask()) is None:
+        assert time.monotonic() < deadline, f"{what} did not come within {PATIENCE_SECONDS} seconds"
+        time.sleep(0.02)
+    return answer
