@@ -54,3 +54,7 @@ class UnsettledListingError(BillingoAssetsError):
     def __init__(self, what: str, *, may_pass: bool) -> None:
         super().__init__(what)
         self.transient = may_pass
+
+
+class NotToBeSyncedError(BillingoAssetsError):
+    """The company was disabled or removed after somebody asked for the run."""

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 COMPANIES = "companies"
 PARTITION_TAG = "dagster/partition"
 """The tag of a run that names its company."""
 
 companies_partitions = dg.DynamicPartitionsDefinition(name=COMPANIES)
+
+
+def companies_of_run(run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[str]:
+    """The keys of the companies that a run names: one, a range of partitions, or none."""
+    if key := run.tags.get(PARTITION_TAG):
+        return [key]
+    ends = run.tags.get(ASSET_PARTITION_RANGE_START_TAG), run.tags.get(ASSET_PARTITION_RANGE_END_TAG)
+    if ends[0] is None or ends[1] is None:
+        return []
+    keys = instance.get_dynamic_partitions(COMPANIES)
+    return list(keys[keys.index(ends[0]) : keys.index(ends[1]) + 1]) if {*ends} <= {*keys} else []

@@ -93,14 +93,16 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
             yield _work(connection, key)
 
     @contextmanager
-    def locked_company(self, key: str, *, run_id: str) -> Iterator[CompanyWork]:
+    def locked_company(self, key: str, *, run_id: str, disabled_too: bool = False) -> Iterator[CompanyWork]:
         """A company to write to, under its lock, as the registry has it once the lock is held.
 
         A run keeps the lock from its first step to its end: between two steps another would begin to write, and this
-        one have to give up.
+        one have to give up. It may have waited in a queue for long: unless `disabled_too`, a company that was disabled
+        meanwhile is refused.
 
         Raises:
             CompanyBusyError: another run is writing to it.
+            NotToBeSyncedError: it is disabled, or was removed.
             DatabaseError: the database refused something, also within the block.
         """
         from billingo_assets.warehouse.database import telling
@@ -110,20 +112,22 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
                 connection = self._locked[1]
             else:
                 holder = self._until_the_run_ends or stack
-                connection = holder.enter_context(self._lock(key, run_id))
+                connection = holder.enter_context(self._lock(key, run_id, disabled_too))
                 if holder is not stack:
                     self._locked = key, connection
             with telling(connection.engine):
                 yield _work(connection, key)
 
     @contextmanager
-    def _lock(self, key: str, run_id: str) -> Iterator[Connection]:
-        from billingo_assets.companies.registry import get_company
+    def _lock(self, key: str, run_id: str, disabled_too: bool) -> Iterator[Connection]:
+        from billingo_assets.companies.registry import get_company, require_enabled
         from billingo_assets.warehouse.locks import company_lock
 
         wait_seconds = load_settings().lock_wait_seconds
         with self.connect() as connection:
             with connection.begin():
+                if not disabled_too:
+                    require_enabled(connection, key)
                 company_id = get_company(connection, key).id
             with company_lock(connection, company_id, company=key, run_id=run_id, wait_seconds=wait_seconds):
                 yield connection

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -20,7 +21,7 @@ from billingo_assets.assets.describing import RAW_INVOICES
 from billingo_assets.companies.registry import Company
 from billingo_assets.errors import BillingoAssetsError, DatabaseUnavailableError
 from billingo_assets.instance import pool_connections
-from billingo_assets.monitoring.outcomes import KILLED, Fault, Outcome, Status, is_interrupt, read_events
+from billingo_assets.monitoring.outcomes import KILLED, Fault, Outcome, Status, duration_of, is_interrupt, read_events
 from billingo_assets.partitions import PARTITION_TAG
 from billingo_assets.redaction import redact
 from billingo_assets.resources import WarehouseResource
@@ -30,6 +31,12 @@ from billingo_assets.warehouse.rejections import open_rejections
 TRIGGER_TAG = "billingo/trigger"
 TAGS = {TRIGGER_TAG: "cli", "dagster/max_retries": "0"}
 """Who started it; and a daemon does not try again behind the back of a person, or a script, who was told."""
+
+
+def is_of_command(run: dg.DagsterRun) -> bool:
+    """Whether a person or a script named the company on the command line, and now waits for the outcome."""
+    return run.tags.get(TRIGGER_TAG) == "cli"
+
 
 CODE_LOCATION = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("billingo_assets"), SINGLETON_REPOSITORY_NAME)
 """The code location by the name that `workspace.yaml` gives it. A run without one cannot be run again from the UI."""
@@ -157,12 +164,19 @@ def _why_it_broke_off(error: Exception) -> str:
     return f"The run broke off: {next(iter(str(error).strip().splitlines()), type(error).__name__)}"
 
 
+def _duration(instance: dg.DagsterInstance, run_id: str) -> float | None:
+    """What `history` and the UI show as the run's duration."""
+    record = instance.get_run_record_by_id(run_id)
+    return None if record is None else duration_of(record, datetime.now(UTC))
+
+
 def _outcome(
     company: Company,
     status: Status,
     run_id: str,
     started: float,
     *,
+    seconds: float | None = None,
     counts: Mapping[str, Any] | None = None,
     errors: Sequence[Fault] = (),
     warnings: Sequence[str] = (),
@@ -173,7 +187,7 @@ def _outcome(
         name=company.name,
         status=status,
         run_id=run_id,
-        duration_seconds=round(time.monotonic() - started, 3),
+        duration_seconds=round(time.monotonic() - started, 3) if seconds is None else seconds,
         errors=tuple(errors),
         warnings=tuple(warnings),
         **(counts or {}),

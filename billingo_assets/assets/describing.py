@@ -10,7 +10,7 @@ import dagster as dg
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
-from billingo_assets.errors import BillingoAssetsError
+from billingo_assets.errors import BillingoAssetsError, ConfigurationError
 
 GROUP = "billingo"
 OWNERS = ("team:finance",)
@@ -39,6 +39,25 @@ RETRY_TAG = "dagster/retry_on_asset_or_op_failure"
 """What Dagster asks before it runs a failed run again; that a failure disallows retries concerns its step alone."""
 
 
+def do_not_retry(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> None:
+    """Keep Dagster from running this run again, should it fail."""
+    context.instance.add_run_tags(context.run.run_id, {RETRY_TAG: "false"})
+
+
+def company_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> str:
+    """The key of the company that a run is for.
+
+    Raises:
+        ConfigurationError: it names none.
+    """
+    if not context.has_partition_key:
+        raise ConfigurationError(
+            "The run names no company. Choose a partition in the UI; on the command line pass"
+            """ --partition KEY, or --tags '{"dagster/partition": "KEY"}' where there is no such option."""
+        )
+    return str(context.partition_key)
+
+
 @contextmanager
 def failing_in_words(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Iterator[None]:
     """Turn a foreseeable error into a Dagster failure that says it without a traceback.
@@ -50,7 +69,7 @@ def failing_in_words(context: dg.AssetExecutionContext | dg.AssetCheckExecutionC
     except BillingoAssetsError as error:
         transient = getattr(error, "transient", False)
         if not transient:
-            context.instance.add_run_tags(context.run.run_id, {RETRY_TAG: "false"})
+            do_not_retry(context)
         raise dg.Failure(
             description=str(error),
             metadata={"error": type(error).__name__, **error.counts},

@@ -13,6 +13,7 @@ from billingo_assets.assets.describing import (
     INVOICES,
     OWNERS,
     RAW_INVOICES,
+    company_of,
     failing_in_words,
     table_metadata,
 )
@@ -53,12 +54,15 @@ def normalized_invoices(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Normalize the documents that changed since they were last normalized."""
+    from billingo_assets.runs import is_of_command
     from billingo_assets.sync.refresh import refresh_tables
     from billingo_assets.warehouse.normalized import count_rows
 
     with (
         failing_in_words(context),
-        warehouse.locked_company(context.partition_key, run_id=context.run.run_id) as work,
+        warehouse.locked_company(
+            company_of(context), run_id=context.run.run_id, disabled_too=is_of_command(context.run)
+        ) as work,
     ):
         report = refresh_tables(work.connection, work.company.id)
         rows = count_rows(work.connection, work.company.id)

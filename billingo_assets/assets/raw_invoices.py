@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
-from billingo_assets.assets.describing import GROUP, OWNERS, RAW_INVOICES, failing_in_words, table_metadata
+from billingo_assets.assets.describing import GROUP, OWNERS, RAW_INVOICES, company_of, failing_in_words, table_metadata
 from billingo_assets.checks.raw_invoices import tax_code_matches, tax_code_result
 from billingo_assets.partitions import companies_partitions
 from billingo_assets.resources import BillingoResource, ProgressLog, WarehouseResource
@@ -52,14 +52,17 @@ def raw_invoices(
     from billingo_assets.billingo.errors import IdentityMismatchError
     from billingo_assets.errors import BillingoAssetsError
     from billingo_assets.monitoring.history import trigger_of
+    from billingo_assets.runs import is_of_command
     from billingo_assets.sync.engine import CompanySync, SyncOptions
     from billingo_assets.sync.refresh import refresh_tables
 
-    key = context.partition_key
     with failing_in_words(context):
+        key = company_of(context)
         try:
             with (
-                warehouse.locked_company(key, run_id=context.run.run_id) as work,
+                warehouse.locked_company(
+                    key, run_id=context.run.run_id, disabled_too=is_of_command(context.run)
+                ) as work,
                 billingo.client(work.company, work.api_key) as client,
             ):
                 on_page = progress.listener(key, context.log.info)

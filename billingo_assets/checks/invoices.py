@@ -5,8 +5,8 @@ from collections.abc import Callable
 import dagster as dg
 from sqlalchemy import Connection
 
-from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, failing_in_words
-from billingo_assets.checks.results import check_result, company_check
+from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES
+from billingo_assets.checks.results import Question, check_result, company_check
 from billingo_assets.resources import WarehouseResource
 from billingo_assets.warehouse import reconciliation, totals
 from billingo_assets.warehouse.reconciliation import Reconciliation
@@ -17,9 +17,9 @@ MAX_NAMED = 3
 
 
 @company_check(INVOICES)
-def one_row_per_document(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+def one_row_per_document(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Each live document has one live row, made from its newest version; those in quarantine are counted apart."""
-    answer = _reconcile(context, warehouse, reconciliation.rows_per_document)
+    answer = _reconcile(question, warehouse, reconciliation.rows_per_document)
     return check_result(
         answer,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -28,7 +28,7 @@ def one_row_per_document(context: dg.AssetCheckExecutionContext, warehouse: Ware
 
 
 @company_check(INVOICES)
-def totals_reconcile(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+def totals_reconcile(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Gross is net + VAT, and the sum of the lines, within what rounding and a discount explain. The worst are listed.
 
     Within an incremental sync, what normalization noted of each document is read; otherwise all is added up anew.
@@ -36,11 +36,11 @@ def totals_reconcile(context: dg.AssetCheckExecutionContext, warehouse: Warehous
 
     def compare(connection: Connection, company_id: int) -> Reconciliation:
         state = read_sync_state(connection, company_id)
-        if state is not None and (state.run_id, state.mode) == (context.run.run_id, "incremental"):
+        if state is not None and (state.run_id, state.mode) == (question.run_id, "incremental"):
             return totals.totals_as_normalized(connection, company_id)
         return totals.reconciled_totals(connection, company_id)
 
-    answer = _reconcile(context, warehouse, compare)
+    answer = _reconcile(question, warehouse, compare)
     return check_result(
         answer,
         severity=dg.AssetCheckSeverity.WARN,
@@ -49,9 +49,9 @@ def totals_reconcile(context: dg.AssetCheckExecutionContext, warehouse: Warehous
 
 
 @company_check(INVOICE_ITEMS)
-def item_count_matches_raw(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+def item_count_matches_raw(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """As many lines of each document as its JSON lists; those in quarantine are counted apart."""
-    answer = _reconcile(context, warehouse, reconciliation.items_per_document)
+    answer = _reconcile(question, warehouse, reconciliation.items_per_document)
     return check_result(
         answer,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -69,11 +69,11 @@ def _at_fault(answer: Reconciliation) -> str:
 
 
 def _reconcile(
-    context: dg.AssetCheckExecutionContext,
+    question: Question,
     warehouse: WarehouseResource,
     compare: Callable[[Connection, int], Reconciliation],
 ) -> Reconciliation:
     from billingo_assets.companies.registry import get_company
 
-    with failing_in_words(context), warehouse.connect() as connection:
-        return compare(connection, get_company(connection, context.partition_key).id)
+    with warehouse.connect() as connection:
+        return compare(connection, get_company(connection, question.company).id)

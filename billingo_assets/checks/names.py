@@ -1,4 +1,4 @@
-"""Every asset check of the project, by its key."""
+"""Every asset check of the project, by its key, and the runs that execute nothing else."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ CHECKS = tuple(
     for name in names
 )
 """Those that judge a company's documents. `synced_recently`, which judges their age, follows from the clock."""
+
+
+def only_executes_checks(run: dg.DagsterRun) -> bool:
+    """Whether a run makes no asset: "Execute all" on a page of checks launches such a run, without a company."""
+    return bool(run.asset_check_selection) and not run.asset_selection

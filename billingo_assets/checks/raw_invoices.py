@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from billingo_assets.assets.describing import INVOICES, RAW_INVOICES, failing_in_words
-from billingo_assets.checks.results import check_result, company_check, company_check_spec
+from billingo_assets.assets.describing import INVOICES, RAW_INVOICES
+from billingo_assets.checks.results import Question, check_result, company_check, company_check_spec
 from billingo_assets.resources import BillingoResource, WarehouseResource
 from billingo_assets.warehouse.number_gaps import Gaps
 
@@ -51,7 +51,7 @@ def tax_code_result(*, expected: str | None, found: str | None) -> dg.AssetCheck
 
 @company_check(RAW_INVOICES, blocking=True)
 def api_total_matches(
-    context: dg.AssetCheckExecutionContext, billingo: BillingoResource, warehouse: WarehouseResource
+    question: Question, billingo: BillingoResource, warehouse: WarehouseResource
 ) -> dg.AssetCheckResult:
     """Documents held and not deleted (quarantine included) equal the `total` that the API tells without filters.
 
@@ -63,9 +63,9 @@ def api_total_matches(
     from billingo_assets.warehouse.reconciliation import Reconciliation, held_documents
     from billingo_assets.warehouse.sync_state import read_sync_state
 
-    with failing_in_words(context), warehouse.company(context.partition_key) as work:
+    with warehouse.company(question.company) as work:
         state = read_sync_state(work.connection, work.company.id)
-        if state is not None and state.run_id == context.run.run_id:
+        if state is not None and state.run_id == question.run_id:
             total, asked = state.api_total, "during this sync"
         else:
             with billingo.client(work.company, work.api_key) as client:
@@ -91,14 +91,14 @@ def api_total_matches(
 
 # Normalization puts documents into quarantine too: asked before it, the answer would be that of the sync before.
 @company_check(RAW_INVOICES, after=[INVOICES])
-def no_rejected_documents(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+def no_rejected_documents(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """No document of the company is in quarantine."""
     from billingo_assets.companies.registry import get_company
     from billingo_assets.warehouse.reconciliation import Reconciliation
     from billingo_assets.warehouse.rejections import open_rejections
 
-    with failing_in_words(context), warehouse.connect() as connection:
-        rejections = open_rejections(connection, get_company(connection, context.partition_key).id)
+    with warehouse.connect() as connection:
+        rejections = open_rejections(connection, get_company(connection, question.company).id)
     at_fault = [
         {"document": "without an id" if document_id is None else str(document_id), "reason": reason}
         for document_id, reason in rejections[:MAX_LISTED]
@@ -116,7 +116,7 @@ def no_rejected_documents(context: dg.AssetCheckExecutionContext, warehouse: War
 
 
 @company_check(RAW_INVOICES)
-def synced_recently(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+def synced_recently(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """The company was synced within a day, or within its rhythm where that has longer pauses.
 
     A sensor tells as well when that has ceased to be so: no run would.
@@ -124,8 +124,8 @@ def synced_recently(context: dg.AssetCheckExecutionContext, warehouse: Warehouse
     from billingo_assets.companies.registry import get_company
     from billingo_assets.monitoring.freshness import read_freshness
 
-    with failing_in_words(context), warehouse.connect() as connection:
-        freshness = read_freshness(connection, get_company(connection, context.partition_key), datetime.now(UTC))
+    with warehouse.connect() as connection:
+        freshness = read_freshness(connection, get_company(connection, question.company), datetime.now(UTC))
     return dg.AssetCheckResult(
         passed=freshness.holds,
         severity=freshness.severity,
@@ -135,7 +135,7 @@ def synced_recently(context: dg.AssetCheckExecutionContext, warehouse: Warehouse
 
 
 @company_check(RAW_INVOICES)
-def no_number_gaps(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+def no_number_gaps(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """The numbers of invoices and receipts run without gaps in their series; Billingo was asked for what is missing.
 
     A number that a deleted document had is no gap. Proformas, offers and the like may have gaps. Numbers of a form
@@ -145,8 +145,8 @@ def no_number_gaps(context: dg.AssetCheckExecutionContext, warehouse: WarehouseR
     from billingo_assets.warehouse.number_gaps import summarize_gaps
     from billingo_assets.warehouse.reconciliation import Reconciliation
 
-    with failing_in_words(context), warehouse.connect() as connection:
-        company_id = get_company(connection, context.partition_key).id
+    with warehouse.connect() as connection:
+        company_id = get_company(connection, question.company).id
         gaps = summarize_gaps(connection, company_id, most=MAX_LISTED)
     at_fault = [
         {

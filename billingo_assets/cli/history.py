@@ -60,6 +60,7 @@ def _as_json(past: PastOutcome, settings: Settings) -> dict[str, Any]:
         "warnings": list(past.outcome.warnings),
         "started_at": past.started_at.isoformat(),
         "trigger": past.trigger,
+        "is_retried": past.is_retried,
         "url": _link(past, settings),
     }
 
@@ -72,7 +73,7 @@ def _print(outcomes: Sequence[PastOutcome], settings: Settings) -> None:
         when = f"{past.started_at.astimezone(settings.zone):%Y-%m-%d %H:%M}"
         state = outcome.status, COLORS.get(outcome.status, "blue")
         took = f", {outcome.mode}, {outcome.duration_seconds:.1f} s ({past.trigger})"
-        say_parts(f"{when}  {outcome.key}: ", state, took)
+        say_parts(f"{when}  {outcome.key}: ", state, ", retried" if past.is_retried else "", took)
         say(
             f"  {outcome.processed:,} processed: {outcome.created:,} created, {outcome.updated:,} updated,"
             f" {outcome.unchanged:,} unchanged"

@@ -65,6 +65,7 @@ def _as_json(overview: Sequence[CompanyState]) -> dict[str, Any]:
                 "last_sync": _iso(state.health.synced_at),
                 "next_sync": _iso(state.health.next_sync_at),
                 "is_being_synced": state.health.is_being_synced,
+                "waits_for_daemon": state.health.waits_for_daemon,
                 "documents": state.documents,
                 "rejections": state.rejections,
                 "problems": [

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, exists, func, insert, select, text, u
 from billingo_assets.companies.encryption import Keyring, open_keyring
 from billingo_assets.companies.schedule import Schedule
 from billingo_assets.companies.tax_codes import says_more, taxpayer
-from billingo_assets.errors import ConfigurationError
+from billingo_assets.errors import ConfigurationError, NotToBeSyncedError
 from billingo_assets.settings import Settings
 from billingo_assets.warehouse import audit
 from billingo_assets.warehouse.tables import audit_log, companies, metadata
@@ -89,6 +89,18 @@ def get_company(connection: Connection, key: str, *, removed_too: bool = False) 
     near = difflib.get_close_matches(key, [company.key for company in list_companies(connection)], n=1)
     hint = f"Did you mean {near[0]}?" if near else "`billingo-assets company list` shows those that there are."
     raise ConfigurationError(f"There is no company {key!r}. {hint}")
+
+
+def require_enabled(connection: Connection, key: str) -> None:
+    """Raise NotToBeSyncedError when a company is disabled or was removed."""
+    query = select(companies.c.enabled, companies.c.removed_at).where(companies.c.key == key)
+    row = connection.execute(query).one_or_none()
+    if row is not None and row.removed_at is not None:
+        raise NotToBeSyncedError(f"{key} was removed, so it was not synced.")
+    if row is not None and not row.enabled:
+        raise NotToBeSyncedError(
+            f"{key} is disabled, so it was not synced. Enable it with `billingo-assets company enable {key}`."
+        )
 
 
 def require_new(connection: Connection, *, key: str, company_id: int | None) -> None:

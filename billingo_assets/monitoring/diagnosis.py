@@ -25,6 +25,7 @@ from billingo_assets.companies.registry import Company, keyring_for, list_compan
 from billingo_assets.errors import BillingoAssetsError, DatabaseError
 from billingo_assets.foreign import told
 from billingo_assets.instance import open_instance
+from billingo_assets.monitoring.daemon import Daemon, read_daemon
 from billingo_assets.monitoring.overview import local_time
 from billingo_assets.settings import Settings, env_file, holds_secrets
 from billingo_assets.sync.identity import identify
@@ -36,12 +37,6 @@ Verdict = Literal["ok", "warning", "fault"]
 ASK_SECONDS = 10
 KEYS_AT_ONCE = 8
 CLOCK_TOLERANCE = timedelta(minutes=2)
-
-DAEMON_SILENCE = timedelta(minutes=2)
-"""How long all parts of a daemon that runs may be silent: each tells every half minute that it lives.
-
-Of one part alone, which may be busy, Dagster judges; it allows half an hour.
-"""
 
 PATIENCE = timedelta(minutes=2)
 """How long a message may wait for its first try: the sensor that sends has its turn every half minute."""
@@ -175,24 +170,21 @@ def _api_keys(connection: Connection, companies: Sequence[Company], settings: Se
 def _dagster(settings: Settings) -> Iterator[Finding]:
     try:
         with open_instance(settings) as instance:
-            statuses = instance.get_daemon_statuses()
-            asleep = sorted(name.lower() for name, status in statuses.items() if not status.healthy)
-            beats = [status.last_heartbeat.timestamp for status in statuses.values() if status.last_heartbeat]
-            runs = max(beats, default=0) > (datetime.now(UTC) - DAEMON_SILENCE).timestamp()
-            yield _daemon(asleep, runs=runs)
-            yield from _instigators(instance, settings, ticking=runs)
+            daemon = read_daemon(instance, datetime.now(UTC))
+            yield _daemon(daemon)
+            yield from _instigators(instance, settings, ticking=daemon.runs)
         if settings.heartbeat_url is not None:
-            yield _heartbeat(settings.heartbeat_url, runs=runs)
+            yield _heartbeat(settings.heartbeat_url, runs=daemon.runs)
     except BillingoAssetsError as error:
         yield Finding("Dagster", "fault", str(error))
 
 
-def _daemon(asleep: Sequence[str], *, runs: bool) -> Finding:
-    if not runs:
+def _daemon(daemon: Daemon) -> Finding:
+    if not daemon.runs:
         words = "It does not run, and so no schedule and no alert. Start it with `billingo-assets dev`, or use cron."
         return Finding("daemon", "warning", words)
-    if asleep:
-        return Finding("daemon", "fault", f"A part of it does not run: {', '.join(asleep)}. Start it again.")
+    if daemon.unhealthy:
+        return Finding("daemon", "fault", f"A part of it does not run: {', '.join(daemon.unhealthy)}. Start it again.")
     return Finding("daemon", "ok", "It runs.")
 
 

@@ -106,13 +106,17 @@ class Facts:
     company: Company
     moments: Moments
     is_being_synced: bool
+    waits_for_daemon: bool
     failed_run: FailedRun | None
     failed_checks: tuple[FailedCheck, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CompanyHealth:
-    """A company's state: its problems, the worst first, when it was synced and when it will be."""
+    """A company's state: its problems, the worst first, when it was synced and when it will be.
+
+    `waits_for_daemon`: a sync of it waits, or its process is gone, and nothing goes on before a daemon runs.
+    """
 
     company: Company
     color: Color
@@ -120,13 +124,14 @@ class CompanyHealth:
     synced_at: datetime | None
     next_sync_at: datetime | None
     is_being_synced: bool
+    waits_for_daemon: bool
 
 
 def assess(facts: Facts, now: datetime, settings: Settings) -> CompanyHealth:
     """Judge a company. A disabled one has no problems: nobody expects anything of it."""
     company, synced_at = facts.company, facts.moments.synced_at
     if not company.enabled:
-        return CompanyHealth(company, "disabled", (), synced_at, None, facts.is_being_synced)
+        return CompanyHealth(company, "disabled", (), synced_at, None, facts.is_being_synced, facts.waits_for_daemon)
     problems = sorted(_problems(facts, now, settings), key=lambda problem: problem.severity)  # "error" < "warning"
     color: Color = "green"
     if problems:
@@ -135,7 +140,7 @@ def assess(facts: Facts, now: datetime, settings: Settings) -> CompanyHealth:
         color = "yellow"
     cron = cron_line(company.schedule, settings)
     due = next_tick(cron, now, settings) if cron else None
-    return CompanyHealth(company, color, tuple(problems), synced_at, due, facts.is_being_synced)
+    return CompanyHealth(company, color, tuple(problems), synced_at, due, facts.is_being_synced, facts.waits_for_daemon)
 
 
 class Limits(NamedTuple):

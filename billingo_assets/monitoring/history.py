@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 
 from billingo_assets.companies.registry import Company
-from billingo_assets.monitoring.outcomes import Fault, Outcome, PastOutcome, Status, read_events
-from billingo_assets.monitoring.reading import UNFINISHED, events_of, is_sync
+from billingo_assets.monitoring.outcomes import Fault, Outcome, PastOutcome, Status, duration_of, read_events
+from billingo_assets.monitoring.reading import events_of, is_sync
+from billingo_assets.monitoring.retries import UNFINISHED, Retries
 from billingo_assets.partitions import PARTITION_TAG
-from billingo_assets.runs import TRIGGER_TAG
+from billingo_assets.runs import is_of_command
 
 PAGE = 200
 """Runs that are asked for at a time."""
@@ -37,6 +38,7 @@ def past_outcomes(
     """
     tags = {PARTITION_TAG: company} if company else {}
     statuses = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS] if failed_only else None
+    retries = Retries(instance, datetime.now(UTC))
     cursor = None
     while True:
         found = dg.RunsFilter(tags=tags, created_after=since, statuses=statuses)
@@ -44,7 +46,7 @@ def past_outcomes(
         for record in records:
             run = record.dagster_run
             if is_sync(run) and PARTITION_TAG in run.tags:
-                past = _read(instance, record, companies.get(run.tags[PARTITION_TAG]))
+                past = _read(instance, record, companies.get(run.tags[PARTITION_TAG]), retries)
                 if not failed_only or past.outcome.status in ("failed", "partial"):
                     yield past
         if len(records) < PAGE:
@@ -63,15 +65,14 @@ def trigger_of(run: dg.DagsterRun) -> str:
     if run.parent_run_id is not None and retry is None:
         return "UI"  # run again by hand: it has the tags of the run before it
     named = next((f"{what} {run.tags[tag]}" for tag, what in TRIGGERS if tag in run.tags), None)
-    trigger = named or ("CLI" if run.tags.get(TRIGGER_TAG) == "cli" else "UI")
+    trigger = named or ("CLI" if is_of_command(run) else "UI")
     return f"{trigger}, retry {retry}" if retry else trigger
 
 
-def _read(instance: dg.DagsterInstance, record: dg.RunRecord, company: Company | None) -> PastOutcome:
+def _read(instance: dg.DagsterInstance, record: dg.RunRecord, company: Company | None, retries: Retries) -> PastOutcome:
     run = record.dagster_run
     told = read_events(events_of(instance, run.run_id))
     started = _moment(record.start_time) or record.create_timestamp.replace(tzinfo=UTC)
-    ended = _moment(record.end_time) or (datetime.now(UTC) if run.status in UNFINISHED else started)
     key = run.tags[PARTITION_TAG]
     failures = [Fault(error) for error in told.errors] if run.is_failure else []
     counts = dict(told.counts)
@@ -83,12 +84,13 @@ def _read(instance: dg.DagsterInstance, record: dg.RunRecord, company: Company |
         name=company.name if company else key,
         status=_status(run, bool(told.failed_checks)),
         run_id=run.run_id,
-        duration_seconds=round((ended - started) / timedelta(seconds=1), 3),
+        duration_seconds=duration_of(record, datetime.now(UTC)),
         errors=(*failures, *told.check_errors),
         warnings=told.quarantine + told.warnings,
         **counts,
     )
-    return PastOutcome(outcome, started, trigger_of(run))
+    is_retried = run.is_failure and not retries.failed_for_good(run)
+    return PastOutcome(outcome, started, trigger_of(run), is_retried)
 
 
 def _status(run: dg.DagsterRun, has_failed_checks: bool) -> Status:

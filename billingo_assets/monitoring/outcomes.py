@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from textwrap import shorten
 from typing import Any, Literal
 
 import dagster as dg
@@ -23,10 +24,14 @@ REJECTIONS = "no_rejected_documents"
 
 INTERRUPTED = "It was interrupted. What it had stored is kept; the next run goes on from there."
 KILLED = "Its process was killed. What it had stored is kept; the next run goes on from there."
-BROKE_OFF = "Its process was killed or never began. What it had stored is kept; the next run goes on from there."
+NEVER_BEGAN = "It was never started, so nothing was read. Start it again once the cause is gone."
+"""Of a run that Dagster gave up without a word why."""
 
 MARKED_FROM_OUTSIDE = "This run has been marked as failed from outside the execution context."
 """Dagster's words where it has none to say why, as when a code server finds a run's process gone."""
+
+
+SAID_LENGTH = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +83,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class PastOutcome:
-    """An outcome as history has it: with when the run started, who or what triggered it, where to look."""
+    """An outcome as history has it: with when the run started, and who or what triggered it.
+
+    `is_retried` says of a run that failed that another took its place, or is about to.
+    """
 
     outcome: Outcome
     started_at: datetime
     trigger: str
+    is_retried: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +145,16 @@ class Told:
         )
 
 
+def duration_of(record: dg.RunRecord, now: datetime) -> float:
+    """How long a run took, in seconds, from its start to its end; up to `now` if it goes on, 0 if it never began.
+
+    Wherever the duration of a sync is shown, it is this one, which Dagster's UI shows for the run as well.
+    """
+    if record.start_time is None:
+        return 0.0
+    return round((record.end_time or now.timestamp()) - record.start_time, 3)
+
+
 def read_events(events: Iterable[dg.DagsterEvent]) -> Told:
     """Read what a run tells of itself."""
     counts: dict[str, Any] = {}
@@ -144,6 +163,7 @@ def read_events(events: Iterable[dg.DagsterEvent]) -> Told:
     failed_checks = []
     error_type = None
     notes: tuple[str, ...] = ()
+    began, why = False, ""
     for event in events:
         metadata: Mapping[str, dg.MetadataValue[Any]] = {}
         if event.is_step_materialization and event.asset_key == RAW_INVOICES:
@@ -163,8 +183,13 @@ def read_events(events: Iterable[dg.DagsterEvent]) -> Told:
             elif failure.error is not None:
                 crashes.append((failure.error.cause or failure.error).message.strip())
                 error_type = error_type or (failure.error.cause or failure.error).cls_name
+        elif event.event_type == dg.DagsterEventType.RUN_START:
+            began = True
+        elif event.event_type == dg.DagsterEventType.ENGINE_EVENT:
+            error = event.engine_event_data.error
+            why = shorten((error.cause or error).message, SAID_LENGTH, placeholder=" …") if error else why
         elif event.is_failure and event.message and not failures and not crashes:
-            crashes.append(_in_our_words(event.message.strip()))
+            crashes.append(_in_our_words(event.message.strip(), began=began, why=why))
         if "mode" in metadata:
             counts = {"mode": metadata["mode"].value, "reason": metadata["reason"].value}
             counts |= {name: _whole(metadata[name]) for name in COUNTS}
@@ -188,11 +213,16 @@ def is_interrupt(event: dg.DagsterEvent) -> bool:
     return isinstance(data, JobFailureData) and data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
 
 
-def _in_our_words(message: str) -> str:
-    """What is to be said of a run that was marked as failed by others, Dagster's frame around it left out."""
-    if message == MARKED_FROM_OUTSIDE:
-        return BROKE_OFF
-    return KILLED if KILLED in message else message
+def _in_our_words(message: str, *, began: bool, why: str) -> str:
+    """What is to be said of a run that was marked as failed by others, Dagster's frame around it left out.
+
+    `why` is the error that Dagster itself met with the run, if it did.
+    """
+    if message != MARKED_FROM_OUTSIDE:
+        return KILLED if KILLED in message else message
+    if began:
+        return f"It broke off: {why} What it had stored is kept; the next run goes on from there." if why else KILLED
+    return f"It was never started: {why} Nothing was read. Start it again once that is mended." if why else NEVER_BEGAN
 
 
 def _whole(value: dg.MetadataValue[Any] | None) -> int:

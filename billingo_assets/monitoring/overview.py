@@ -48,6 +48,8 @@ class CompanyState:
             return " ".join(problem.summary for problem in self.health.problems)
         if self.health.is_being_synced:
             return "Being synced."
+        if self.health.waits_for_daemon:
+            return "A sync waits for the daemon, which does not run. Start it: billingo-assets dev"
         if self.color == "disabled":
             return "Disabled."
         if self.health.synced_at is None:

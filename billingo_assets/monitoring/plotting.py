@@ -16,7 +16,9 @@ from matplotlib.dates import DateFormatter
 from matplotlib.figure import Figure
 
 from billingo_assets.assets.describing import RAW_INVOICES
-from billingo_assets.monitoring.reading import WILL_RETRY_TAG, is_sync
+from billingo_assets.monitoring.outcomes import duration_of
+from billingo_assets.monitoring.reading import is_sync
+from billingo_assets.monitoring.retries import Retries
 
 DAYS = 30
 PAGE = 500
@@ -46,14 +48,18 @@ def read_days(instance: dg.DagsterInstance, now: datetime, zone: ZoneInfo) -> li
             made = record.asset_materialization
             if day is not None and made is not None and "processed" in made.metadata:
                 day.documents += round(_number(made.metadata["processed"]))
-                day.durations.append(_number(made.metadata["duration_seconds"]))
         if not found.has_more:
             break
         cursor = found.cursor
-    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], created_after=first.astimezone(UTC))
-    for run in instance.get_run_records(failed):
-        day = days.get(run.create_timestamp.replace(tzinfo=UTC).astimezone(zone).date())
-        if day is not None and is_sync(run.dagster_run) and run.dagster_run.tags.get(WILL_RETRY_TAG) != "true":
+    retries = Retries(instance, now)
+    ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+    for past in instance.get_run_records(dg.RunsFilter(statuses=ended, created_after=first.astimezone(UTC))):
+        run, day = past.dagster_run, days.get(past.create_timestamp.replace(tzinfo=UTC).astimezone(zone).date())
+        if day is None or not is_sync(run):
+            continue
+        if not run.is_failure:
+            day.durations.append(duration_of(past, now))
+        elif retries.failed_for_good(run):
             day.failures += 1
     return list(days.values())
 

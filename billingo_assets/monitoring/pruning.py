@@ -11,8 +11,9 @@ from sqlalchemy import text
 
 from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
 from billingo_assets.checks.names import CHECKS
-from billingo_assets.monitoring.reading import ANSWERED, UNFINISHED, past_until_decided
+from billingo_assets.monitoring.reading import ANSWERED, past_until_decided
 from billingo_assets.monitoring.results import delete_results_of_runs
+from billingo_assets.monitoring.retries import UNFINISHED, Retries
 from billingo_assets.partitions import COMPANIES
 from billingo_assets.resources import WarehouseResource
 from billingo_assets.settings import load_settings
@@ -80,6 +81,7 @@ def _runs_that_show_the_present(instance: dg.DagsterInstance) -> set[str]:
                 check, limit=1, status=ANSWERED, partition_filter=PartitionKeyFilter(key=key)
             )
             shown |= {record.run_id for record in last}
+    retries = Retries(instance, datetime.now(UTC))
     for key in keys:
-        shown |= {run.run_id for run in past_until_decided(instance, key).runs[-1:]}
+        shown |= {run.run_id for run in past_until_decided(instance, key, retries).runs[-1:]}
     return shown

@@ -15,7 +15,8 @@ from billingo_assets.alerts.outages import Subject, lock_outages, news, remember
 from billingo_assets.jobs import PRUNE_HISTORY, REFRESH_HEALTH
 from billingo_assets.monitoring.health import Problem
 from billingo_assets.monitoring.outcomes import read_events
-from billingo_assets.monitoring.reading import WILL_RETRY_TAG, events_of, read_health
+from billingo_assets.monitoring.reading import RUNS_OF_ONE, events_of, read_health
+from billingo_assets.monitoring.retries import Retries
 from billingo_assets.settings import Settings
 
 OTHER_JOBS = (PRUNE_HISTORY, REFRESH_HEALTH)
@@ -40,7 +41,7 @@ def tell(connection: Connection, instance: dg.DagsterInstance, settings: Setting
         lock_outages(connection)
         healths = read_health(connection, instance, settings, now)
         subjects = [Subject(health.company, health.problems) for health in healths]
-        subjects.append(Subject(None, _problems_of_jobs(instance)))
+        subjects.append(Subject(None, _problems_of_jobs(instance, now)))
         remember(connection, subjects, now)
         if channels.usable:
             wanted = {health.company.id: health.company for health in healths if health.company.enabled}
@@ -52,14 +53,14 @@ def tell(connection: Connection, instance: dg.DagsterInstance, settings: Setting
     return Told(sum(len(subject.problems) for subject in subjects), delivered.messages, failures)
 
 
-def _problems_of_jobs(instance: dg.DagsterInstance) -> list[Problem]:
-    problems = []
+def _problems_of_jobs(instance: dg.DagsterInstance, now: datetime) -> list[Problem]:
+    retries, problems = Retries(instance, now), []
     for job in OTHER_JOBS:
         ended = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
-        for record in instance.get_run_records(ended, limit=1):
-            run = record.dagster_run
-            if run.is_failure and run.tags.get(WILL_RETRY_TAG) != "true":
-                told = read_events(events_of(instance, run.run_id))
-                kind = f"job:{job}"
-                problems.append(Problem(kind, "warning", kind, f"{job}: {' '.join(told.errors)}", run.run_id))
+        runs = [record.dagster_run for record in instance.get_run_records(ended, limit=RUNS_OF_ONE)]
+        last = next((run for run in runs if not run.is_failure or retries.failed_for_good(run)), None)
+        if last is not None and last.is_failure:
+            told = read_events(events_of(instance, last.run_id))
+            kind = f"job:{job}"
+            problems.append(Problem(kind, "warning", kind, f"{job}: {' '.join(told.errors)}", last.run_id))
     return problems

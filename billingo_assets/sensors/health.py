@@ -14,12 +14,17 @@ from billingo_assets.jobs import REFRESH_HEALTH
 )
 def health_table(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Ask for one refresh after each time that all syncs have come to rest."""
-    from billingo_assets.monitoring.reading import UNFINISHED, last_finished_sync
+    from datetime import UTC, datetime
+
+    from billingo_assets.monitoring.reading import last_finished_sync, syncs_to_retry
+    from billingo_assets.monitoring.retries import UNFINISHED
 
     if context.instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED), limit=1):
         return dg.SkipReason("Runs are waiting or going.")
     last = last_finished_sync(context.instance)
     if last is None or last.dagster_run.run_id == context.cursor:
         return dg.SkipReason("No sync has ended since.")
+    if syncs_to_retry(context.instance, datetime.now(UTC)):
+        return dg.SkipReason("A sync that failed is about to be tried again.")
     context.update_cursor(last.dagster_run.run_id)
     return dg.RunRequest(run_key=last.dagster_run.run_id)

@@ -6,7 +6,7 @@ A company's lets one sync at a time write to it, whoever starts it. A run's show
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
 from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, text
@@ -28,6 +28,17 @@ _HOLDER = text(
     WHERE locks.locktype = 'advisory' AND locks.granted
       AND locks.classid = :space AND locks.objid = :company AND locks.objsubid = 2
       AND locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """
+)
+
+_RUN_IS_SHOWN = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM pg_locks
+        WHERE locktype = 'advisory' AND granted
+          AND classid = :space AND objid = (hashtext(:run)::bigint & 4294967295)::oid AND objsubid = 2
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    )
     """
 )
 
@@ -95,9 +106,7 @@ def showing_run_alive(connection: Connection, run_id: str) -> Iterator[None]:
 
 
 def run_is_alive(connection: Connection, run_id: str) -> bool:
-    """Whether any process shows the run to be alive."""
+    """Whether any process shows the run to be alive. Leaves no transaction behind, and joins one that is there."""
     keys = {"space": RUN_LOCK_SPACE, "run": run_id}
-    with connection.begin():
-        # Taken for the transaction only, if nobody holds it.
-        free = connection.scalar(text("SELECT pg_try_advisory_xact_lock(:space, hashtext(:run))"), keys)
-    return not free
+    with nullcontext() if connection.in_transaction() else connection.begin():
+        return bool(connection.scalar(_RUN_IS_SHOWN, keys))

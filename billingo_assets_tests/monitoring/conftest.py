@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster._daemon.types import DaemonHeartbeat
 from sqlalchemy import Engine, text
 
 from billingo_assets.companies.registry import Company
+from billingo_assets.monitoring.daemon import RETRIER, RETRIER_CURSOR
 from billingo_assets.monitoring.outcomes import Outcome
 from billingo_assets.partitions import PARTITION_TAG
+from billingo_assets.runs import CODE_LOCATION
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.locks import company_lock
 from billingo_assets_tests.orchestration.conftest import Sync, live_defs, sync
@@ -61,6 +64,13 @@ def refuse(sync: Sync, engine: Engine, companies: dict[str, Company], monkeypatc
     return run
 
 
+def let_daemon_run(instance: dg.DagsterInstance) -> None:
+    """Leave in the storage what a daemon does that has just dealt with every failure there is."""
+    instance.add_daemon_heartbeat(DaemonHeartbeat(datetime.now(UTC).timestamp(), RETRIER, "a daemon", []))
+    newest = instance.event_log_storage.get_maximum_record_id() or 0
+    instance.daemon_cursor_storage.set_cursor_values({RETRIER_CURSOR: str(newest)})
+
+
 def leave_run(
     instance: dg.DagsterInstance,
     job: dg.JobDefinition,
@@ -72,7 +82,9 @@ def leave_run(
 ) -> dg.DagsterRun:
     """Record a run of a job that nobody executes, and that has come to this status."""
     run = instance.create_run_for_job(
-        job_def=job, tags={**({PARTITION_TAG: company} if company else {}), **(tags or {})}
+        job_def=job,
+        tags={**({PARTITION_TAG: company} if company else {}), **(tags or {})},
+        remote_job_origin=CODE_LOCATION.get_job_origin(job.name),
     )
     if status is dg.DagsterRunStatus.FAILURE:
         instance.report_run_failed(run, words)
@@ -80,6 +92,7 @@ def leave_run(
         instance.report_run_canceled(run)
     elif status is not dg.DagsterRunStatus.NOT_STARTED:
         event_type = {
+            dg.DagsterRunStatus.QUEUED: dg.DagsterEventType.RUN_ENQUEUED,
             dg.DagsterRunStatus.STARTED: dg.DagsterEventType.RUN_START,
             dg.DagsterRunStatus.SUCCESS: dg.DagsterEventType.RUN_SUCCESS,
         }[status]

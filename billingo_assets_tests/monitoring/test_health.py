@@ -46,7 +46,12 @@ def facts(synced_at: datetime | None = MONDAY, schedule: Schedule = "daily", **k
     """A company that was registered long before, and of which nothing else is known."""
     moments = Moments(MONDAY - 90 * DAY, synced_at)
     alright = Facts(
-        company=company(schedule), moments=moments, is_being_synced=False, failed_run=None, failed_checks=()
+        company=company(schedule),
+        moments=moments,
+        is_being_synced=False,
+        waits_for_daemon=False,
+        failed_run=None,
+        failed_checks=(),
     )
     return replace(alright, **known)  # type: ignore[arg-type]
 

@@ -16,7 +16,7 @@ from billingo_assets.companies import registry
 from billingo_assets.jobs import REFRESH_HEALTH, SYNC_COMPANY
 from billingo_assets.monitoring.plotting import Day, plot_days, read_days
 from billingo_assets.sandbox import World
-from billingo_assets_tests.monitoring.conftest import leave_run
+from billingo_assets_tests.monitoring.conftest import leave_run, let_daemon_run
 from billingo_assets_tests.orchestration.conftest import LARGE, SMALL, Sync
 
 BUDAPEST = ZoneInfo("Europe/Budapest")
@@ -96,6 +96,7 @@ def test_a_day_adds_up_what_its_syncs_read_and_counts_those_that_failed_for_good
 ) -> None:
     read = [sync(key).processed for key in (SMALL, LARGE)]
     job = live_defs.resolve_job_def(SYNC_COMPANY)
+    let_daemon_run(instance)
     for will_retry in ("true", "false"):
         run = leave_run(instance, job, dg.DagsterRunStatus.FAILURE, company=SMALL)
         instance.add_run_tags(run.run_id, {"dagster/will_retry": will_retry})

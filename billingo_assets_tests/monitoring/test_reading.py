@@ -7,18 +7,23 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
 from sqlalchemy import Engine
 
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
+from billingo_assets.instance import remove_partition
 from billingo_assets.jobs import SYNC_COMPANY
 from billingo_assets.monitoring.health import CompanyHealth
-from billingo_assets.monitoring.outcomes import BROKE_OFF
+from billingo_assets.monitoring.outcomes import KILLED, NEVER_BEGAN
 from billingo_assets.monitoring.reading import RUNS_OF_ONE, busy_companies, read_health
+from billingo_assets.partitions import PARTITION_TAG
 from billingo_assets.sandbox import Fault, SandboxServer, World
 from billingo_assets.settings import load_settings
-from billingo_assets_tests.monitoring.conftest import Age, leave_run
-from billingo_assets_tests.orchestration.conftest import LARGE, SMALL, Sync
+from billingo_assets.warehouse.locks import showing_run_alive
+from billingo_assets_tests.monitoring.conftest import Age, leave_run, let_daemon_run
+from billingo_assets_tests.orchestration.conftest import LARGE, SMALL, Sync, execute_checks
 
 Health = Callable[..., CompanyHealth]
 
@@ -40,17 +45,13 @@ def job(live_defs: dg.Definitions) -> dg.JobDefinition:
     return live_defs.resolve_job_def(SYNC_COMPANY)
 
 
+CheckAlone = Callable[[str], object]
+
+
 @pytest.fixture
-def check_alone(live_defs: dg.Definitions, instance: dg.DagsterInstance) -> Callable[[str, dg.AssetKey], None]:
-    """Run one check by itself for the small company, as the UI does."""
-
-    def run(name: str, asset: dg.AssetKey) -> None:
-        alone = live_defs.resolve_implicit_global_asset_job_def().get_subset(
-            asset_selection=set(), asset_check_selection={dg.AssetCheckKey(asset, name)}
-        )
-        alone.execute_in_process(instance=instance, partition_key=SMALL, raise_on_error=False)
-
-    return run
+def check_alone(live_defs: dg.Definitions, instance: dg.DagsterInstance) -> CheckAlone:
+    """Run one check by itself for the small company."""
+    return lambda name: execute_checks(live_defs, instance, [name], **{PARTITION_TAG: SMALL})
 
 
 def kinds(health: CompanyHealth) -> list[str]:
@@ -107,13 +108,22 @@ def test_a_check_that_was_run_alone_hides_no_failed_sync(
     sync: Sync,
     health: Health,
     revoke: Callable[[bool], None],
-    check_alone: Callable[[str, dg.AssetKey], None],
+    check_alone: CheckAlone,
 ) -> None:
     revoke(True)
     sync(SMALL)
     for _ in range(2):
-        check_alone("no_number_gaps", dg.AssetKey(["billingo", "raw_invoices"]))
+        check_alone("no_number_gaps")
     assert kinds(health()) == ["run_failed"]
+
+
+def test_a_check_that_could_not_be_run_alone_is_no_failed_sync(
+    sync: Sync, health: Health, revoke: Callable[[bool], None], check_alone: CheckAlone
+) -> None:
+    sync(SMALL)
+    revoke(True)
+    check_alone("api_total_matches")
+    assert (health().color, kinds(health())) == ("green", [])
 
 
 @pytest.mark.parametrize("later", [timedelta(0), timedelta(days=30)], ids=["now", "a month later"])
@@ -139,14 +149,62 @@ def test_a_run_that_was_canceled_is_no_failure(
     assert health().color == "green"
 
 
-def test_a_run_that_is_about_to_be_tried_again_has_not_failed_yet(
+def test_a_run_that_the_daemon_is_about_to_try_again_has_not_failed_for_good(
     sync: Sync, health: Health, instance: dg.DagsterInstance, job: dg.JobDefinition
 ) -> None:
     sync(SMALL)
-    run = leave_run(instance, job, dg.DagsterRunStatus.FAILURE, company=SMALL)
-    for will_retry, expected in (("true", []), ("false", ["run_failed"])):
-        instance.add_run_tags(run.run_id, {"dagster/will_retry": will_retry})
-        assert kinds(health()) == expected
+    let_daemon_run(instance)
+    leave_run(instance, job, dg.DagsterRunStatus.FAILURE, company=SMALL)
+    assert kinds(health()) == []
+    let_daemon_run(instance)
+    assert kinds(health()) == ["run_failed"]
+
+
+def test_a_run_that_no_daemon_is_there_to_try_again_has_failed_for_good(
+    sync: Sync, health: Health, instance: dg.DagsterInstance, job: dg.JobDefinition
+) -> None:
+    sync(SMALL)
+    leave_run(instance, job, dg.DagsterRunStatus.FAILURE, company=SMALL)
+    assert kinds(health()) == ["run_failed"]
+
+
+RETRIED = {
+    "queued, and no daemon runs": (dg.DagsterRunStatus.QUEUED, False, ["run_failed"]),
+    "queued": (dg.DagsterRunStatus.QUEUED, True, []),
+    "going": (dg.DagsterRunStatus.STARTED, True, []),
+    "canceled": (dg.DagsterRunStatus.CANCELED, True, ["run_failed"]),
+}
+
+
+@pytest.mark.parametrize(("status", "daemon_runs", "expected"), RETRIED.values(), ids=RETRIED)
+def test_a_failure_stands_until_its_retry_speaks_for_the_company(
+    sync: Sync,
+    health: Health,
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    status: dg.DagsterRunStatus,
+    daemon_runs: bool,
+    expected: list[str],
+) -> None:
+    sync(SMALL)
+    failed = leave_run(instance, job, dg.DagsterRunStatus.FAILURE, company=SMALL)
+    retry = leave_run(instance, job, status, company=SMALL, tags={"dagster/retry_number": "1"})
+    instance.add_run_tags(failed.run_id, {"dagster/auto_retry_run_id": retry.run_id})
+    if daemon_runs:
+        let_daemon_run(instance)
+    assert kinds(health()) == expected
+
+
+def test_a_failure_whose_retry_was_deleted_stands(
+    sync: Sync, health: Health, instance: dg.DagsterInstance, job: dg.JobDefinition
+) -> None:
+    sync(SMALL)
+    failed = leave_run(instance, job, dg.DagsterRunStatus.FAILURE, company=SMALL)
+    retry = leave_run(instance, job, dg.DagsterRunStatus.STARTED, company=SMALL)
+    instance.add_run_tags(failed.run_id, {"dagster/auto_retry_run_id": retry.run_id})
+    let_daemon_run(instance)
+    instance.delete_run(retry.run_id)
+    assert kinds(health()) == ["run_failed"]
 
 
 @pytest.mark.parametrize("later", [timedelta(0), timedelta(hours=50)], ids=["now", "two days later"])
@@ -177,11 +235,14 @@ def test_a_run_that_was_killed_is_told_by_the_words_of_whoever_noticed(
 def test_a_run_of_which_dagster_does_not_say_why_it_ended_is_told_in_ours(
     health: Health, instance: dg.DagsterInstance, job: dg.JobDefinition
 ) -> None:
-    leave_run(instance, job, dg.DagsterRunStatus.FAILURE, company=SMALL, words=None, tags={"dagster/max_retries": "0"})
-    assert [problem.summary for problem in health().problems] == [BROKE_OFF]
+    leave_run(instance, job, dg.DagsterRunStatus.FAILURE, company=SMALL, words=None)
+    assert [problem.summary for problem in health().problems] == [NEVER_BEGAN]
+    run = leave_run(instance, job, dg.DagsterRunStatus.STARTED, company=SMALL)
+    instance.report_run_failed(run)
+    assert [problem.summary for problem in health().problems] == [KILLED]
 
 
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED])
 def test_a_company_whose_run_waits_or_goes_is_being_synced_and_as_it_was(
     sync: Sync,
     health: Health,
@@ -192,9 +253,76 @@ def test_a_company_whose_run_waits_or_goes_is_being_synced_and_as_it_was(
 ) -> None:
     revoke(True)
     sync(SMALL)
+    let_daemon_run(instance)
     leave_run(instance, job, status, company=SMALL)
     assert (health().is_being_synced, kinds(health())) == (True, ["run_failed"])
     assert busy_companies(instance) == {SMALL}
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED])
+def test_a_run_that_waits_or_whose_process_is_gone_goes_on_once_a_daemon_runs(
+    companies: dict[str, Company],
+    health: Health,
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    status: dg.DagsterRunStatus,
+) -> None:
+    leave_run(instance, job, status, company=SMALL)
+    assert (health().is_being_synced, health().waits_for_daemon) == (False, True)
+    let_daemon_run(instance)
+    assert (health().is_being_synced, health().waits_for_daemon) == (True, False)
+
+
+def test_a_run_whose_process_lives_goes_on_without_a_daemon(
+    health: Health, instance: dg.DagsterInstance, job: dg.JobDefinition, engine: Engine
+) -> None:
+    run = leave_run(instance, job, dg.DagsterRunStatus.STARTED, company=SMALL)
+    with engine.connect() as connection, showing_run_alive(connection, run.run_id):
+        assert (health().is_being_synced, health().waits_for_daemon) == (True, False)
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=["disabled", "removed"])
+def test_a_run_of_a_company_that_nobody_wants_synced_any_more_does_nothing_and_is_no_failure(
+    sync: Sync,
+    health: Health,
+    instance: dg.DagsterInstance,
+    live_defs: dg.Definitions,
+    engine: Engine,
+    sandbox: SandboxServer,
+    removed: bool,
+) -> None:
+    sync(SMALL)
+    asked = len(sandbox.requests)
+    job = live_defs.resolve_job_def(SYNC_COMPANY)
+    queued = instance.create_run_for_job(job_def=job, tags={PARTITION_TAG: SMALL})
+    with engine.begin() as connection:
+        company = registry.get_company(connection, SMALL)
+        if removed:
+            registry.remove_company(connection, SMALL)
+        else:
+            registry.change_company(connection, SMALL, enabled=False)
+    if removed:
+        remove_partition(instance, SMALL)
+    result = execute_run(InMemoryJob(job), queued, instance)
+    run = instance.get_run_by_id(queued.run_id)
+    assert run is not None
+    assert (run.status, run.tags["dagster/will_retry"]) == (dg.DagsterRunStatus.FAILURE, "false")
+    (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure.user_failure_data is not None
+    assert "so it was not synced." in (failure.user_failure_data.description or "")
+    assert len(sandbox.requests) == asked
+    with engine.begin() as connection:
+        if removed:
+            registry.add_company(
+                connection,
+                key=SMALL,
+                name=company.name,
+                tax_code=company.tax_code,
+                api_key_encrypted=company.api_key_encrypted or "",
+            )
+        else:
+            registry.change_company(connection, SMALL, enabled=True)
+    assert kinds(health()) == []
 
 
 @pytest.fixture
@@ -227,6 +355,20 @@ def test_a_check_that_failed_is_not_forgotten_by_a_run_that_only_means_to_ask_ag
     sync(SMALL)
     leave_run(instance, job, status, company=SMALL)
     assert kinds(health()) == ["no_rejected_documents"]
+
+
+def test_a_check_that_failed_in_a_run_that_is_about_to_be_tried_again_has_not_failed_for_good(
+    broken: int, sync: Sync, health: Health, instance: dg.DagsterInstance, world: World
+) -> None:
+    let_daemon_run(instance)
+    run_id = sync(SMALL).run_id
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    instance.report_run_failed(run, "Its process is gone.")
+    instance.add_run_tags(run_id, {"dagster/will_retry": "true"})
+    assert kinds(health()) == []
+    let_daemon_run(instance)
+    assert kinds(health()) == ["run_failed", "no_rejected_documents"]
 
 
 def test_a_check_that_passes_again_is_over(broken: int, sync: Sync, health: Health, world: World) -> None:

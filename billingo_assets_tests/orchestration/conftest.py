@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import create_execution_plan, execute_run
+from dagster._core.snap import snapshot_from_execution_plan
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from billingo_assets import runs
@@ -64,6 +67,36 @@ def sync(live_defs: dg.Definitions, companies: dict[str, Company], instance: dg.
     """Sync a company, named by its key, as the command does."""
     job = live_defs.resolve_job_def(SYNC_COMPANY)
     return lambda key, **options: runs.sync(companies[key], job=job, instance=instance, **options)
+
+
+def execute_checks(
+    defs: dg.Definitions, instance: dg.DagsterInstance, names: Iterable[str], **tags: str
+) -> dg.JobExecutionResult:
+    """Execute checks and no asset, as the UI does; a tag may name the company."""
+    keys = {dg.AssetCheckKey(CHECKS[name], name) for name in names}
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(), asset_check_selection=keys)
+    plan = create_execution_plan(job, tags=tags)
+    run = instance.create_run(
+        job_name=job.name,
+        run_id=None,
+        run_config={},
+        status=None,
+        tags=tags,
+        root_run_id=None,
+        parent_run_id=None,
+        step_keys_to_execute=plan.step_keys_to_execute,
+        execution_plan_snapshot=snapshot_from_execution_plan(plan, job.get_job_snapshot_id()),
+        job_snapshot=job.get_job_snapshot(),
+        parent_job_snapshot=job.get_parent_job_snapshot(),
+        asset_selection=frozenset(),
+        asset_check_selection=frozenset(keys),
+        resolved_op_selection=None,
+        op_selection=None,
+        remote_job_origin=None,
+        job_code_origin=None,
+        asset_graph=job.asset_layer.asset_graph,
+    )
+    return execute_run(InMemoryJob(job), run, instance)
 
 
 def statuses(instance: dg.DagsterInstance, check: str) -> dict[str | None, AssetCheckExecutionRecordStatus | None]:

@@ -12,35 +12,47 @@ from sqlalchemy import Engine, text, update
 
 from billingo_assets.assets.describing import INVOICES, RAW_INVOICES
 from billingo_assets.checks.raw_invoices import describe_gaps
+from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
+from billingo_assets.jobs import SYNC_COMPANY
+from billingo_assets.partitions import COMPANIES, PARTITION_TAG
 from billingo_assets.sandbox import SandboxServer, World
 from billingo_assets.warehouse.number_gaps import Gaps
 from billingo_assets.warehouse.tables import companies as companies_table
-from billingo_assets_tests.orchestration.conftest import CHECKS, LARGE, SMALL, Sync, materializations, statuses
+from billingo_assets_tests.orchestration.conftest import (
+    CHECKS,
+    LARGE,
+    SMALL,
+    Sync,
+    execute_checks,
+    materializations,
+    statuses,
+)
 
 PASSED = AssetCheckExecutionRecordStatus.SUCCEEDED
 FAILED = AssetCheckExecutionRecordStatus.FAILED
 
-Execute = Callable[[str, str], dg.ExecuteInProcessResult]
+Execute = Callable[[str, str], dg.JobExecutionResult]
+ExecuteAll = Callable[..., dg.JobExecutionResult]
 
 
 @pytest.fixture
 def execute(live_defs: dg.Definitions, instance: dg.DagsterInstance) -> Execute:
-    """Execute one check by itself for a company, as the UI does on request."""
-    assets = live_defs.resolve_implicit_global_asset_job_def()
-
-    def execute_check(name: str, company: str) -> dg.ExecuteInProcessResult:
-        key = dg.AssetCheckKey(CHECKS[name], name)
-        alone = assets.get_subset(asset_selection=set(), asset_check_selection={key})
-        return alone.execute_in_process(instance=instance, partition_key=company, raise_on_error=False)
-
-    return execute_check
+    """Execute one check by itself for a company."""
+    return lambda name, company: execute_checks(live_defs, instance, [name], **{PARTITION_TAG: company})
 
 
-def answer(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
+@pytest.fixture
+def execute_all(live_defs: dg.Definitions, instance: dg.DagsterInstance) -> ExecuteAll:
+    """Execute every check that can be executed by itself, as "Execute all" in the UI does: without a partition."""
+    return lambda **tags: execute_checks(live_defs, instance, ALONE, **tags)
+
+
+def answer(result: dg.JobExecutionResult) -> dg.AssetCheckEvaluation:
     """The one answer of a check that was executed by itself."""
-    (evaluation,) = result.get_asset_check_evaluations()
-    return evaluation
+    kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    (event,) = [event for event in result.all_events if event.event_type == kind]
+    return event.asset_check_evaluation_data
 
 
 def values(evaluation: dg.AssetCheckEvaluation) -> dict[str, Any]:
@@ -310,3 +322,77 @@ def test_a_key_of_another_company_leaves_the_partition_unmaterialized(
 ) -> None:
     sync(SMALL)
     assert materializations(instance, RAW_INVOICES, SMALL) == []
+
+
+def test_checks_that_are_executed_without_a_company_answer_for_every_one(
+    sync: Sync,
+    execute_all: ExecuteAll,
+    tamper: Callable[[str, str], None],
+    instance: dg.DagsterInstance,
+    companies: dict[str, Company],
+) -> None:
+    for key in companies:
+        sync(key)
+    tamper("totals_reconcile", SMALL)
+    assert execute_all().success
+    for name in ALONE:
+        found = statuses(instance, name)
+        small = FAILED if name == "totals_reconcile" else PASSED
+        assert {key: found[key] for key in companies} == dict.fromkeys(companies, PASSED) | {SMALL: small}
+
+
+def test_a_disabled_company_is_not_asked_for_where_no_company_is_named(
+    execute_all: ExecuteAll, engine: Engine, instance: dg.DagsterInstance
+) -> None:
+    with engine.begin() as connection:
+        registry.change_company(connection, LARGE, enabled=False)
+    execute_all()
+    assert SMALL in statuses(instance, "api_total_matches")
+    assert LARGE not in statuses(instance, "api_total_matches")
+
+
+def test_a_range_of_companies_is_checked_and_no_other(
+    execute_all: ExecuteAll, instance: dg.DagsterInstance, companies: dict[str, Company]
+) -> None:
+    keys = instance.get_dynamic_partitions(COMPANIES)
+    tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[1]}
+    assert execute_all(**tags).success
+    assert set(statuses(instance, "no_number_gaps")) == set(keys[:2])
+
+
+def test_one_company_that_cannot_be_checked_is_named_and_the_others_are_checked(
+    execute_all: ExecuteAll, world: World, instance: dg.DagsterInstance
+) -> None:
+    world.company(SMALL).replace_api_key("00000000-0000-4000-8000-000000000000")
+    result = execute_all()
+    (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure.user_failure_data is not None
+    told = failure.user_failure_data.description or ""
+    assert told.startswith(f"1 of 3 companies could not be checked.\n{SMALL}: ")
+    assert SMALL not in statuses(instance, "api_total_matches")
+    assert LARGE in statuses(instance, "api_total_matches")
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.tags["dagster/will_retry"] == "false"
+
+
+def test_a_check_that_is_executed_by_itself_and_fails_is_recorded_and_not_executed_again(
+    sync: Sync, execute: Execute, tamper: Callable[[str, str], None], instance: dg.DagsterInstance
+) -> None:
+    sync(SMALL)
+    tamper("api_total_matches", SMALL)
+    assert execute("api_total_matches", SMALL).success
+    assert statuses(instance, "api_total_matches") == {SMALL: FAILED}
+
+
+def test_a_sync_without_a_company_says_so_in_words_and_is_not_run_again(
+    live_defs: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    job = live_defs.resolve_job_def(SYNC_COMPANY)
+    result = job.execute_in_process(instance=instance, raise_on_error=False)
+    (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure.user_failure_data is not None
+    assert (failure.user_failure_data.description or "").startswith("The run names no company. Choose a partition")
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.tags["dagster/will_retry"] == "false"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from datetime import datetime
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
@@ -17,6 +18,7 @@ from billingo_assets.companies.registry import Company
 from billingo_assets.jobs import SYNC_COMPANY
 from billingo_assets.monitoring.history import past_outcomes
 from billingo_assets.monitoring.outcomes import INTERRUPTED
+from billingo_assets.monitoring.plotting import read_days
 from billingo_assets.resources import BillingoResource
 from billingo_assets.sandbox import Fault, Quirks, SandboxServer, World
 from billingo_assets.settings import load_settings
@@ -25,6 +27,7 @@ from billingo_assets.warehouse.normalized import count_rows
 from billingo_assets.warehouse.tables import companies as companies_table
 from billingo_assets_tests.orchestration.conftest import LARGE, SMALL, Sync, materializations, told
 
+BUDAPEST = ZoneInfo("Europe/Budapest")
 WORDLESS = ("Traceback", 'File "', "[SQL:", "[parameters:")
 
 
@@ -58,8 +61,17 @@ def test_the_watermark_is_a_moment_during_the_run(sync: Sync, instance: dg.Dagst
     assert int(record.start_time) <= datetime.fromisoformat(metadata["watermark"]).timestamp() <= record.end_time
 
 
-def test_the_duration_is_within_the_outcomes(sync: Sync, instance: dg.DagsterInstance) -> None:
+def test_the_duration_of_a_sync_is_its_runs_everywhere_and_reading_the_documents_is_a_part_of_it(
+    sync: Sync, instance: dg.DagsterInstance, companies: dict[str, Company]
+) -> None:
     outcome = sync(SMALL)
+    run = instance.get_run_stats(outcome.run_id)
+    assert run.start_time is not None
+    assert run.end_time is not None
+    (past,) = past_outcomes(instance, companies)
+    (today,) = read_days(instance, datetime.now(UTC), BUDAPEST)[-1:]
+    shown = {outcome.duration_seconds, past.outcome.duration_seconds, *today.durations}
+    assert shown == {round(run.end_time - run.start_time, 3)}
     (metadata,) = materializations(instance, RAW_INVOICES, SMALL)
     assert 0 < metadata["duration_seconds"] < outcome.duration_seconds
 
