@@ -109,7 +109,8 @@ class _Records(partial[logging.LogRecord]):
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = super().__call__(*args, **kwargs)
-        if record.levelno >= logging.WARNING and record.name != _log.name:
+        # `logging.makeLogRecord`, which Dagster uses, fills in the level afterwards.
+        if (record.levelno or logging.NOTSET) >= logging.WARNING and record.name != _log.name:
             lines = _lines(record)
             if _outage.is_recent() and _naming(DATABASE_ERRORS, lines):
                 record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
