@@ -18,9 +18,8 @@ import httpx
 import pytest
 
 from billingo_assets.settings import checkout
-from billingo_assets_tests.orchestration.services import free_port, until
-
-MOST_SECONDS = 300
+from billingo_assets_tests.orchestration.services import free_port
+from billingo_assets_tests.patience import PATIENCE_SECONDS, until
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +72,7 @@ def run(program: Path, place: Path, *words: str, **more: str) -> subprocess.Comp
         capture_output=True,
         text=True,
         check=False,
-        timeout=MOST_SECONDS,
+        timeout=PATIENCE_SECONDS,
     )
 
 
@@ -117,10 +116,10 @@ def test_the_services_work_on_the_same_data_and_the_same_settings(program: Path,
         return {one["name"]: one["cronSchedule"] for one in nodes[0]["schedules"]} or None
 
     try:
-        assert "17 3 * * *" in until(schedules, seconds=MOST_SECONDS, what="the UI").values()
+        assert "17 3 * * *" in until(schedules, what="the UI").values()
     finally:
         dev.send_signal(signal.SIGINT)
-        assert dev.wait(timeout=MOST_SECONDS) == 0
+        assert dev.wait(timeout=PATIENCE_SECONDS) == 0
     assert {path.name for path in (place / "work").iterdir()} == {".billingo", ".env"}
     assert not list((place / "work" / ".billingo" / "dagster").rglob(".billingo"))
 

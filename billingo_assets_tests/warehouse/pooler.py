@@ -13,14 +13,13 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from billingo_assets.warehouse.embedded.account import server_account
-from billingo_assets_tests.orchestration.services import until
+from billingo_assets_tests.patience import until
 from billingo_assets_tests.programs import Needed, apt_get, first_that_starts, installed, is_root
 
 NO_PGBOUNCER = (
     "No PgBouncer was found, and the tests of connection poolers need one. Install it with your system's packages"
     " (on Debian: `sudo apt-get install pgbouncer`)."
 )
-READY_SECONDS = 60
 
 # A careless one, as it is found where other programs sent what it did not know.
 CONFIGURATION = """
@@ -74,7 +73,7 @@ def pooler(server: URL, mode: str, *, round_robin: bool = False) -> Iterator[int
                 return probe.connect_ex(("127.0.0.1", port)) == 0 or None
 
         try:
-            until(answers, seconds=READY_SECONDS, what="PgBouncer")
+            until(answers, what="PgBouncer")
             yield port
         finally:
             process.terminate()
