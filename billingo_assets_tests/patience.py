@@ -16,10 +16,10 @@ PATIENCE_SECONDS = 300
 Answer = TypeVar("Answer")
 
 
-def until(ask: Callable[[], Answer | None], *, what: str) -> Answer:
+def until(ask: Callable[[], Answer | None], *, what: str, seconds: float = PATIENCE_SECONDS) -> Answer:
     """Ask again and again until there is an answer; fail when the patience is over."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while (answer := ask()) is None:
-        assert time.monotonic() < deadline, f"{what} did not come within {PATIENCE_SECONDS} seconds"
+        assert time.monotonic() < deadline, f"{what} did not come within {seconds} seconds"
         time.sleep(0.02)
     return answer
