@@ -7,7 +7,9 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 COMPANIES = "companies"
 PARTITION_TAG = "dagster/partition"
-"""The tag of a run that names its company."""
+"""The tag of a run that has its company's key."""
+COMPANY_TAG = "company"
+"""The tag of a run that has its company's name, for people: a partition is called by the key alone."""
 
 companies_partitions = dg.DynamicPartitionsDefinition(name=COMPANIES)
 

@@ -73,6 +73,7 @@ def normalized_invoices(
     yield dg.MaterializeResult(
         asset_key=INVOICES,
         metadata={
+            "company": work.company.name,
             "dagster/partition_row_count": rows.invoices,
             "normalized": report.documents,
             "rejected": report.rejected,
@@ -82,6 +83,7 @@ def normalized_invoices(
     yield dg.MaterializeResult(
         asset_key=INVOICE_ITEMS,
         metadata={
+            "company": work.company.name,
             "dagster/partition_row_count": rows.items,
             "written": report.items,
             "related_documents": rows.related,

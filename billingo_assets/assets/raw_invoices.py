@@ -7,7 +7,7 @@ from pydantic import Field
 
 from billingo_assets.assets.describing import GROUP, OWNERS, RAW_INVOICES, company_of, failing_in_words, table_metadata
 from billingo_assets.checks.raw_invoices import tax_code_matches, tax_code_result
-from billingo_assets.partitions import companies_partitions
+from billingo_assets.partitions import COMPANY_TAG, companies_partitions
 from billingo_assets.resources import BillingoResource, ProgressLog, WarehouseResource
 from billingo_assets.warehouse import tables
 
@@ -65,6 +65,7 @@ def raw_invoices(
                 ) as work,
                 billingo.client(work.company, work.api_key) as client,
             ):
+                context.instance.add_run_tags(context.run.run_id, {COMPANY_TAG: work.company.name})
                 on_page = progress.listener(key, context.log.info)
                 options = SyncOptions(
                     full=config.full,
@@ -91,7 +92,7 @@ def raw_invoices(
         context.log.info(f"{key}: every document was read: {report.reason}")
     for note in report.notes:
         context.log.warning(f"{key}: {note}")
-    yield dg.MaterializeResult(metadata=report.counts())
+    yield dg.MaterializeResult(metadata={"company": work.company.name, **report.counts()})
     yield tax_code_result(expected=work.company.tax_code, found=report.tax_code)
     with failing_in_words(context):
         report.require_settled(key)

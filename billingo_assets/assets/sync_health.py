@@ -1,4 +1,4 @@
-"""The asset `billingo/sync_health`: how all companies are, as a table and as a plot of the last 30 days."""
+"""The asset `billingo/sync_health`: how all companies are, as a table, and plots of the last 30 days."""
 
 import dagster as dg
 
@@ -16,7 +16,7 @@ SYNC_HEALTH = dg.AssetKey([GROUP, "sync_health"])
     owners=OWNERS,
 )
 def sync_health(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
-    """How every company is: state, last and next sync, documents, what is wrong; and the last 30 days as a plot.
+    """How every company is: state, last and next sync, documents, what is wrong; and plots of the last 30 days.
 
     A sensor has it made anew whenever the syncs that were going have ended.
     """
@@ -34,7 +34,7 @@ def sync_health(context: dg.AssetExecutionContext, warehouse: WarehouseResource)
     return dg.MaterializeResult(
         metadata={
             "companies": dg.MetadataValue.table([dg.TableRecord(row) for row in describe(overview, settings)]),
-            "last_30_days": dg.MetadataValue.md(f"![documents, durations, failures]({plot_days(days)})"),
+            **{name: dg.MetadataValue.md(plot) for name, plot in plot_days(days).items()},
             "documents": sum(state.documents for state in overview),
             **{color: colors.count(color) for color in ("green", "yellow", "red")},
         }

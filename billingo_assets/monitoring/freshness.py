@@ -37,12 +37,15 @@ class Freshness:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Its age and the age it may have, in hours; when it was last synced, and its rhythm."""
+        """Its age and the age it may have, in hours; when it was last synced, and its rhythm.
+
+        As texts: Dagster would join the numbers of all companies by one line in a plot.
+        """
         found = _hours(self.age)
-        told: dict[str, Any] = {"found": found, "schedule": self.company.schedule}
+        told: dict[str, Any] = {"found": f"{found:,} hours", "schedule": self.company.schedule}
         if self.limit is not None:
             expected = _hours(self.limit)
-            told |= {"expected": expected, "difference": max(0, found - expected)}
+            told |= {"expected": f"{expected:,} hours", "difference": f"{max(0, found - expected):,} hours"}
         if self.synced_at is not None:
             told["last_synced"] = dg.MetadataValue.timestamp(self.synced_at)
         return told

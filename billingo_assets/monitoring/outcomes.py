@@ -226,6 +226,8 @@ def _in_our_words(message: str, *, began: bool, why: str) -> str:
 
 
 def _whole(value: dg.MetadataValue[Any] | None) -> int:
+    if isinstance(value, dg.TextMetadataValue) and value.value:  # of a check
+        return int(value.value.replace(",", ""))
     return value.value or 0 if isinstance(value, dg.IntMetadataValue) else 0
 
 

@@ -72,20 +72,29 @@ def read_overview(
     ]
 
 
+WORST_FIRST: tuple[Color, ...] = ("red", "yellow", "green", "disabled")
+
+
 def describe(overview: Sequence[CompanyState], settings: Settings) -> list[dict[str, str | int]]:
-    """A row a company, for a table."""
+    """A row a company, for a table: the worst first, and what is wrong where a narrow page still shows it."""
     return [
         {
             "company": state.health.company.key,
+            "name": state.health.company.name,
             "state": state.color,
-            "last sync": local_time(state.health.synced_at, settings),
-            "next sync": local_time(state.health.next_sync_at, settings),
+            "what is wrong": state.words,
+            "last sync": _unbroken(local_time(state.health.synced_at, settings)),
+            "next sync": _unbroken(local_time(state.health.next_sync_at, settings)),
             "documents": state.documents,
             "in quarantine": state.rejections,
-            "what is wrong": state.words,
         }
-        for state in overview
+        for state in sorted(overview, key=lambda state: WORST_FIRST.index(state.color))
     ]
+
+
+def _unbroken(moment: str) -> str:
+    """The moment with a hyphen and a space at which a browser begins no new line."""
+    return moment.replace("-", "\N{NON-BREAKING HYPHEN}").replace(" ", "\N{NO-BREAK SPACE}") if moment != "-" else "-"
 
 
 def local_time(moment: datetime | None, settings: Settings) -> str:

@@ -23,7 +23,6 @@ from billingo_assets_tests.orchestration.conftest import CHECKS
 HEAVY = (
     "pandas",
     "numpy",
-    "matplotlib",
     "apprise",
     "httpx",
     "tenacity",

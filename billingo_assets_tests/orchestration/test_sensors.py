@@ -239,8 +239,12 @@ def test_how_old_is_too_old_is_told_with_the_check(synced: None, evaluate: Evalu
     (event,) = evaluate("freshness").asset_events
     assert isinstance(event, dg.AssetCheckEvaluation)
     told = {name: value.value for name, value in event.metadata.items()}
-    assert (told["found"], told["schedule"]) == (60, "daily")
-    assert told["difference"] == told["found"] - told["expected"]
+    assert {name: told[name] for name in ("found", "expected", "difference", "schedule")} == {
+        "found": "60 hours",
+        "expected": "48 hours",
+        "difference": "12 hours",
+        "schedule": "daily",
+    }
     assert (event.description or "").endswith("which is too long ago.")
 
 
