@@ -19,6 +19,7 @@ from billingo_assets.monitoring.telling import Told, tell
 from billingo_assets.resources import WarehouseResource
 from billingo_assets.sandbox import Fault, SandboxServer, World
 from billingo_assets.settings import load_settings
+from billingo_assets.warehouse.locks import showing_run_alive
 from billingo_assets_tests.alerts.conftest import Configure
 from billingo_assets_tests.alerts.sinks import PASSWORD, TOKEN, MailSink, WebSink
 from billingo_assets_tests.monitoring.conftest import Age, leave_run
@@ -181,14 +182,16 @@ def test_news_waits_while_another_companys_run_is_going(
     web: WebSink,
     instance: dg.DagsterInstance,
     live_defs: dg.Definitions,
+    engine: Engine,
 ) -> None:
     revoke(True)
     sync(SMALL)
-    leave_run(instance, live_defs.resolve_job_def(SYNC_COMPANY), dg.DagsterRunStatus.STARTED, company=LARGE)
-    evaluate()
-    evaluate(timedelta(minutes=9))
-    assert web.titles == []
-    evaluate(timedelta(minutes=11))
+    going = leave_run(instance, live_defs.resolve_job_def(SYNC_COMPANY), dg.DagsterRunStatus.STARTED, company=LARGE)
+    with engine.connect() as connection, showing_run_alive(connection, going.run_id):
+        evaluate()
+        evaluate(timedelta(minutes=9))
+        assert web.titles == []
+        evaluate(timedelta(minutes=11))
     assert web.titles == [f"{SMALL}: the sync failed"]
 
 
