@@ -92,6 +92,7 @@ def sync(
         "failed" if not result.success else "partial" if told.failed_checks else "success",
         run_id,
         started,
+        seconds=_duration(instance, run_id),
         counts={**told.counts, "skipped": len(rejected)},
         errors=[*failures, *told.check_errors, *rejected],
         warnings=told.warnings,

@@ -163,7 +163,7 @@ def test_of_a_disabled_company_nothing_is_expected() -> None:
     away = facts(
         None, company=replace(company(), enabled=False, api_key_encrypted=None), failed_run=FailedRun("run-1", "", None)
     )
-    assert judged(away, 90 * DAY) == CompanyHealth(away.company, "disabled", (), None, None, False)
+    assert judged(away, 90 * DAY) == CompanyHealth(away.company, "disabled", (), None, None, False, False)
 
 
 @pytest.mark.parametrize(
