@@ -127,7 +127,7 @@ def test_a_first_sync_is_asked_for_although_one_by_hand_has_failed_and_not_while
 
 
 def set_key(connection: Connection) -> None:
-    registry.change_company(connection, SMALL, api_key_encrypted="another", tax_code="87654321-2-42")
+    registry.change_company(connection, SMALL, api_key_encrypted="another")
 
 
 def set_schedule(connection: Connection) -> None:
@@ -241,8 +241,8 @@ def test_how_old_is_too_old_is_told_with_the_check(synced: None, evaluate: Evalu
     told = {name: value.value for name, value in event.metadata.items()}
     assert {name: told[name] for name in ("found", "expected", "difference", "schedule")} == {
         "found": "60 hours",
-        "expected": "48 hours",
-        "difference": "12 hours",
+        "expected": "24 hours",
+        "difference": "36 hours",
         "schedule": "daily",
     }
     assert (event.description or "").endswith("which is too long ago.")
