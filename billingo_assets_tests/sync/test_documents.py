@@ -196,7 +196,7 @@ def test_whatever_a_page_shows_is_stored_without_changing_its_meaning_or_quarant
 ) -> None:
     company_id = companies["ozon-bt"].id
     with engine.connect() as connection:
-        shown = DocumentStore(connection, company_id).store([DocumentsPage(1, 1, 1, [payload])])
+        shown = DocumentStore(connection, company_id).store([DocumentsPage(1, 1, 1, [payload], 1)])
         stored = connection.execute(text("SELECT document_id, payload::text FROM billingo.raw_invoices")).one_or_none()
         reasons = list(connection.scalars(text("SELECT reason FROM billingo.rejected_documents")))
         connection.rollback()
