@@ -19,9 +19,11 @@ SECONDS = 600
 TAGS = json.dumps({"dagster/partition": SMALL})
 ASSETS = "key:billingo/raw_invoices or key:billingo/invoices or key:billingo/invoice_items"
 
+MODULE = ("-m", "billingo_assets.definitions")
+
 BY_THEMSELVES = {
-    "job execute": ("job", "execute", "--job", "sync_company", "--tags", TAGS),
-    "asset materialize": ("asset", "materialize", "--select", ASSETS, "--partition", SMALL),
+    "job execute": ("job", "execute", *MODULE, "--job", "sync_company", "--tags", TAGS),
+    "asset materialize": ("asset", "materialize", *MODULE, "--select", ASSETS, "--partition", SMALL),
 }
 BY_THE_DAEMON = {
     "job launch": ("job", "launch", "--job", "sync_company", "--tags", TAGS),
@@ -101,7 +103,7 @@ def test_what_dagsters_command_queues_waits_in_words_until_the_daemon_runs(place
 def test_a_run_for_a_code_location_that_nobody_serves_fails_and_says_so(place: Place, synced: None) -> None:
     before = statuses(place)
     # Named by its module, the location has the module's name, which the daemon's workspace does not have.
-    dagster(place, *BY_THE_DAEMON["job launch"], "--module-name", "billingo_assets.definitions")
+    dagster(place, *BY_THE_DAEMON["job launch"], *MODULE)
     with running_services(place):
         until(lambda: statuses(place)[-len(before) - 1] == "failed" or None, seconds=SECONDS, what="the failure")
     (newest, *_) = json.loads(command(place, "history", "--company", SMALL, "--json"))["syncs"]

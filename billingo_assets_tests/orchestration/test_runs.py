@@ -81,9 +81,14 @@ def test_the_materialization_of_invoices_counts_its_rows_and_what_was_made(
 ) -> None:
     sync(SMALL)
     documents = world.company(SMALL).ledger().documents
-    assert materializations(instance, INVOICES, SMALL) == [
-        {"dagster/partition_row_count": documents, "normalized": documents, "rejected": 0, "deleted": 0}
-    ]
+    (metadata,) = materializations(instance, INVOICES, SMALL)
+    assert metadata == {
+        "company": world.company(SMALL).name,
+        "dagster/partition_row_count": documents,
+        "normalized": documents,
+        "rejected": 0,
+        "deleted": 0,
+    }
 
 
 def test_the_materialization_of_invoice_items_counts_its_rows_and_links(
@@ -97,9 +102,13 @@ def test_the_materialization_of_invoice_items_counts_its_rows_and_links(
         for other in document.get("related_documents") or ()
     }
     items = company.ledger().items
-    assert materializations(instance, INVOICE_ITEMS, SMALL) == [
-        {"dagster/partition_row_count": items, "written": items, "related_documents": len(links)}
-    ]
+    (metadata,) = materializations(instance, INVOICE_ITEMS, SMALL)
+    assert metadata == {
+        "company": company.name,
+        "dagster/partition_row_count": items,
+        "written": items,
+        "related_documents": len(links),
+    }
 
 
 def test_a_later_run_tells_what_changed_since(sync: Sync, instance: dg.DagsterInstance, world: World) -> None:

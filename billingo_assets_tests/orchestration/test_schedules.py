@@ -109,7 +109,7 @@ def test_a_cron_line_comes_from_a_setting(name: str, monkeypatch: pytest.MonkeyP
 def test_a_cron_line_that_is_none_is_refused_in_words(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BILLINGO_CRON_DAILY", line)
     load_settings.cache_clear()
-    with pytest.raises(ConfigurationError, match=r"BILLINGO_CRON_DAILY: must be a cron line of five fields"):
+    with pytest.raises(ConfigurationError, match=r"^BILLINGO_CRON_DAILY: (must be|is not) a cron line"):
         load_settings()
 
 

@@ -47,7 +47,9 @@ def public() -> Iterator[Path]:
     ours, postgresql = Path(billingo_assets.__file__).parent, programs().root.parent
     asked = subprocess.run([sys.executable, "-c", NEEDED], check=True, cwd=ours.parent, capture_output=True, text=True)
     site = postgresql.parent
-    needed = [site / name for word in asked.stdout.split() for name in (word, f"{word}.py")]
+    # An editable install has a folder of the package's name there too.
+    words = set(asked.stdout.split()) - {ours.name}
+    needed = [site / name for word in words for name in (word, f"{word}.py")]
     with tempfile.TemporaryDirectory(prefix="billingo-public-", dir="/tmp") as folder:
         for part in {ours, postgresql, postgresql.with_name(f"{postgresql.name}.libs"), *needed}:
             if part.is_dir():

@@ -33,6 +33,7 @@ READABLE = {
     "rejected_documents",
     "sync_state",
     "number_gaps",
+    "listing_differences",
     "company_readers",
 }
 
