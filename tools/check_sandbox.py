@@ -34,6 +34,8 @@ TABLES = {
     " vat vat, vat_amount num, entitlement entitlement~, comment str, +sku str, +data_eraser_codes str,"
     " +is_deposit_fee bool, +ean str, +is_connect_product bool, +connected_item connected_item?,"
     " +connect_document_item_setting connection?",
+    "nav_record": "transaction_id str, status nav_status, messages [nav_message]",
+    "nav_message": "validation_result_code str, validation_error_code str, human_readable_message str",
     "connected_item": "+product_id int, +item_index int",
     "connection": "+apply_quantity bool, +disable_discount bool",
     "summary": "net_amount num, net_amount_local num, gross_amount_local num, vat_amount num, vat_amount_local num,"
@@ -126,7 +128,7 @@ UNDESCRIBED = {"document": {"vendor_id", "ai_suggestions"}}
 """What the sandbox sends beyond any description, since fields do appear without notice."""
 
 ERRORS = {
-    **dict.fromkeys((400, 401, 402, 403, 404, 429), "error"),
+    **dict.fromkeys((202, 400, 401, 402, 403, 404, 429), "error"),
     422: "invalid",
     500: "failure",
 }
@@ -224,6 +226,19 @@ def faults_of_documents(checker: Checker, server: SandboxServer) -> Iterator[str
                 ("/utils/time", "time"),
             ):
                 yield from checker.faults(client.get(path).content, kind)
+            yield from faults_of_files(checker, client, company.documents())
+
+
+def faults_of_files(checker: Checker, client: httpx.Client, documents: list[dict[str, Any]]) -> Iterator[str]:
+    """Read the tax office's record of every document, and the PDF of the newest."""
+    for document in documents:
+        answer = client.get(f"/documents/{document['id']}/online-szamla")
+        yield from checker.faults(answer.content, "nav_record" if answer.is_success else ERRORS[answer.status_code])
+    path = f"/documents/{documents[0]['id']}/download"
+    begun, done = client.get(path), client.get(path)
+    yield from checker.faults(begun.content, ERRORS[begun.status_code])
+    if not done.content.startswith(b"%PDF-"):
+        yield f"{path} is no PDF at the second request"
 
 
 def faults_of_errors(checker: Checker, server: SandboxServer) -> Iterator[str]:

@@ -15,6 +15,7 @@ from billingo_assets.sandbox.faults import RetryAfter
 from billingo_assets.sandbox.record import encode
 
 _MESSAGES = {
+    202: "The PDF is being made.",
     400: "The request is malformed.",
     401: "Unauthenticated.",
     402: "You have no active subscription.",
@@ -43,6 +44,26 @@ def error(status: int, headers: Mapping[str, str] | None = None) -> Response:
     if status == 500:
         content["trace_id"] = TRACE_ID
     return json({"error": content}, status, headers)
+
+
+def pdf(number: str) -> Response:
+    """Answer with a PDF of one empty page, of which the title is the document's number."""
+    title = number.encode("utf-16").hex().upper()
+    parts = (
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] >>",
+        f"<< /Title <{title}> >>",
+    )
+    body, starts = "%PDF-1.4\n", []
+    for index, part in enumerate(parts, 1):
+        starts.append(len(body))
+        body += f"{index} 0 obj\n{part}\nendobj\n"
+    table = "".join(f"{start:010d} 00000 n \n" for start in starts)
+    size, at = len(parts) + 1, len(body)
+    body += f"xref\n0 {size}\n0000000000 65535 f \n{table}"
+    body += f"trailer\n<< /Size {size} /Root 1 0 R /Info 4 0 R >>\nstartxref\n{at}\n%%EOF\n"
+    return Response(body.encode(), media_type="application/pdf")
 
 
 def invalid(problems: Iterable[tuple[str, str]]) -> Response:

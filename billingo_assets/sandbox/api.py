@@ -12,6 +12,7 @@ from email.utils import formatdate
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,7 +23,7 @@ from billingo_assets.sandbox.faults import Asked, Fault, Faults
 from billingo_assets.sandbox.query import InvalidParametersError, Query, listings_of, parse_query
 from billingo_assets.sandbox.quirks import PageSizeTold
 from billingo_assets.sandbox.record import Record, encode
-from billingo_assets.sandbox.vocabulary import FEATURES
+from billingo_assets.sandbox.vocabulary import FEATURES, NAV_RECORDED
 from billingo_assets.sandbox.world import World
 
 _SUBSCRIBED_UNTIL = "2030-12-31"
@@ -46,6 +47,7 @@ class Api:
     def __init__(self, world: World, faults: Faults) -> None:
         self.world, self.faults = world, faults
         self.requests: deque[RequestRecord] = deque(maxlen=_LOGGED_REQUESTS)
+        self._pdfs_begun: set[tuple[str, int]] = set()
         self._selections: dict[tuple[object, ...], list[Record]] = {}
 
     def server_now(self) -> float:
@@ -119,6 +121,10 @@ class Api:
                 return self._page(request, company, asked, struck)
             case ["documents", id_] if id_.isdecimal():
                 return self._document(company, id_)
+            case ["documents", id_, "download"] if id_.isdecimal():
+                return self._download(company, int(id_))
+            case ["documents", id_, "online-szamla"] if id_.isdecimal():
+                return self._nav_record(company, int(id_))
             case ["organization"]:
                 subscription = {"expiration_date": _SUBSCRIBED_UNTIL, "features": FEATURES}
                 return answers.json(
@@ -134,6 +140,27 @@ class Api:
                 return answers.json(company.record(int(id_)).shown_on(self.unpaid_day()))
             except (UnknownDocumentError, ValueError):
                 return answers.error(404)
+
+    def _download(self, company: Company, id_: int) -> Response:
+        with self.world.lock:
+            try:
+                number = company.record(id_).document().get("invoice_number")
+            except (UnknownDocumentError, msgspec.DecodeError):
+                return answers.error(404)
+        if self.faults.quirks.pdf_takes_a_moment and (company.key, id_) not in self._pdfs_begun:
+            self._pdfs_begun.add((company.key, id_))
+            return answers.error(202)
+        return answers.pdf(str(number or id_))
+
+    def _nav_record(self, company: Company, id_: int) -> Response:
+        with self.world.lock:
+            try:
+                status = company.record(id_).document().get("online_szamla_status")
+            except (UnknownDocumentError, msgspec.DecodeError):
+                return answers.error(404)
+        if status not in NAV_RECORDED:
+            return answers.error(404)
+        return answers.json({"transaction_id": f"SANDBOX{id_:09d}", "status": status, "messages": []})
 
     def _time(self) -> Response:
         zone = self.faults.quirks.time_zone

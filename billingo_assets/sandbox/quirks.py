@@ -57,6 +57,7 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     `unpaid_paid_date`: what a document that is not paid bears as its `paid_date`. Billingo sends "today", the day in
     `time_zone` on which it is asked; "stored" is what the document holds: null, "" or nothing at all.
     `paid_filter_finds_unpaid`: whether the filter by day of payment goes by that day too.
+    `pdf_takes_a_moment`: the first request for a document's PDF is answered by 202.
     """
 
     last_modified_omits_new: bool = False
@@ -76,6 +77,7 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     time_zone: str = "Europe/Budapest"
     unpaid_paid_date: UnpaidDate = "today"
     paid_filter_finds_unpaid: bool = False
+    pdf_takes_a_moment: bool = True
 
     def __post_init__(self) -> None:
         """Raise ValueError for a time zone that does not exist."""

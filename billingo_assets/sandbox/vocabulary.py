@@ -141,6 +141,7 @@ ROUNDINGS = (*("one",) * 8, "none", "none", "five", "ten")
 """Of documents in forints; paid in cash, half of them are rounded to five."""
 NOTIFICATIONS = (*("none",) * 4, *("opened", "readed") * 3, "closed", "downloaded", "failed")
 ONLINE_PAYMENTS = (*("",) * 6, "no", "Barion", "SimplePay", "Stripe")
+NAV_RECORDED = frozenset({"done", "processing", "nav_warn"})  # other states have no record at the tax office
 NAV_STATES = (*("done",) * 16, "processing", "nav_warn", "no_online_szamla_settings", "not_checked")
 SHIPPING_MODES = ("none", "gls", "mpl", "foxpost", "packeta", "personal_delivery")
 FEATURES = ("api_limit_pro", "subscription_pro", "inventory")

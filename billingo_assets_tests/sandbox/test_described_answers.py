@@ -8,8 +8,8 @@ import pytest
 from billingo_assets.sandbox import World
 from tools.check_sandbox import FIELDS, HABITS, Checker, check
 
-NEVER_SENT = {"billing", "label", "giro", "payment_request"}
-"""Tables of what a document's deprecated `partner` and a request for payment could hold."""
+NEVER_SENT = {"billing", "label", "giro", "payment_request", "nav_message"}
+"""Tables of what a document's deprecated `partner`, a request for payment and the tax office could hold."""
 
 
 def test_every_answer_is_as_described_whatever_the_habits_and_every_field_of_a_document_occurs() -> None:
