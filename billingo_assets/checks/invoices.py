@@ -44,7 +44,11 @@ def totals_reconcile(question: Question, warehouse: WarehouseResource) -> dg.Ass
     return check_result(
         answer,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{answer.found:,} of {answer.expected:,} invoices reconcile within rounding.{_at_fault(answer)}",
+        description=(
+            f"{answer.found:,} of {answer.expected:,} invoices reconcile within rounding.{_at_fault(answer)}"
+            f"{_unjudged(answer)}"
+        ),
+        not_judged=answer.unjudged,
     )
 
 
@@ -66,6 +70,14 @@ def _at_fault(answer: Reconciliation) -> str:
     ids = [row["document"] for row in answer.at_fault[:MAX_NAMED]]
     others = " and others" if len(answer.at_fault) > MAX_NAMED else ""
     return f" At fault: {'document' if len(answer.at_fault) == 1 else 'documents'} {', '.join(ids)}{others}."
+
+
+def _unjudged(answer: Reconciliation) -> str:
+    """Say how many could not be compared, where there are any."""
+    if not answer.unjudged:
+        return ""
+    them = "1 more" if answer.unjudged == 1 else f"{answer.unjudged:,} more"
+    return f" {them} could not be judged: an amount is missing, or a discount or rounding could not be read."
 
 
 def _reconcile(

@@ -92,13 +92,16 @@ def api_total_matches(
 # Normalization puts documents into quarantine too: asked before it, the answer would be that of the sync before.
 @company_check(RAW_INVOICES, after=[INVOICES])
 def no_rejected_documents(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """No document of the company is in quarantine."""
+    """No document of the company is in quarantine. Those of which only optional parts cannot be read are counted."""
     from billingo_assets.companies.registry import get_company
+    from billingo_assets.warehouse.normalized import count_unreadable
     from billingo_assets.warehouse.reconciliation import Reconciliation
     from billingo_assets.warehouse.rejections import open_rejections
 
     with warehouse.connect() as connection:
-        rejections = open_rejections(connection, get_company(connection, question.company).id)
+        company_id = get_company(connection, question.company).id
+        rejections = open_rejections(connection, company_id)
+        in_part = count_unreadable(connection, company_id)
     at_fault = [
         {"document": "without an id" if document_id is None else str(document_id), "reason": reason}
         for document_id, reason in rejections[:MAX_LISTED]
@@ -111,8 +114,18 @@ def no_rejected_documents(question: Question, warehouse: WarehouseResource) -> d
             " (table billingo.rejected_documents)."
             if rejections
             else "No document is in quarantine."
-        ),
+        )
+        + _unreadable(in_part),
+        unreadable_in_part=in_part,
     )
+
+
+def _unreadable(in_part: int) -> str:
+    """Say how many documents have to do without a part, where there are any."""
+    if not in_part:
+        return ""
+    them = "1 document" if in_part == 1 else f"{in_part:,} documents"
+    return f" Of {them} an optional part could not be read: the column unreadable of billingo.invoices says which."
 
 
 @company_check(RAW_INVOICES)

@@ -110,3 +110,52 @@ RELATED_COLUMNS = (
         "related_documents[].invoice_number",
     ),
 )
+
+ESSENTIAL = frozenset(
+    {
+        "cancelled",
+        "conversion_rate",
+        "currency",
+        "due_date",
+        "entitlement",
+        "fulfillment_date",
+        "gross_amount",
+        "gross_total",
+        "gross_total_local",
+        "id",
+        "invoice_date",
+        "invoice_number",
+        "net_amount",
+        "net_total",
+        "net_total_local",
+        "net_unit_amount",
+        "paid_date",
+        "payment_status",
+        "quantity",
+        "type",
+        "vat",
+        "vat_amount",
+        "vat_total",
+        "vat_total_local",
+    }
+)
+"""Columns of invoices and lines without which nobody could rely on a document: which one it is, of what kind and state,
+its dates and its amounts. A value of these that cannot be read sends the document to quarantine, and so does an object
+or list that holds one of them. Any other column is NULL then, and the column `UNREADABLE` names it."""
+
+UNREADABLE = "unreadable"
+"""Of invoices: the names of such columns, as in `partner_name, invoice_items.comment, related_documents`."""
+
+CODES = frozenset(
+    {
+        "organization_bank_account_iban",
+        "organization_bank_account_number",
+        "organization_swift",
+        "organization_tax_number",
+        "partner_account_number",
+        "partner_iban",
+        "partner_swift",
+        "partner_tax_number",
+    }
+)
+"""Numbers of accounts, banks and taxpayers: Billingo writes `--` where there is none."""

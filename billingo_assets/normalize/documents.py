@@ -14,9 +14,17 @@ from typing import Any, NamedTuple
 import msgspec
 
 from billingo_assets.loading import without
-from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, RELATED_COLUMNS, Column
+from billingo_assets.normalize.columns import (
+    CODES,
+    ESSENTIAL,
+    INVOICE_COLUMNS,
+    ITEM_COLUMNS,
+    RELATED_COLUMNS,
+    UNREADABLE,
+    Column,
+)
 from billingo_assets.normalize.content import PAID_DATE, PAYMENT_STATUS, follows_clock
-from billingo_assets.normalize.reconciling import Totals, gaps_of
+from billingo_assets.normalize.reconciling import Gaps, Totals, gaps_of
 from billingo_assets.normalize.values import (
     INTEGER,
     MOST_DIGITS,
@@ -25,6 +33,7 @@ from billingo_assets.normalize.values import (
     Reader,
     Value,
     is_blank,
+    read_code,
     read_list,
     read_object,
     required,
@@ -37,14 +46,29 @@ with without("pyarrow"):  # 37 MiB for types of columns that are not used here
 _Row = list[Value]
 
 
-class _Source(NamedTuple):
-    """An object within a document, the way to it from the root, and the columns that are read from it.
+class _Field(NamedTuple):
+    """The place of a column in its row, its key in the object that holds it, how to read what is there, its name.
 
-    A field is the place of its column in the row, its key in the object and how to read what is there.
+    `is_essential`: a row cannot do without.
     """
 
+    place: int
+    key: str
+    read: Reader
+    column: str
+    is_essential: bool
+
+
+class _Source(NamedTuple):
+    """An object within a document, the way to it from the root, and the columns that are read from it."""
+
     path: tuple[str, ...]
-    fields: list[tuple[int, str, Reader]]
+    fields: list[_Field]
+
+    @property
+    def is_essential(self) -> bool:
+        """Whether a row cannot do without this object."""
+        return any(field.is_essential for field in self.fields)
 
 
 class Rejection(NamedTuple):
@@ -54,11 +78,15 @@ class Rejection(NamedTuple):
     reason: str
 
 
+ABOUT_INVOICES = (UNREADABLE, "unreconciled_by", "totals_judged")
+"""Columns of invoices that say what normalization found: see `columns.UNREADABLE` and `reconciling.Gaps`."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class NormalizedBatch:
     """The tables of one batch, and the documents that are in none of them.
 
-    The frames have the columns of INVOICE_COLUMNS (and `unreconciled_by`), ITEM_COLUMNS and RELATED_COLUMNS in that
+    The frames have the columns of INVOICE_COLUMNS (and of ABOUT_INVOICES), ITEM_COLUMNS and RELATED_COLUMNS in that
     order, all of dtype object, holding str, int, Decimal, date, bool or None: ready for a database driver.
     """
 
@@ -89,20 +117,23 @@ def _normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
     related: list[_Row] = []
     rejections: list[Rejection] = []
     for document_id, text in documents:
+        unreadable: list[str] = []
         try:
             document = _decode(text)
-            invoice = _invoice(document, document_id)
-            item_rows = _rows(document, "items", _ITEM_FIELDS)
-            related_rows = _rows(document, "related_documents", _RELATED_FIELDS)
+            invoice = _invoice(document, document_id, unreadable)
+            item_rows = _items(document, unreadable)
+            related_rows = _related(document, unreadable)
         except _RejectedError as rejected:
             rejections.append(Rejection(document_id, str(rejected)))
             continue
-        invoices.append([*invoice, _unreconciled_by(invoice, item_rows)])
+        parts = ", ".join(dict.fromkeys(unreadable)) or None
+        gaps = _gaps(invoice, item_rows, parts)
+        invoices.append([*invoice, parts, gaps.unreconciled_by, gaps.are_judged])
         items += [[document_id, position, *row] for position, row in enumerate(item_rows, 1)]
         first_of_each = {row[0]: row for row in reversed(related_rows)}
         related += [[document_id, *row] for row in related_rows if row is first_of_each[row[0]]]
     return NormalizedBatch(
-        _frame(invoices, [*_names(INVOICE_COLUMNS), "unreconciled_by"]),
+        _frame(invoices, [*_names(INVOICE_COLUMNS), *ABOUT_INVOICES]),
         _frame(items, _names(ITEM_COLUMNS)),
         _frame(related, _names(RELATED_COLUMNS)),
         rejections,
@@ -112,13 +143,14 @@ def _normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
 def _sources(columns: Iterable[Column], within: str = "") -> tuple[int, list[_Source]]:
     """Group the columns whose source lies within a prefix by the object that holds them; how many there are."""
     chosen = [column for column in columns if column.source.startswith(within)]
-    fields: dict[tuple[str, ...], list[tuple[int, str, Reader]]] = {}
+    fields: dict[tuple[str, ...], list[_Field]] = {}
     for place, column in enumerate(chosen):
-        read = READERS[column.kind]
+        read = read_code if column.name in CODES else READERS[column.kind]
         if not column.nullable:  # a key, and every key is an integer
             read = required(read, INTEGER)
         *path, key = column.source.removeprefix(within).split(".")
-        fields.setdefault(tuple(path), []).append((place, key, read))
+        field = _Field(place, key, read, column.name, column.name in ESSENTIAL or not column.nullable)
+        fields.setdefault(tuple(path), []).append(field)
     return len(chosen), [_Source(path, found) for path, found in fields.items()]
 
 
@@ -131,6 +163,7 @@ _RELATED_FIELDS = _sources(RELATED_COLUMNS, within="related_documents[].")
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _LISTED = required(read_object, "an object")
+RELATED = "related_documents"
 
 
 def _decode(text: bytes | str) -> dict[str, Any]:
@@ -149,47 +182,79 @@ def _decode(text: bytes | str) -> dict[str, Any]:
     return document
 
 
-def _invoice(document: dict[str, Any], document_id: int) -> _Row:
+def _invoice(document: dict[str, Any], document_id: int, unreadable: list[str]) -> _Row:
     partner = document.get("document_partner")
     nobody = is_blank(partner) or partner in ([], {})
     if follows_clock(document.get(PAYMENT_STATUS)):
         document.pop(PAID_DATE, None)
-    row = _row(document, _INVOICE_FIELDS_DEPRECATED if nobody else _INVOICE_FIELDS)
+    row = _row(document, _INVOICE_FIELDS_DEPRECATED if nobody else _INVOICE_FIELDS, unreadable)
     if row[0] != document_id:
         raise _RejectedError(f"id is {row[0]}, not {document_id}, under which the document is stored")
     return row
 
 
-def _rows(document: dict[str, Any], name: str, fields: tuple[int, list[_Source]]) -> list[_Row]:
-    """Read a list of objects of a document, each to a row."""
+def _items(document: dict[str, Any], unreadable: list[str]) -> list[_Row]:
+    """Read the lines of a document, each to a row; they are essential."""
     rows = []
-    path = name
+    columns: list[str] = []
+    path = "items"
     try:
-        for index, element in enumerate(read_list(document.get(name))):
-            path = f"{name}[{index}]"
-            rows.append(_row(_LISTED(element), fields, f"{path}."))
+        for index, element in enumerate(read_list(document.get("items"))):
+            path = f"items[{index}]"
+            rows.append(_row(_LISTED(element), _ITEM_FIELDS, columns, f"{path}."))
     except NotUnderstoodError as error:
         raise _RejectedError(f"{path} {error}") from None
+    unreadable += [f"invoice_items.{column}" for column in columns]
     return rows
 
 
-def _row(root: dict[str, Any], columns: tuple[int, list[_Source]], within: str = "") -> _Row:
+def _related(document: dict[str, Any], unreadable: list[str]) -> list[_Row]:
+    """Read the links of a document to others, each to a row; a document can do without those that cannot be read."""
+    rows: list[_Row] = []
+    columns: list[str] = []
+    try:
+        listed = read_list(document.get(RELATED))
+    except NotUnderstoodError:
+        unreadable.append(RELATED)
+        return rows
+    for element in listed:
+        try:
+            rows.append(_row(_LISTED(element), _RELATED_FIELDS, columns))
+        except (NotUnderstoodError, _RejectedError):
+            unreadable.append(RELATED)
+    unreadable += [f"{RELATED}.{column}" for column in columns]
+    return rows
+
+
+def _row(root: dict[str, Any], columns: tuple[int, list[_Source]], unreadable: list[str], within: str = "") -> _Row:
+    """Read one row; the columns that it has to do without are added to `unreadable`."""
     number, sources = columns
     row: _Row = [None] * number
-    where: tuple[str, ...] = ()
-    key = ""
-    try:
-        for path, fields in sources:
-            holder = root
-            for depth, key in enumerate(path):
-                where = path[:depth]
+    for source in sources:
+        where: tuple[str, ...] = ()
+        key = ""
+        holder = root
+        try:
+            for depth, key in enumerate(source.path):
+                where = source.path[:depth]
                 holder = read_object(holder.get(key))
-            where = path
-            for place, key, read in fields:
+        except NotUnderstoodError as error:
+            if source.is_essential:
+                raise _rejected(within, (*where, key), error) from None
+            unreadable += [field.column for field in source.fields]
+            continue
+        for place, key, read, column, is_essential in source.fields:
+            try:
                 row[place] = read(holder.get(key))
-    except NotUnderstoodError as error:
-        raise _RejectedError(f"{within}{'.'.join((*where, key))} {error}") from None
+            except NotUnderstoodError as error:
+                if is_essential:
+                    raise _rejected(within, (*source.path, key), error) from None
+                unreadable.append(column)
     return row
+
+
+def _rejected(within: str, path: tuple[str, ...], error: NotUnderstoodError) -> _RejectedError:
+    return _RejectedError(f"{within}{'.'.join(path)} {error}")
 
 
 def _names(columns: Iterable[Column]) -> list[str]:
@@ -214,10 +279,10 @@ _TOTALS = operator.itemgetter(
 _LINE_GROSS = [column.name for column in ITEM_COLUMNS if column.source.startswith("items[].")].index("gross_amount")
 
 
-def _unreconciled_by(invoice: _Row, items: list[_Row]) -> Decimal | None:
+def _gaps(invoice: _Row, items: list[_Row], unreadable: str | None) -> Gaps:
     lines: list[Any] = [item[_LINE_GROSS] for item in items]
     lines_gross = None if not lines or None in lines else sum(lines)
-    return gaps_of(Totals._make((*_TOTALS(invoice), len(lines), lines_gross))).unreconciled_by
+    return gaps_of(Totals._make((*_TOTALS(invoice), len(lines), lines_gross, unreadable)))
 
 
 def _frame(rows: list[_Row], columns: list[str]) -> pd.DataFrame:

@@ -18,10 +18,15 @@ CASH_ROUNDING = Decimal("2.5")
 ROUNDINGS = {"one": Decimal("0.5"), "five": Decimal("2.5"), "ten": Decimal(5)}
 """By how much a document may be rounded, by its own `settings.round`."""
 
+ROUNDING = frozenset({"rounding", "payment_method"})
+DISCOUNT = frozenset({"discount_type", "discount_value"})
+"""The columns that say how a document is rounded, and what is taken off it."""
+
 
 class Totals(NamedTuple):
     """What a document says of its amounts. None where it says nothing.
 
+    `unreadable` names the columns of which it says something that cannot be read, as `columns.UNREADABLE` does.
     `lines_gross` is the sum of its `lines` lines; None where there is no line, or one does not tell its amount.
     """
 
@@ -35,20 +40,36 @@ class Totals(NamedTuple):
     discount_value: Decimal | int | None
     lines: int
     lines_gross: Decimal | int | None
+    unreadable: str | None = None
 
 
 class Gaps(NamedTuple):
-    """Gross - (net + VAT) and gross - the sum of the lines, without their signs; None where that is not known."""
+    """Gross - (net + VAT) and gross - the sum of the lines, without their signs; None where that is not known.
+
+    Up to `allowed` rounding explains them; up to `conceivable` it might, where its rule cannot be read. `are_known`:
+    neither gap is missing for want of an amount or of a discount that is understood.
+    """
 
     header: Decimal | None
     lines: Decimal | None
     allowed: Decimal
+    conceivable: Decimal
+    are_known: bool
+
+    @property
+    def largest(self) -> Decimal:
+        """The larger of the two."""
+        return max(self.header or Decimal(0), self.lines or Decimal(0))
 
     @property
     def unreconciled_by(self) -> Decimal | None:
-        """The larger of the two, where rounding does not explain it; None where it does, or too little is known."""
-        largest = max(self.header or Decimal(0), self.lines or Decimal(0))
-        return largest if largest > self.allowed else None
+        """The larger of the two, where rounding cannot explain it; None where it may, or too little is known."""
+        return self.largest if self.largest > self.conceivable else None
+
+    @property
+    def are_judged(self) -> bool:
+        """Whether the totals are known to agree, or known not to."""
+        return self.unreconciled_by is not None or (self.are_known and self.largest <= self.allowed)
 
 
 def gaps_of(totals: Totals) -> Gaps:
@@ -58,14 +79,20 @@ def gaps_of(totals: Totals) -> Gaps:
     rounded to, or of fives for cash in HUF. Whether Billingo's lines are before or after the discount is not known:
     what agrees with either agrees.
     """
+    unreadable = set((totals.unreadable or "").split(", "))
     with localcontext(prec=MOST_DIGITS):
         header = lines = None
         gross = None if totals.gross is None else Decimal(totals.gross)
         if gross is not None and totals.net is not None and totals.vat is not None:
             header = abs(gross - totals.net - totals.vat)
-        if gross is not None and (sums := _sums_of_lines(totals)):
+        sums = [] if unreadable & DISCOUNT else _sums_of_lines(totals)
+        if gross is not None and sums:
             lines = min(abs(gross - one) for one in sums)
-        return Gaps(header, lines, _allowed(totals))
+        allowed = conceivable = _allowed(totals)
+        if unreadable & ROUNDING:
+            conceivable += max(ROUNDINGS.values())
+        are_known = header is not None and (lines is not None or not totals.lines)
+        return Gaps(header, lines, allowed, conceivable, are_known)
 
 
 def _sums_of_lines(totals: Totals) -> list[Decimal]:

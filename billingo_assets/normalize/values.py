@@ -28,6 +28,7 @@ _SURELY_WITHIN = 30  # characters
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _SHOWN_CHARACTERS = 40
 
+PLACEHOLDER = "--"
 INTEGER = "a whole number of at most 64 bits"
 AMOUNT = f"a number within ±10^{AMOUNT_DIGITS} with at most {AMOUNT_DECIMALS:,} decimals"
 
@@ -74,6 +75,12 @@ def read_text(value: Any) -> str | None:
     if type(value) is Decimal and _is_storable(value):
         return format(value, "f")
     raise NotUnderstoodError(type_of(value), "text")
+
+
+def read_code(value: Any) -> str | None:
+    """Read text as `read_text` does; `--`, which Billingo writes where there is no such number, is none."""
+    text = read_text(value)
+    return None if text is None or text.strip() == PLACEHOLDER else text
 
 
 def read_integer(value: Any) -> int | None:

@@ -194,6 +194,18 @@ def release_sound(connection: Connection, company_id: int) -> None:
     connection.execute(_RELEASE, {"company": company_id, "version": NORMALIZER_VERSION})
 
 
+def count_unreadable(connection: Connection, company_id: int) -> int:
+    """Live invoices that have to do without some of their columns, since what was sent could not be read."""
+    query = text(
+        """
+        SELECT count(*) FROM billingo.invoices
+        WHERE company_id = :company AND deleted_at IS NULL AND unreadable IS NOT NULL
+        """
+    )
+    found: int = connection.execute(query, {"company": company_id}).scalar_one()
+    return found
+
+
 class RowCounts(NamedTuple):
     """Live invoices of a company, their lines, their links to other documents."""
 

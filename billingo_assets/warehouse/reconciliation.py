@@ -14,11 +14,15 @@ WORST = 10
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """How many were expected and found, and the documents at fault, the worst first, each as a row for people."""
+    """How many were expected and found, and the documents at fault, the worst first, each as a row for people.
+
+    `unjudged` are those of which too little is known; they are neither expected nor found.
+    """
 
     expected: int
     found: int
     at_fault: tuple[dict[str, str], ...] = ()
+    unjudged: int = 0
 
     @property
     def difference(self) -> int:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, OID
 from sqlalchemy.types import TypeEngine
 
-from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, RELATED_COLUMNS, Kind
+from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, RELATED_COLUMNS, UNREADABLE, Kind
 from billingo_assets.normalize.columns import Column as NormalizedColumn
 
 SCHEMA = "billingo"
@@ -333,8 +333,20 @@ invoices = Table(
         Numeric,
         comment="Difference between its totals that rounding does not explain; NULL when there is none",
     ),
+    Column(
+        UNREADABLE,
+        Text,
+        comment="Columns that are NULL since what was sent for them could not be read, separated by commas",
+    ),
+    Column(
+        "totals_judged",
+        Boolean,
+        comment="Whether enough is known of its totals to say that they agree, or do not",
+    ),
     PrimaryKeyConstraint("company_id", "id", postgresql_include=["content_hash", "normalizer_version", "deleted_at"]),
     Index(None, "company_id", "invoice_date"),
+    Index("invoices_unjudged_idx", "company_id", postgresql_where=text("NOT totals_judged")),
+    Index("invoices_unreadable_idx", "company_id", postgresql_where=text("unreadable IS NOT NULL")),
     Index("invoices_unreconciled_idx", "company_id", postgresql_where=text("unreconciled_by IS NOT NULL")),
 )
 

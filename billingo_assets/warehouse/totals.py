@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from billingo_assets.normalize.reconciling import Gaps, Totals, gaps_of
 from billingo_assets.warehouse.planning import plan_for_many_rows
@@ -18,7 +18,7 @@ MOST_CHARACTERS = 40
 
 _TOTALS = """
     SELECT id, gross_total, net_total, vat_total, currency, payment_method, rounding, discount_type, discount_value,
-           coalesce(lines.number, 0), lines.gross
+           coalesce(lines.number, 0), lines.gross, unreadable
     FROM billingo.invoices LEFT JOIN {lines} AS lines ON lines.invoice_id = id
     WHERE company_id = :company AND deleted_at IS NULL
 """
@@ -44,13 +44,13 @@ _NOTED = text(
     """
 )
 
-_COUNT = text("SELECT count(*) FROM billingo.invoices WHERE company_id = :company AND deleted_at IS NULL")
-
-_COUNT_NOTED = text(
+_COUNT = text(
     """
-    SELECT (SELECT count(*) FROM billingo.invoices WHERE company_id = :company AND deleted_at IS NULL),
+    SELECT (SELECT count(*) FROM billingo.invoices WHERE company_id = :company AND deleted_at IS NULL) AS documents,
            (SELECT count(*) FROM billingo.invoices
-            WHERE company_id = :company AND deleted_at IS NULL AND unreconciled_by IS NOT NULL)
+            WHERE company_id = :company AND deleted_at IS NULL AND NOT totals_judged) AS unjudged,
+           (SELECT count(*) FROM billingo.invoices
+            WHERE company_id = :company AND deleted_at IS NULL AND unreconciled_by IS NOT NULL) AS unreconciled
     """
 )
 
@@ -61,7 +61,7 @@ def reconciled_totals(connection: Connection, company_id: int) -> Reconciliation
     All is added up anew from the tables.
     """
     plan_for_many_rows(connection)
-    total = connection.execute(_COUNT, {"company": company_id}).scalar_one()
+    counts = connection.execute(_COUNT, {"company": company_id}).one()
     off = 0
     worst: list[_Fault] = []
     options = {"yield_per": BATCH_INVOICES}
@@ -70,7 +70,7 @@ def reconciled_totals(connection: Connection, company_id: int) -> Reconciliation
         faults = [fault for fault in map(_fault, batch) if fault.by > 0]
         off += len(faults)
         worst = sorted([*worst, *faults], key=lambda fault: (-fault.by, fault.document_id))[:WORST]
-    return _answer(total, off, worst)
+    return _answer(counts, off, worst)
 
 
 def totals_as_normalized(connection: Connection, company_id: int) -> Reconciliation:
@@ -79,8 +79,8 @@ def totals_as_normalized(connection: Connection, company_id: int) -> Reconciliat
     The cost is that of counting.
     """
     values = {"company": company_id, "worst": WORST}
-    total, off = connection.execute(_COUNT_NOTED, values).one()
-    return _answer(total, off, [_fault(row) for row in connection.execute(_NOTED, values)])
+    counts = connection.execute(_COUNT, values).one()
+    return _answer(counts, counts.unreconciled, [_fault(row) for row in connection.execute(_NOTED, values)])
 
 
 class _Fault(NamedTuple):
@@ -97,7 +97,7 @@ def _fault(row: Sequence[Any]) -> _Fault:
     return _Fault(document_id, totals.currency, gaps, gaps.unreconciled_by or Decimal(0))
 
 
-def _answer(total: int, off: int, worst: Sequence[_Fault]) -> Reconciliation:
+def _answer(counts: Row[Any], off: int, worst: Sequence[_Fault]) -> Reconciliation:
     at_fault = tuple(
         {
             "document": str(fault.document_id),
@@ -106,7 +106,8 @@ def _answer(total: int, off: int, worst: Sequence[_Fault]) -> Reconciliation:
         }
         for fault in worst
     )
-    return Reconciliation(expected=total, found=total - off, at_fault=at_fault)
+    judged = counts.documents - counts.unjudged
+    return Reconciliation(expected=judged, found=judged - off, at_fault=at_fault, unjudged=counts.unjudged)
 
 
 def _shown(amount: Decimal | None, currency: str | None) -> str:

@@ -126,3 +126,35 @@ def test_a_gap_of_amounts_of_sixty_digits_is_exact() -> None:
     )
     (found,) = normalize([(7, as_json(sent))]).invoices["unreconciled_by"]
     assert found == Decimal(f"{'9' * 29}8.{'9' * 30}")
+
+
+def judged(**changes: Any) -> tuple[Decimal | None, bool]:
+    """What is noted of a document of 127 whose line agrees with it, but for these changes."""
+    amounts = {"net_amount": 100, "vat_amount": 27}
+    sent = document(7, currency="HUF", gross_total=127, summary=amounts, items=[item(gross_amount=127)]) | changes
+    (row,) = normalize([(7, as_json(sent))]).invoices.to_dict("records")
+    return row["unreconciled_by"], row["totals_judged"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "by", "is_judged"),
+    [
+        ({}, None, True),
+        ({"items": []}, None, True),
+        ({"gross_total": 200}, Decimal(73), True),
+        ({"summary": None}, None, False),
+        ({"items": [item(gross_amount=None)]}, None, False),
+        ({"discount": "10%", "items": [item(gross_amount=141)]}, None, False),
+        ({"discount": {"type": "percent", "value": ["x"]}, "items": [item(gross_amount=141)]}, None, False),
+        ({"discount": {"type": "amount", "value": 14}, "items": [item(gross_amount=141)]}, None, False),
+        ({"discount": "10%", "gross_total": 200}, Decimal(73), True),
+        ({"settings": "round", "gross_total": 134}, None, False),
+        ({"settings": "round", "gross_total": 134, "items": [item(gross_amount=134)]}, None, False),
+        ({"settings": "round"}, None, True),
+        ({"settings": "round", "gross_total": 200}, Decimal(73), True),
+        ({"payment_method": ["cash"], "gross_total": 131}, None, False),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_compared_is_not_judged(changes: dict[str, Any], by: Decimal | None, is_judged: bool) -> None:
+    assert judged(**changes) == (by, is_judged)
