@@ -43,6 +43,10 @@ same_tax_code_option = click.option(
     help="Although another company has the same tax code: other books of the same taxpayer or VAT group.",
 )
 
+accept_tax_code_option = click.option(
+    "--accept-tax-code", "accepted", metavar="TAX_CODE", help="The company's new tax code, if it is another taxpayer's."
+)
+
 MAX_NAME = 200
 
 
@@ -75,12 +79,24 @@ for _command in (grant, revoke, readers, export, erase):
     help="When it is synced by itself.",
 )
 @from_standard_input
+@accept_tax_code_option
 @same_tax_code_option
-def add(key: str, name: str, company_id: int | None, schedule: Schedule, from_stdin: bool, same_tax_code: bool) -> None:
+def add(
+    key: str,
+    name: str,
+    company_id: int | None,
+    schedule: Schedule,
+    from_stdin: bool,
+    accepted: str | None,
+    same_tax_code: bool,
+) -> None:
     """Register a company under KEY, a slug such as it-cardigan that never changes.
 
     The API key is tried at once; Billingo's answer tells whose it is, and later syncs hold it to that. A tax code that
     another company has is refused: the same books under a second key would double every sum.
+
+    A KEY that was removed comes back with its documents. It is refused to another taxpayer, unless --accept-tax-code
+    names the tax number that the company has now.
     """
     from billingo_assets.instance import add_partitions, open_instance
 
@@ -92,6 +108,12 @@ def add(key: str, name: str, company_id: int | None, schedule: Schedule, from_st
         connection.rollback()  # not to hold a transaction open while a person types
         api_key = _read_api_key(from_stdin)
         tax_code = _tax_code_of(settings.api_url, api_key, settings)
+        is_confirmed = accepted is not None and tax_code is not None and _same(accepted, tax_code)
+        if accepted is not None and not is_confirmed:
+            raise ConfigurationError(
+                f"Billingo says that this API key is of {tax_code or 'a company without a tax code'}, not of"
+                f" {accepted}. {key} was not added."
+            )
         with open_instance(settings) as instance, connection.begin():
             registry.lock_registry(connection)
             registry.require_readable(connection, keyring)  # keys may have been rotated while a person typed
@@ -103,6 +125,7 @@ def add(key: str, name: str, company_id: int | None, schedule: Schedule, from_st
                 api_key_encrypted=keyring.encrypt(api_key),
                 schedule=schedule,
                 company_id=company_id,
+                confirmed=is_confirmed,
             )
             registry.require_sole(connection, key=key, tax_code=tax_code, same_tax_code=same_tax_code)
             add_partitions(instance, [key])
@@ -178,9 +201,7 @@ def set_schedule(key: str, rhythm: Schedule) -> None:
 @click.argument("key")
 @from_standard_input
 @click.option("--encryption-key-is-lost", "is_lost", is_flag=True, help="Though stored API keys cannot be read.")
-@click.option(
-    "--accept-tax-code", "accepted", metavar="TAX_CODE", help="The company's new tax code, if it is another taxpayer's."
-)
+@accept_tax_code_option
 @same_tax_code_option
 def set_key(key: str, from_stdin: bool, is_lost: bool, accepted: str | None, same_tax_code: bool) -> None:
     """Store a new API key for a company. A key of another company is refused.

@@ -5,16 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from billingo_assets.cli.demo_sandbox import serving_demo_companies
 from billingo_assets.cli.ending import ending_as_on_ctrl_c
-from billingo_assets.cli.output import losing_output, say_json
+from billingo_assets.cli.output import losing_output, say, say_json
 from billingo_assets.cli.summary import as_json, print_outcome, print_totals
-from billingo_assets.companies.registry import Company, get_company, keyring_for, list_companies
-from billingo_assets.errors import ConfigurationError
+from billingo_assets.companies.registry import Company, get_company, keyring_for, list_companies, why_not_any_more
+from billingo_assets.errors import ConfigurationError, DatabaseError
 from billingo_assets.loading import loading
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.database import connecting, open_database, require_writable
@@ -97,7 +98,10 @@ def sync_companies(
     verbose: bool = False,
     print_blocks: bool = True,
 ) -> list[Outcome]:
-    """Run the companies one after another; show how far it is, and each one's outcome when it is done."""
+    """Run the companies one after another; show how far it is, and each one's outcome when it is done.
+
+    One that was disabled or removed before its turn is left out, and has no outcome.
+    """
     # Here and not above: Dagster takes a second to load, which a wrong key need not wait for.
     with loading():
         from billingo_assets import runs
@@ -115,6 +119,10 @@ def sync_companies(
     with open_instance(settings) as instance, progress:
         add_partitions(instance, [company.key for company in companies])
         for company in companies:
+            if reason := _why_left_out(settings, company):
+                with losing_output(), progress.paused():
+                    say(reason, err=not print_blocks, fg="yellow")
+                continue
             with progress.syncing(company.key):
                 outcome = runs.sync(
                     company,
@@ -130,6 +138,13 @@ def sync_companies(
                 with losing_output(), progress.paused():
                     print_outcome(outcome)
     return outcomes
+
+
+def _why_left_out(settings: Settings, company: Company) -> str | None:
+    """Why a company is not to be synced any more when its turn comes, if it is not."""
+    with suppress(DatabaseError), connecting(open_database(settings)) as connection:  # its run says so itself
+        return why_not_any_more(connection, company)
+    return None
 
 
 def _chosen(settings: Settings, keys: tuple[str, ...]) -> list[Company]:

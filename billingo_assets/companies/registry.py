@@ -24,6 +24,8 @@ from billingo_assets.warehouse.tables import audit_log, companies, metadata
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 SLUG_RULES = "1 to 63 lower-case letters a-z, digits and hyphens, with a letter or digit at both ends"
 
+IDENTITY_CONFIRMED = "identity confirmed"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Company:
@@ -103,6 +105,17 @@ def require_enabled(connection: Connection, key: str) -> None:
         )
 
 
+def why_not_any_more(connection: Connection, company: Company) -> str | None:
+    """Why a company that was chosen to be synced is to be left out now, in words; None where nothing has changed."""
+    query = select(companies.c.enabled).where(_REGISTERED, companies.c.id == company.id)
+    enabled = connection.scalar(query)
+    if enabled is None:
+        return f"{company.key} was removed meanwhile, so it was not synced."
+    if company.enabled and not enabled:
+        return f"{company.key} was disabled meanwhile, so it was not synced."
+    return None
+
+
 def require_new(connection: Connection, *, key: str, company_id: int | None) -> None:
     """Raise ConfigurationError when the key is malformed or taken, or the id is taken by another company."""
     require_slug(key)
@@ -132,8 +145,11 @@ def add_company(
     schedule: Schedule = "daily",
     company_id: int | None = None,
     is_demo: bool = False,
+    confirmed: bool = False,
 ) -> Company:
     """Register a company; one that was removed comes back with its id and its documents.
+
+    `confirmed`: somebody said that it is the company which was removed, although its tax code is another taxpayer's.
 
     Raises:
         ConfigurationError: the key is malformed or taken, the id is taken, or the key was another company's.
@@ -159,10 +175,17 @@ def add_company(
             text("SELECT setval(pg_get_serial_sequence('billingo.companies', 'id'), max(id)) FROM billingo.companies")
         )
         return _audited(connection, "company added", key, schedule=schedule, demo=is_demo)
-    if _is_another(removed.tax_code, tax_code) or company_id not in (None, removed.id):
+    is_another = _is_another(removed.tax_code, tax_code)
+    if (is_another and not confirmed) or company_id not in (None, removed.id):
         raise ConfigurationError(
             f"{key} was the key of another company (id {removed.id}, tax code {removed.tax_code or 'unknown'}), whose"
             " documents are kept. Choose another key."
+            + (
+                f" If it is the same company under a new tax number, as after joining or leaving a VAT group, add"
+                f" --accept-tax-code {tax_code}."
+                if is_another and not confirmed
+                else ""
+            )
         )
     connection.execute(
         update(companies)
@@ -175,7 +198,10 @@ def add_company(
             expected_since=func.now(),
         )
     )
-    return _audited(connection, "company added again", key, schedule=schedule, demo=is_demo)
+    added = _audited(connection, "company added again", key, schedule=schedule, demo=is_demo)
+    if is_another:
+        audit.record(connection, IDENTITY_CONFIRMED, added, details={"from": removed.tax_code, "to": tax_code})
+    return added
 
 
 def change_company(
@@ -233,7 +259,7 @@ def set_tax_code(
         .values(tax_code=tax_code)
     ).rowcount
     if changed:
-        action = "identity confirmed" if confirmed else "tax code changed"
+        action = IDENTITY_CONFIRMED if confirmed else "tax code changed"
         audit.record(connection, action, company, actor=actor, details={"from": company.tax_code, "to": tax_code})
     return bool(changed)
 

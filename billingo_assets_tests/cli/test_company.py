@@ -411,6 +411,24 @@ def test_a_new_identity_is_confirmed_by_naming_it_and_recorded(command: Command,
     assert "identity confirmed" in command("audit", "--company", "it-cardigan").out
 
 
+def test_a_removed_company_of_another_tax_number_comes_back_once_that_is_confirmed(
+    add: Command, command: Command, joined: str, companies: dict[str, Company]
+) -> None:
+    command("company", "remove", "it-cardigan", "--yes")
+    refused = add("it-cardigan", "--name", "X")
+    assert (refused.code, f"--accept-tax-code {NEW}" in refused.err) == (2, True)
+    wrong = add("it-cardigan", "--name", "X", "--accept-tax-code", "27345678-5-41")
+    assert (wrong.code, f"of {NEW}, not of 27345678-5-41" in " ".join(wrong.err.split())) == (2, True)
+    assert "it-cardigan" not in command("company", "list").out
+    assert add("it-cardigan", "--name", "X", "--accept-tax-code", NEW).code == 0
+    assert f"id:          {companies['it-cardigan'].id}" in command("company", "show", "it-cardigan").out
+    records = json.loads(command("audit", "--json", "--company", "it-cardigan").out)["records"]
+    assert [record["details"] for record in records if record["action"] == "identity confirmed"] == [
+        {"from": joined, "to": NEW}
+    ]
+    assert command("company", "check", "it-cardigan").code == 0
+
+
 @pytest.mark.parametrize("given", ["27345678-5-41", "17345679-5-41", "nonsense"])
 def test_an_identity_that_billingo_does_not_tell_is_not_confirmed(command: Command, joined: str, given: str) -> None:
     answer = command("company", "confirm-identity", "it-cardigan", "--tax-code", given)

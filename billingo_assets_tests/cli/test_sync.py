@@ -236,6 +236,36 @@ def test_a_key_named_twice_is_synced_once(command: Command, companies: dict[str,
     assert json.loads(answer.out)["summary"]["total"] == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("enabled = false", "was disabled meanwhile, so it was not synced"),
+        ("enabled = false, removed_at = now()", "was removed meanwhile, so it was not synced"),
+    ],
+    ids=["disabled", "removed"],
+)
+def test_a_company_that_is_disabled_or_removed_before_its_turn_is_left_out(
+    command: Command, companies: dict[str, Company], engine: Engine, change: str, words: str
+) -> None:
+    first, *others = sorted(companies)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                f" UPDATE billingo.companies SET {change} WHERE key = '{others[0]}'; RETURN NULL; END $$;"
+                " CREATE TRIGGER leave_out AFTER INSERT ON billingo.sync_state EXECUTE FUNCTION leave_out()"
+            )
+        )
+    answer = command("sync", "--json")
+    assert (answer.code, [one["key"] for one in json.loads(answer.out)["companies"]]) == (0, [first, *others[1:]])
+    assert f"{others[0]} {words}" in answer.err
+
+
+def test_a_disabled_company_that_is_named_is_synced(command: Command, companies: dict[str, Company]) -> None:
+    command("company", "disable", "ozon-bt")
+    assert _synced(command, "ozon-bt")["ozon-bt"]["status"] == "success"
+
+
 def test_an_unknown_company_syncs_nothing(command: Command, companies: dict[str, Company], engine: Engine) -> None:
     answer = command("sync", "ozon-bt", "nobody")
     assert answer.code == 2
