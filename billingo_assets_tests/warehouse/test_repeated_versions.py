@@ -12,7 +12,8 @@ from sqlalchemy import URL, Connection, Engine, make_url, text
 
 from billingo_assets.settings import Settings
 from billingo_assets.warehouse import migrations
-from billingo_assets.warehouse.database import engine_for
+from billingo_assets.warehouse.database import engine_for, upgrade_database
+from billingo_assets_tests.warehouse.conftest import Books, ask
 
 
 class Content(NamedTuple):
@@ -68,6 +69,20 @@ def day(number: int) -> datetime:
     return datetime(2026, 11, number, 3, tzinfo=UTC)
 
 
+IN_USE = f"""
+INSERT INTO billingo.number_gaps (company_id, block_id, year, first_number, last_number, asked_at)
+SELECT id, 3, 2026, 4, 6, '{day(1)}' FROM billingo.companies ORDER BY id LIMIT 1;
+INSERT INTO billingo.rejected_documents (company_id, content_hash, document_id, stage, reason, payload)
+SELECT id, 'x', 9, 'fetch', 'It cannot be read.', '{{' FROM billingo.companies ORDER BY id LIMIT 1;
+INSERT INTO billingo.invoices (company_id, id, content_hash, normalizer_version)
+SELECT id, 7, 'x', 1 FROM billingo.companies ORDER BY id LIMIT 1;
+INSERT INTO billingo.sync_state (company_id, watermark, run_id, api_total)
+SELECT id, now(), 'r', 1 FROM billingo.companies ORDER BY id LIMIT 1;
+INSERT INTO billingo.listings (company_id, started_at, total, next_page)
+SELECT id, now(), 1, 2 FROM billingo.companies ORDER BY id LIMIT 1;
+"""
+
+
 @pytest.fixture
 def before(empty_database: URL) -> Engine:
     """A database of the revision before the one that drops them."""
@@ -106,26 +121,56 @@ def keep(connection: Connection, company: str, contents: list[Content]) -> None:
     )
 
 
-def test_what_is_left_of_a_history_is_every_content_for_as_long_as_it_held(before: Engine) -> None:
-    with before.begin() as connection:
-        for name, (contents, _) in HISTORIES.items():
-            keep(connection, name, contents)
-        migrations.upgrade(connection)
+def require_histories(connection: Connection) -> None:
+    """What is left of each history is what is expected."""
+    for name, (contents, expected) in HISTORIES.items():
         history = connection.execute(
             text(
                 "SELECT key, version, valid_from, valid_to, payload, content_hash FROM ("
                 " SELECT company_id, version, valid_from, valid_to, payload, content_hash"
                 " FROM billingo.raw_invoice_versions UNION ALL"
                 " SELECT company_id, version, changed_at, deleted_at, payload, content_hash FROM billingo.raw_invoices"
-                ") AS history JOIN billingo.companies ON id = company_id ORDER BY key, version"
-            )
+                ") AS history JOIN billingo.companies ON id = company_id WHERE key = :name ORDER BY version"
+            ),
+            {"name": name},
         ).all()
-    for name, (contents, expected) in HISTORIES.items():
         sent = {content.since: content.payload() for content in contents}
-        assert [row[1:] for row in history if row.key == name] == [
+        assert [row[1:] for row in history] == [
             (version, day(since), until and day(until), sent[from_day], b"%d" % from_day)
             for version, (since, until, from_day) in enumerate(expected, 1)
         ], name
+
+
+def test_what_is_left_of_a_history_is_every_content_for_as_long_as_it_held(before: Engine) -> None:
+    with before.begin() as connection:
+        for name, (contents, _) in HISTORIES.items():
+            keep(connection, name, contents)
+        migrations.upgrade(connection)
+        require_histories(connection)
+
+
+def test_an_owner_who_is_no_superuser_upgrades_a_database_that_is_in_use(books: Books) -> None:
+    settings = Settings(database_url=SecretStr(books.owner.render_as_string(hide_password=False)))
+    engine = engine_for(books.owner, settings)
+    with engine.begin() as connection:
+        migrations.upgrade(connection, to="0007")
+        for name, (contents, _) in HISTORIES.items():
+            keep(connection, name, contents)
+        connection.execute(text(IN_USE))
+    forced = "SELECT relname FROM pg_class WHERE relnamespace = 'billingo'::regnamespace AND relforcerowsecurity"
+    with engine.begin() as connection:
+        before = set(connection.scalars(text(forced)))
+    upgrade_database(settings)
+    with engine.begin() as connection:
+        require_histories(connection)
+        assert set(connection.scalars(text(forced))) >= before
+        gaps = "SELECT series, year, first_number, last_year, last_number, asked_at FROM billingo.number_gaps"
+        assert connection.execute(text(gaps)).all() == [("2026", 2026, 4, 2026, 6, day(1))]
+        for table in ("rejected_documents", "invoices", "sync_state", "listings"):
+            assert connection.scalar(text(f"SELECT count(*) FROM billingo.{table}")) == 1
+    pipeline = books.login("pipeline", "IN ROLE billingo_sync")
+    assert ask(pipeline, "SELECT count(*) FROM billingo.raw_invoices") == [(len(HISTORIES),)]
+    engine.dispose()
 
 
 def test_row_level_security_is_forced_as_before(before: Engine) -> None:

@@ -18,31 +18,32 @@ ALTER TABLE billingo.raw_invoices NO FORCE ROW LEVEL SECURITY;
 ALTER TABLE billingo.raw_invoice_versions NO FORCE ROW LEVEL SECURITY;
 """
 
+# What a document says, whenever it is read.
+CONTENT = """
+CREATE FUNCTION pg_temp.content(payload jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN payload ->> 'payment_status' IN ('paid', 'partially_paid')
+                THEN payload ELSE payload - 'paid_date' END
+$$;
+"""
+
 FIND = """
 CREATE TEMP TABLE repeated ON COMMIT DROP AS
 SELECT company_id, document_id, version, valid_from,
        version - row_number() OVER (PARTITION BY company_id, document_id ORDER BY version) AS run
 FROM (
     SELECT former.company_id, former.document_id, former.version, former.valid_from
-    FROM billingo.raw_invoice_versions AS former JOIN billingo.raw_invoice_versions AS later
+    FROM billingo.raw_invoice_versions AS former JOIN (
+        SELECT company_id, document_id, version, valid_from, payload FROM billingo.raw_invoice_versions
+        UNION ALL
+        SELECT company_id, document_id, version, changed_at, payload FROM billingo.raw_invoices WHERE version > 1
+    ) AS later
         ON later.company_id = former.company_id AND later.document_id = former.document_id
         AND later.version = former.version + 1 AND later.valid_from = former.valid_to
-    WHERE CASE WHEN former.payload ->> 'payment_status' IN ('paid', 'partially_paid')
-               THEN former.payload ELSE former.payload - 'paid_date' END
-        = CASE WHEN later.payload ->> 'payment_status' IN ('paid', 'partially_paid')
-               THEN later.payload ELSE later.payload - 'paid_date' END
-    UNION ALL
-    SELECT former.company_id, former.document_id, former.version, former.valid_from
-    FROM billingo.raw_invoice_versions AS former JOIN billingo.raw_invoices AS later
-        ON later.company_id = former.company_id AND later.document_id = former.document_id
-        AND later.version = former.version + 1 AND later.changed_at = former.valid_to
-    WHERE CASE WHEN former.payload ->> 'payment_status' IN ('paid', 'partially_paid')
-               THEN former.payload ELSE former.payload - 'paid_date' END
-        = CASE WHEN later.payload ->> 'payment_status' IN ('paid', 'partially_paid')
-               THEN later.payload ELSE later.payload - 'paid_date' END
+    WHERE pg_temp.content(former.payload) = pg_temp.content(later.payload)
 ) AS found;
 CREATE INDEX ON pg_temp.repeated (company_id, document_id);
 ANALYZE pg_temp.repeated;
+DROP FUNCTION pg_temp.content(jsonb);
 """
 
 # A version that comes after a run of repeated ones holds since the first of them.
@@ -95,5 +96,5 @@ COMMENT ON COLUMN billingo.invoices.paid_date IS 'Date of payment; NULL until pa
 
 def upgrade() -> None:
     """Drop them."""
-    for step in (BEGIN, FIND, PROLONG, RENUMBER, END, COMMENTS):
+    for step in (BEGIN, CONTENT, FIND, PROLONG, RENUMBER, END, COMMENTS):
         op.execute(step)
