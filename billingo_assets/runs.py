@@ -26,7 +26,7 @@ from billingo_assets.partitions import PARTITION_TAG
 from billingo_assets.redaction import redact
 from billingo_assets.resources import WarehouseResource
 from billingo_assets.warehouse.locks import run_is_alive, showing_run_alive
-from billingo_assets.warehouse.rejections import open_rejections
+from billingo_assets.warehouse.rejections import OpenRejection, open_rejections
 
 TRIGGER_TAG = "billingo/trigger"
 TAGS = {TRIGGER_TAG: "cli", "dagster/max_retries": "0"}
@@ -85,7 +85,8 @@ def sync(
         return _outcome(company, "failed", run_id, started, errors=[fault])
     _pass_on_interrupt(result)
     told = read_events(result.all_events)
-    rejected = _quarantine(company) if told.counts else []
+    quarantine = _quarantine(company) if told.counts else []
+    rejected = [Fault(one.reason, one.document_id, warns=True) for one in quarantine if one.accepted_at is None]
     failures = [] if result.success else [Fault(error) for error in told.errors]
     return _outcome(
         company,
@@ -93,7 +94,7 @@ def sync(
         run_id,
         started,
         seconds=_duration(instance, run_id),
-        counts={**told.counts, "skipped": len(rejected)},
+        counts={**told.counts, "skipped": len(quarantine)},
         errors=[*failures, *told.check_errors, *rejected],
         warnings=told.warnings,
     )
@@ -114,12 +115,10 @@ def _pass_on_interrupt(result: dg.JobExecutionResult) -> None:
         raise KeyboardInterrupt
 
 
-def _quarantine(company: Company) -> list[Fault]:
+def _quarantine(company: Company) -> list[OpenRejection]:
     """The company's documents in quarantine, every one of them; a check's result names but the first few."""
     with suppress(BillingoAssetsError), WarehouseResource().connect() as connection:
-        return [
-            Fault(reason, document_id, warns=True) for document_id, reason in open_rejections(connection, company.id)
-        ]
+        return open_rejections(connection, company.id)
     return []
 
 

@@ -46,8 +46,9 @@ def totals_reconcile(question: Question, warehouse: WarehouseResource) -> dg.Ass
         severity=dg.AssetCheckSeverity.WARN,
         description=(
             f"{answer.found:,} of {answer.expected:,} invoices reconcile within rounding.{_at_fault(answer)}"
-            f"{_unjudged(answer)}"
+            f"{_accepted(answer)}{_unjudged(answer)}"
         ),
+        accepted=answer.accepted,
         not_judged=answer.unjudged,
     )
 
@@ -70,6 +71,15 @@ def _at_fault(answer: Reconciliation) -> str:
     ids = [row["document"] for row in answer.at_fault[:MAX_NAMED]]
     others = " and others" if len(answer.at_fault) > MAX_NAMED else ""
     return f" At fault: {'document' if len(answer.at_fault) == 1 else 'documents'} {', '.join(ids)}{others}."
+
+
+def _accepted(answer: Reconciliation) -> str:
+    """Say how many do not reconcile and were accepted, where there are any."""
+    return (
+        f" {answer.accepted:,} more {'does' if answer.accepted == 1 else 'do'} not, which was accepted."
+        if (answer.accepted)
+        else ""
+    )
 
 
 def _unjudged(answer: Reconciliation) -> str:

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from billingo_assets.assets.describing import INVOICES, RAW_INVOICES
-from billingo_assets.checks.results import Question, check_result, company_check, company_check_spec
+from billingo_assets.checks.results import Question, check_result, company_check, company_check_spec, table_of
 from billingo_assets.resources import BillingoResource, WarehouseResource
 from billingo_assets.warehouse.number_gaps import Gaps
+from billingo_assets.warehouse.rejections import OpenRejection
 
 MAX_LISTED = 50
 """Rejected documents, or gaps, that a result names."""
@@ -102,22 +103,33 @@ def no_rejected_documents(question: Question, warehouse: WarehouseResource) -> d
         company_id = get_company(connection, question.company).id
         rejections = open_rejections(connection, company_id)
         in_part = count_unreadable(connection, company_id)
-    at_fault = [
-        {"document": "without an id" if document_id is None else str(document_id), "reason": reason}
-        for document_id, reason in rejections[:MAX_LISTED]
-    ]
+    accepted = [one for one in rejections if one.accepted_at is not None]
+    new = [one for one in rejections if one.accepted_at is None]
     return check_result(
-        Reconciliation(expected=0, found=len(rejections), at_fault=tuple(at_fault)),
+        Reconciliation(expected=0, found=len(new), at_fault=tuple(map(_rejected, new[:MAX_LISTED]))),
         severity=dg.AssetCheckSeverity.WARN,
-        description=(
-            f"{len(rejections):,} {'document is' if len(rejections) == 1 else 'documents are'} in quarantine"
-            " (table billingo.rejected_documents)."
-            if rejections
-            else "No document is in quarantine."
-        )
-        + _unreadable(in_part),
+        description=_in_quarantine(len(new), len(accepted)) + _unreadable(in_part),
+        accepted=len(accepted),
+        **({"accepted_documents": table_of([_rejected(one) for one in accepted[:MAX_LISTED]])} if accepted else {}),
         unreadable_in_part=in_part,
     )
+
+
+def _rejected(one: OpenRejection) -> dict[str, str]:
+    """A document in quarantine, as a row for people."""
+    row = {"document": "without an id" if one.document_id is None else str(one.document_id), "reason": one.reason}
+    return row | ({"accepted": f"{one.accepted_at:%Y-%m-%d} by {one.accepted_by}"} if one.accepted_at else {})
+
+
+def _in_quarantine(new: int, accepted: int) -> str:
+    """How many documents are in quarantine, in words."""
+    where = "in quarantine (table billingo.rejected_documents)"
+    if new:
+        more = f", and {accepted:,} more {'was' if accepted == 1 else 'were'} accepted" if accepted else ""
+        return f"{new:,} {'document is' if new == 1 else 'documents are'} {where}{more}."
+    if accepted:
+        return f"{accepted:,} {'document is' if accepted == 1 else 'documents are'} {where}, which was accepted."
+    return "No document is in quarantine."
 
 
 def _unreadable(in_part: int) -> str:

@@ -151,9 +151,10 @@ def check_result(
     numbers = {"expected": answer.expected, "found": answer.found, "difference": answer.difference}
     shown: dict[str, Any] = {**{name: f"{number:,}" for name, number in numbers.items()}, **metadata}
     if answer.at_fault:
-        shown["at_fault"] = _table(answer.at_fault)
+        shown["at_fault"] = table_of(answer.at_fault)
     return dg.AssetCheckResult(passed=answer.holds, severity=severity, description=description, metadata=shown)
 
 
-def _table(rows: Sequence[dict[str, str]]) -> dg.TableMetadataValue:
+def table_of(rows: Sequence[dict[str, str]]) -> dg.TableMetadataValue:
+    """Rows as the UI shows them."""
     return dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows])

@@ -7,7 +7,7 @@ every user of the machine and stay in the shell's history.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -27,6 +27,7 @@ from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.sync.identity import identify
 from billingo_assets.warehouse import audit
+from billingo_assets.warehouse.acceptances import accept_rejected, accept_unreconciled
 from billingo_assets.warehouse.database import connecting, open_database
 from billingo_assets.warehouse.locks import company_lock
 from billingo_assets.warehouse.number_gaps import accept_gaps
@@ -48,6 +49,9 @@ accept_tax_code_option = click.option(
 )
 
 MAX_NAME = 200
+MAX_IDS_RECORDED = 100
+"""Of documents that were accepted; accepted_faults has them all."""
+NO_LONGER = "The next sync no longer warns of them, and still warns of new ones."
 
 
 def _visible(_context: click.Context, _option: click.Parameter, name: str) -> str:
@@ -321,6 +325,38 @@ def accept_missing_numbers(key: str) -> None:
         say(f"Accepted {numbers} of {key}. The next sync no longer warns of them, and still warns of new ones.")
 
 
+@company.command("accept-rejected", short_help="Accept the documents that are in quarantine.")
+@click.argument("key")
+def accept_documents_in_quarantine(key: str) -> None:
+    """Accept that the documents which are in quarantine now are there, once you have looked them up in Billingo.
+
+    They stay there. From the next sync on, no_rejected_documents warns of others alone, and of these when Billingo
+    sends another content. The audit log says who accepted which.
+    """
+    accepted = _accept(key, accept_rejected, "rejected documents accepted")
+    if not accepted:
+        say(f"No document of {key} is in quarantine that was not accepted before.")
+    else:
+        documents = "1 document" if accepted == 1 else f"{accepted:,} documents"
+        say(f"Accepted {documents} of {key} in quarantine. {NO_LONGER}")
+
+
+@company.command("accept-totals", short_help="Accept the totals that do not reconcile.")
+@click.argument("key")
+def accept_totals(key: str) -> None:
+    """Accept that the totals which do not reconcile now are as they are, once you have looked them up in Billingo.
+
+    From the next sync on, totals_reconcile warns of other invoices alone, and of these when their content changes. The
+    audit log says who accepted which.
+    """
+    accepted = _accept(key, accept_unreconciled, "totals accepted")
+    if not accepted:
+        say(f"No totals of {key} fail to reconcile that were not accepted before.")
+    else:
+        invoices = "1 invoice" if accepted == 1 else f"{accepted:,} invoices"
+        say(f"Accepted the totals of {invoices} of {key}. {NO_LONGER}")
+
+
 @company.command("rotate-encryption", short_help="Encrypt the stored API keys anew.")
 def rotate_encryption() -> None:
     """Encrypt every stored API key anew, under the first of BILLINGO_ENCRYPTION_KEYS.
@@ -366,6 +402,17 @@ def remove(key: str, yes: bool) -> None:
             registry.remove_company(connection, key)
             remove_partition(instance, key)
     say(f"Removed {key}. Its {documents:,} documents {fate}.")
+
+
+def _accept(key: str, accept: Callable[..., list[int | None]], action: str) -> int:
+    """Accept what a check warns of, and record it. Returns of how many documents."""
+    with _registry(load_settings()) as connection, connection.begin():
+        entry = registry.get_company(connection, key)
+        accepted = accept(connection, entry.id, actor=audit.machine_user())
+        if accepted:
+            ids = sorted(id_ for id_ in accepted if id_ is not None)[:MAX_IDS_RECORDED]
+            audit.record(connection, action, entry, details={"documents": len(accepted), "ids": ids})
+    return len(accepted)
 
 
 @contextmanager

@@ -32,10 +32,15 @@ ADVICE: Mapping[str, str] = MappingProxyType(
     {
         "tax_code_matches": "Store the company's own key: billingo-assets company set-key {key}",
         "api_total_matches": "Read everything again: billingo-assets sync {key} --full",
-        "no_rejected_documents": "The ids and reasons are there; compare with Billingo.",
+        "no_rejected_documents": (
+            "Compare them with Billingo. If nothing can be done: billingo-assets company accept-rejected {key}"
+        ),
         "no_number_gaps": "Look them up in Billingo. If nothing is wrong: billingo-assets company accept-gaps {key}",
         "one_row_per_document": "Read everything again: billingo-assets sync {key} --full",
-        "totals_reconcile": "Compare the invoices that the check lists with those in Billingo.",
+        "totals_reconcile": (
+            "Compare the listed invoices with those in Billingo. If nothing is wrong:"
+            " billingo-assets company accept-totals {key}"
+        ),
         "item_count_matches_raw": "Read everything again: billingo-assets sync {key} --full",
     }
 )

@@ -99,7 +99,8 @@ class Told:
     """What the events of a run tell: counts by name, why it failed, the checks that failed.
 
     `error_type` is the class of the error that a step failed with, `None` without one. `notes` are what the sync says
-    once, of what is no fault.
+    once, of what is no fault. `rejected` counts the documents that the run found in quarantine, accepted or not; None
+    when it did not get so far.
     """
 
     counts: Mapping[str, Any]
@@ -107,11 +108,7 @@ class Told:
     failed_checks: tuple[dg.AssetCheckEvaluation, ...]
     error_type: str | None
     notes: tuple[str, ...] = ()
-
-    @property
-    def rejected(self) -> int | None:
-        """Documents that the run found in quarantine; None when it did not get so far, or found none."""
-        return next((_whole(check.metadata.get("found")) for check in self._rejections), None)
+    rejected: int | None = None
 
     @property
     def quarantine(self) -> tuple[str, ...]:
@@ -163,14 +160,18 @@ def read_events(events: Iterable[dg.DagsterEvent]) -> Told:
     failed_checks = []
     error_type = None
     notes: tuple[str, ...] = ()
+    rejected: int | None = None
     began, why = False, ""
     for event in events:
         metadata: Mapping[str, dg.MetadataValue[Any]] = {}
         if event.is_step_materialization and event.asset_key == RAW_INVOICES:
             metadata = event.step_materialization_data.materialization.metadata
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            if not event.asset_check_evaluation_data.passed:
-                failed_checks.append(event.asset_check_evaluation_data)
+            check = event.asset_check_evaluation_data
+            if not check.passed:
+                failed_checks.append(check)
+            if check.check_name == REJECTIONS:
+                rejected = _whole(check.metadata.get("found")) + _whole(check.metadata.get("accepted"))
         elif is_interrupt(event):
             crashes = crashes or [INTERRUPTED]  # the step tells, and its run once more
             error_type = error_type or DagsterExecutionInterruptedError.__name__
@@ -202,6 +203,7 @@ def read_events(events: Iterable[dg.DagsterEvent]) -> Told:
         failed_checks=tuple(failed_checks),
         error_type=error_type,
         notes=notes,
+        rejected=rejected,
     )
 
 

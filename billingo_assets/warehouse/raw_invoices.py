@@ -93,6 +93,11 @@ _REHASH = text(
         WHERE rejected.company_id = :company AND rejected.stage = 'normalize' AND rejected.content_hash = stale.former
           AND NOT EXISTS (SELECT FROM billingo.rejected_documents AS other
                           WHERE other.company_id = :company AND other.content_hash = stale.content_hash)
+    ), accepted AS (
+        UPDATE billingo.accepted_faults AS accepted SET content_hash = stale.content_hash FROM stale
+        WHERE accepted.company_id = :company AND accepted.content_hash = stale.former
+          AND NOT EXISTS (SELECT FROM billingo.accepted_faults AS other
+                          WHERE other.company_id = :company AND other.content_hash = stale.content_hash)
     )
     UPDATE billingo.invoices AS invoice SET content_hash = stale.content_hash FROM stale
     WHERE invoice.company_id = :company AND invoice.id = stale.document_id AND invoice.content_hash = stale.former

@@ -16,13 +16,15 @@ WORST = 10
 class Reconciliation:
     """How many were expected and found, and the documents at fault, the worst first, each as a row for people.
 
-    `unjudged` are those of which too little is known; they are neither expected nor found.
+    `unjudged` are those of which too little is known, `accepted` those that somebody accepted as they are: they are
+    neither expected nor found.
     """
 
     expected: int
     found: int
     at_fault: tuple[dict[str, str], ...] = ()
     unjudged: int = 0
+    accepted: int = 0
 
     @property
     def difference(self) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from billingo_assets.normalize.numbering import UNNUMBERED, Numbering
+from billingo_assets.warehouse.acceptances import REJECTED
 
 Stage = Literal["fetch", "normalize"]
 
@@ -126,12 +127,24 @@ def release_unseen(connection: Connection, company_id: int, seen: Collection[byt
     connection.execute(_DROP_UNSEEN, {"company": company_id, "seen": list(seen)})
 
 
-def open_rejections(connection: Connection, company_id: int) -> list[tuple[int | None, str]]:
-    """Every document in quarantine, as (document id, reason)."""
+class OpenRejection(NamedTuple):
+    """A document in quarantine, why, and who accepted that, if anybody did."""
+
+    document_id: int | None
+    reason: str
+    accepted_at: datetime | None
+    accepted_by: str | None
+
+
+def open_rejections(connection: Connection, company_id: int) -> list[OpenRejection]:
+    """Every document in quarantine."""
     query = text(
         """
-        SELECT document_id, reason FROM billingo.rejected_documents
-        WHERE company_id = :company ORDER BY document_id NULLS FIRST, content_hash
+        SELECT rejected.document_id, reason, accepted_at, accepted_by FROM billingo.rejected_documents AS rejected
+        LEFT JOIN billingo.accepted_faults AS accepted
+            ON accepted.company_id = :company AND accepted.check_name = :check
+            AND accepted.content_hash = rejected.content_hash
+        WHERE rejected.company_id = :company ORDER BY rejected.document_id NULLS FIRST, rejected.content_hash
         """
     )
-    return [(document_id, reason) for document_id, reason in connection.execute(query, {"company": company_id})]
+    return [OpenRejection(*row) for row in connection.execute(query, {"company": company_id, "check": REJECTED})]

@@ -40,6 +40,7 @@ SYNC_RIGHTS = {
     "listing_pages": _WRITTEN,
     "number_gaps": _WRITTEN,
     "listing_differences": _WRITTEN,
+    "accepted_faults": _WRITTEN,
     "outages": _WRITTEN,
     "alert_messages": _WRITTEN,
     "alert_deliveries": _WRITTEN,
@@ -61,6 +62,7 @@ READER_RIGHTS = {
     "sync_state": "SELECT",
     "number_gaps": "SELECT",
     "listing_differences": "SELECT",
+    "accepted_faults": "SELECT",
     "company_readers": "SELECT",  # the policies read it; it shows a reader what was granted to that reader
 }
 """By table or view. Not the API keys, encrypted as they are."""

@@ -319,6 +319,23 @@ rejected_documents = Table(
     CheckConstraint("stage IN ('fetch', 'normalize')", name="stage"),
 )
 
+accepted_faults = Table(
+    "accepted_faults",
+    metadata,
+    _registered_company_id(),
+    Column("check_name", Text, primary_key=True, comment="The check that no longer warns of the document"),
+    Column(
+        "content_hash",
+        LargeBinary,
+        primary_key=True,
+        comment="The content that was accepted; of any other the check warns",
+    ),
+    Column("document_id", BigInteger, comment="NULL when the document has no usable id"),
+    _moment("accepted_at"),
+    Column("accepted_by", Text, nullable=False, comment="As in audit_log"),
+    CheckConstraint("check_name IN ('no_rejected_documents', 'totals_reconcile')", name="check_name"),
+)
+
 invoices = Table(
     "invoices",
     metadata,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, text
 
 from billingo_assets.normalize.reconciling import Gaps, Totals, gaps_of
+from billingo_assets.warehouse.acceptances import UNRECONCILED
 from billingo_assets.warehouse.planning import plan_for_many_rows
 from billingo_assets.warehouse.reconciliation import WORST, Reconciliation
 
@@ -23,6 +24,12 @@ _TOTALS = """
     WHERE company_id = :company AND deleted_at IS NULL
 """
 
+_ACCEPTED = f"""
+    EXISTS (SELECT FROM billingo.accepted_faults AS accepted
+            WHERE accepted.company_id = :company AND check_name = '{UNRECONCILED}'
+              AND accepted.content_hash = invoices.content_hash)
+"""
+
 _LINES = """
     SELECT invoice_id, count(*) AS number,
            CASE WHEN bool_and(gross_amount IS NOT NULL) THEN sum(gross_amount) END AS gross
@@ -33,25 +40,29 @@ _LINES = """
 _UNEQUAL = text(
     f"""
     {_TOTALS.format(lines=f"({_LINES.format(of='')})")}
-      AND (gross_total <> net_total + vat_total OR gross_total <> lines.gross)
+      AND (gross_total <> net_total + vat_total OR gross_total <> lines.gross) AND NOT {_ACCEPTED}
     """
 )
 
 _NOTED = text(
     f"""
     {_TOTALS.format(lines=f"LATERAL ({_LINES.format(of='AND invoice_id = id')})")}
-      AND unreconciled_by IS NOT NULL ORDER BY unreconciled_by DESC, id LIMIT :worst
+      AND unreconciled_by IS NOT NULL AND NOT {_ACCEPTED} ORDER BY unreconciled_by DESC, id LIMIT :worst
     """
 )
 
 _COUNT = text(
-    """
+    f"""
     SELECT (SELECT count(*) FROM billingo.invoices WHERE company_id = :company AND deleted_at IS NULL) AS documents,
            (SELECT count(*) FROM billingo.invoices
             WHERE company_id = :company AND deleted_at IS NULL AND NOT totals_judged) AS unjudged,
            (SELECT count(*) FROM billingo.invoices
-            WHERE company_id = :company AND deleted_at IS NULL AND unreconciled_by IS NOT NULL) AS unreconciled
-    """
+            WHERE company_id = :company AND deleted_at IS NULL AND unreconciled_by IS NOT NULL
+              AND NOT {_ACCEPTED}) AS unreconciled,
+           (SELECT count(*) FROM billingo.invoices
+            WHERE company_id = :company AND deleted_at IS NULL AND unreconciled_by IS NOT NULL
+              AND {_ACCEPTED}) AS accepted
+    """  # noqa: S608 - our own text
 )
 
 
@@ -106,8 +117,8 @@ def _answer(counts: Row[Any], off: int, worst: Sequence[_Fault]) -> Reconciliati
         }
         for fault in worst
     )
-    judged = counts.documents - counts.unjudged
-    return Reconciliation(expected=judged, found=judged - off, at_fault=at_fault, unjudged=counts.unjudged)
+    expected = counts.documents - counts.unjudged - counts.accepted
+    return Reconciliation(expected, expected - off, at_fault, counts.unjudged, counts.accepted)
 
 
 def _shown(amount: Decimal | None, currency: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -179,6 +180,36 @@ def test_a_document_in_quarantine_is_a_warning_in_sync_as_everywhere_else(
     assert answer.code == 0
     assert f"  warning: document {document_id}: " in answer.out
     assert "error:" not in answer.out
+
+
+def test_what_was_accepted_is_counted_and_warns_nobody_until_it_changes(
+    command: Command, companies: dict[str, Company], world: World
+) -> None:
+    served = world.company("ozon-bt")
+    rejected, unreconciled = _drafts(world, "ozon-bt")[:2]
+    served.change(rejected, gross_total="sok")
+    served.change(unreconciled, gross_total=1)
+    outcome = _synced(command, "ozon-bt")["ozon-bt"]
+    assert (outcome["status"], len(outcome["errors"]), len(outcome["warnings"])) == ("partial", 1, 1)
+    assert "Accepted 1 document of ozon-bt in quarantine." in command("company", "accept-rejected", "ozon-bt").out
+    assert "Accepted the totals of 1 invoice of ozon-bt." in command("company", "accept-totals", "ozon-bt").out
+    for name in ("accept-rejected", "accept-totals"):
+        assert "not accepted before" in command("company", name, "ozon-bt").out
+    outcome = _synced(command, "ozon-bt", "--full")["ozon-bt"]
+    assert (outcome["status"], outcome["skipped"]) == ("success", 1)
+    assert (outcome["errors"], outcome["warnings"]) == ([], [])
+    (past,) = json.loads(command("history", "--limit", "1", "--json").out)["syncs"]
+    assert (past["status"], past["skipped"]) == ("success", 1)
+    assert re.search(r"^ozon-bt +green ", command("status").out, re.MULTILINE)
+    records = json.loads(command("audit", "--json", "--company", "ozon-bt").out)["records"]
+    assert [(one["action"], one["details"]) for one in records if "accepted" in one["action"]] == [
+        ("rejected documents accepted", {"documents": 1, "ids": [rejected]}),
+        ("totals accepted", {"documents": 1, "ids": [unreconciled]}),
+    ]
+    served.change(rejected, comment="changed")
+    served.change(unreconciled, comment="changed")
+    outcome = _synced(command, "ozon-bt")["ozon-bt"]
+    assert (outcome["status"], len(outcome["errors"]), len(outcome["warnings"])) == ("partial", 1, 1)
 
 
 def test_a_check_that_failed_is_an_error_in_sync_and_history_and_the_exit_code(

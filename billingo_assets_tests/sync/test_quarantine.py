@@ -10,7 +10,8 @@ import pytest
 from billingo_assets.sandbox import Fault
 from billingo_assets.sync import refresh
 from billingo_assets.warehouse import normalized
-from billingo_assets.warehouse.rejections import RejectedDocument, reject
+from billingo_assets.warehouse.acceptances import accept_rejected
+from billingo_assets.warehouse.rejections import RejectedDocument, open_rejections, reject
 from billingo_assets_tests.normalize.documents import document
 from billingo_assets_tests.sync.books import Books
 
@@ -209,6 +210,42 @@ def test_a_rejected_document_is_not_tried_again_with_nothing_new(books: Books) -
     report = books.refresh()
     assert (report.documents, report.rejected) == (0, 0)
     assert len(books.quarantine()) == 1
+
+
+def test_a_document_that_was_accepted_stays_in_quarantine_and_is_new_once_its_content_changes(books: Books) -> None:
+    broken(books)
+    books.served.add_raw(document(8) | {"comment": "a\0b"})
+    books.sync()
+    with books.engine.begin() as connection:
+        assert sorted(accept_rejected(connection, books.company.id, actor="anna"), key=str) == [7, 8]
+    assert unaccepted(books) == []
+    books.sync()  # the same again
+    assert (unaccepted(books), len(books.quarantine())) == ([], 2)
+    books.served.change(7, comment="changed")
+    books.served.add_raw(document(9) | {"comment": "a\0b"})
+    books.sync()
+    assert (unaccepted(books), len(books.quarantine())) == ([7, 9], 3)
+
+
+def test_another_spelling_of_what_was_accepted_is_still_accepted(books: Books) -> None:
+    broken(books)
+    books.sync()
+    with books.engine.begin() as connection:
+        accept_rejected(connection, books.company.id, actor="anna")
+    sent = books.served.document(7)
+    books.served.delete(7, even_if_issued=True)
+    books.served.add_raw(dict(reversed(sent.items())))
+    before = books.stored(7).content_hash
+    books.sync()
+    assert books.stored(7).content_hash != before
+    assert (unaccepted(books), len(books.quarantine())) == ([], 1)
+
+
+def unaccepted(books: Books) -> list[int | None]:
+    """The documents in quarantine that nobody has accepted."""
+    with books.engine.begin() as connection:
+        found = open_rejections(connection, books.company.id)
+    return [one.document_id for one in found if one.accepted_at is None]
 
 
 @pytest.mark.parametrize("sound", [True, False], ids=["sound again", "deleted"])

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from billingo_assets.companies.registry import Company
 from billingo_assets.sync.documents import read_document
 from billingo_assets.sync.refresh import refresh_tables
+from billingo_assets.warehouse.acceptances import accept_unreconciled
 from billingo_assets.warehouse.raw_invoices import Document, upsert_documents
 from billingo_assets.warehouse.reconciliation import (
     WORST,
@@ -191,6 +192,25 @@ def test_rounding_and_discount_of_a_document_are_known_to_both_counts(
     store(sound(1, **changes))
     answer = reconcile(totals)
     assert (answer.holds, [row["document"] for row in answer.at_fault]) == (holds, [] if holds else ["1"])
+
+
+@pytest.mark.parametrize("totals", [reconciled_totals, totals_as_normalized])
+def test_totals_that_were_accepted_are_counted_apart_until_their_document_changes(
+    engine: Engine,
+    company: Company,
+    reconcile: Callable[..., Reconciliation],
+    store: Callable[..., None],
+    totals: Reconcile,
+) -> None:
+    store(sound(1, gross_total=200), sound(4, gross_total=300))
+    with engine.begin() as connection:
+        assert sorted(accept_unreconciled(connection, company.id, actor="anna")) == [1, 4]
+        assert accept_unreconciled(connection, company.id, actor="anna") == []
+    assert reconcile(totals) == Reconciliation(expected=1, found=1, unjudged=1, accepted=2)
+    store(sound(4, gross_total=300, comment="changed"), sound(2, items=[], gross_total=128))
+    answer = reconcile(totals)
+    assert (answer.expected, answer.found, answer.accepted) == (2, 0, 1)
+    assert [row["document"] for row in answer.at_fault] == ["4", "2"]
 
 
 def test_no_more_than_the_worst_are_named_and_all_are_counted(

@@ -34,6 +34,7 @@ READABLE = {
     "sync_state",
     "number_gaps",
     "listing_differences",
+    "accepted_faults",
     "company_readers",
 }
 
