@@ -189,7 +189,7 @@ def no_number_gaps(question: Question, warehouse: WarehouseResource) -> dg.Asset
         description=describe_gaps(gaps),
         gaps_accepted=gaps.accepted,
         gaps_allowed=gaps.allowed,
-        not_judged=gaps.unjudged,
+        not_judged=gaps.unjudged + gaps.ambiguous,
     )
 
 
@@ -205,13 +205,16 @@ def describe_gaps(gaps: Gaps) -> str:
         sentences.append(f"No invoice number is missing beside {gaps.accepted:,} that were accepted.")
     elif gaps.is_any_judged:
         sentences.append("Invoice numbers run without gaps.")
-    elif not gaps.unjudged:
+    elif not gaps.unjudged and not gaps.ambiguous:
         sentences.append("No invoice has a number yet.")
     if gaps.unjudged == 1:
         sentences.append("1 number could not be judged: its form is not known.")
     elif gaps.unjudged:
         sentences.append(f"{gaps.unjudged:,} numbers could not be judged: their form is not known.")
-    if gaps.unjudged and not gaps.is_any_judged:
+    if gaps.ambiguous:
+        them = "1 number" if gaps.ambiguous == 1 else f"{gaps.ambiguous:,} numbers"
+        sentences.append(f"{them} could not be judged: whether their series began again in a year is not known.")
+    if (gaps.unjudged or gaps.ambiguous) and not gaps.is_any_judged:
         sentences.append("Whether any is missing is not known.")
     if gaps.unasked:
         sentences.append(f"Billingo will be asked for {gaps.unasked:,} of the missing in the next syncs.")

@@ -8,11 +8,11 @@ two ways is not judged; nothing is guessed. What is missing from a series is fou
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-NUMBER_RULES = 1
+NUMBER_RULES = 2
 """Raise it with every change of how numbers are read: those of stored documents are then read again."""
 
 NUMBER_FIELDS = frozenset({"block_id", "invoice_number", "invoice_date", "type"})
@@ -42,6 +42,8 @@ MAX_DIGITS = 18
 
 _DIGITS = "0123456789"
 _SEPARATORS = " \u00a0/._\\–—-"
+_ENDS = "/."
+"""What may follow the digits of a number: `17/`."""
 _JOINTS = re.compile(rf"[{re.escape(_SEPARATORS)}]+|(?<=[0-9])(?=[^\W\d_])|(?<=[^\W\d_])(?=[0-9])")
 _YEARS = range(1990, 2100)
 
@@ -77,6 +79,46 @@ class Numbering(NamedTuple):
 UNNUMBERED = Numbering()
 
 
+class YearOfNumbers(NamedTuple):
+    """The numbers of a series in one year: the lowest, the highest, and the earlier years that had one of them too."""
+
+    year: int
+    lowest: int
+    highest: int
+    shared_with: frozenset[int] = frozenset()
+
+
+class Run(NamedTuple):
+    """To which run of a series the numbers of a year belong. Not `is_judged`: whether they began again is not known."""
+
+    year: int
+    run: int
+    is_judged: bool = True
+
+
+def runs_of(years: Sequence[YearOfNumbers]) -> list[Run]:
+    """Divide a series, its years in order, into runs: numbers that go on from one to the next.
+
+    A block whose numbers bear no year may begin again in each. That it did is shown where two documents of different
+    years have the same number, or where a year begins with 1 and ends below the one before it. A year whose numbers are
+    all higher goes on. Whatever else lies between the numbers of the years before it can be either, and is not judged.
+    """
+    runs: list[Run] = []
+    first, low, high = 0, 0, -1
+    for place, one in enumerate(years):
+        run = runs[-1].run if runs else 0
+        is_judged = True
+        if one.lowest <= high:
+            if one.shared_with & {former.year for former in runs[first:]} or (one.lowest == 1 and one.highest < low):
+                run, first, low, high = run + 1, place, one.lowest, -1
+            else:
+                is_judged = False
+                runs[first:] = [former._replace(is_judged=False) for former in runs[first:]]
+        runs.append(Run(one.year, run, is_judged))
+        low, high = min(low, one.lowest) if place > first else one.lowest, max(high, one.highest)
+    return runs
+
+
 def numbering_of(document: Mapping[str, object]) -> Numbering:
     """Read the number of a document, or of what is left of one."""
     block_id, printed, type_ = document.get("block_id"), document.get("invoice_number"), document.get("type")
@@ -93,8 +135,10 @@ def numbering_of(document: Mapping[str, object]) -> Numbering:
 
 def read_number(printed: str, issued_in: int | None) -> InvoiceNumber | None:
     """Read a number as printed on a document of the year `issued_in`. None where it has no form that we know."""
-    printed = printed.strip()
-    prefix, last = _split(printed)
+    bare = printed.strip().rstrip(_ENDS)
+    prefix, last = _split(bare)
+    if bare != printed.strip() and _is_year(last):  # the number that belongs to the year is missing
+        return None
     if not last or len(last) > MAX_DIGITS or len(printed) > MAX_NUMBER_CHARACTERS:
         return None
     before = prefix.rstrip(_SEPARATORS)

@@ -24,7 +24,7 @@ from billingo_assets.settings import Settings
 from billingo_assets.warehouse.sessions import CONNECT_SECONDS, pin_sessions
 
 OLDEST_SERVER = 15
-REVISIONS = tuple(f"{number:04}" for number in range(1, 15))
+REVISIONS = tuple(f"{number:04}" for number in range(1, 16))
 """Every migration, oldest first. Kept here as well so that a sync need not load Alembic to compare."""
 
 _IS_OF_SOMETHING_ELSE = text(

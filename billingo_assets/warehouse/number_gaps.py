@@ -1,19 +1,21 @@
 """`number_gaps`: numbers that no document has, though a lower and a higher one of their series exist.
 
-A series is what the numbers of a block have in common, prefix and year; see `normalize.numbering`. A number counts as
-taken by a document that is deleted, and by one in quarantine whose number can be read.
+A series is what the numbers of a block have in common, prefix and year; see `normalize.numbering`. Where it has no year
+and began again in some, each run of it is looked at by itself. A number counts as taken by a document that is deleted,
+and by one in quarantine whose number can be read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, text
 
-from billingo_assets.normalize.numbering import numbering_of
+from billingo_assets.normalize.numbering import Run, YearOfNumbers, numbering_of, runs_of
 
 _decode = msgspec.json.decode
 
@@ -76,7 +78,8 @@ class Gaps(NamedTuple):
 
     `missing` are those that should not be, `unasked` those of them that Billingo was not asked for yet, `accepted`
     those that somebody accepted, `allowed` those that may be missing. `unjudged` numbers of live documents tell nothing
-    certain; `is_any_judged`: some do. `listed` are the first gaps that should not be.
+    certain, and of `ambiguous` ones it is not known whether their series began again; `is_any_judged`: there are
+    others. `listed` are the first gaps that should not be.
     """
 
     missing: int
@@ -84,18 +87,20 @@ class Gaps(NamedTuple):
     accepted: int
     allowed: int
     unjudged: int
+    ambiguous: int
     is_any_judged: bool
     listed: tuple[NumberGap, ...]
 
 
 # A document whose newest version cannot be read has the number of that version, not of the one that is stored.
 _TAKEN = """
-    SELECT block_id, number_series, number_year, number, number_judged, gapless FROM billingo.raw_invoices AS raw
+    SELECT block_id, number_series, number_year, number, number_judged, gapless, deleted_at IS NULL AS is_live
+    FROM billingo.raw_invoices AS raw
     WHERE company_id = :company AND block_id IS NOT NULL AND number IS NOT NULL AND NOT EXISTS (
         SELECT FROM billingo.rejected_documents AS rejected
         WHERE rejected.company_id = :company AND rejected.document_id = raw.document_id AND stage = 'fetch')
     UNION ALL
-    SELECT block_id, number_series, number_year, number, number_judged, gapless FROM billingo.rejected_documents
+    SELECT block_id, number_series, number_year, number, number_judged, gapless, true FROM billingo.rejected_documents
     WHERE company_id = :company AND block_id IS NOT NULL AND number IS NOT NULL AND stage = 'fetch'
 """
 
@@ -143,13 +148,68 @@ _FORMER_NUMBERS = text(
     """
 )
 
+_LOOKED_AT = """
+    looked_at AS MATERIALIZED (
+        SELECT * FROM unnest(CAST(:blocks AS bigint[]), CAST(:series AS text[])) AS looked_at (block_id, number_series)
+    )
+"""
+
+# Only of series with several years; a document that is deleted may have given its number to one of the next year.
+_YEARS = text(
+    f"""
+    WITH {_LOOKED_AT}, taken AS MATERIALIZED (
+        SELECT * FROM ({_TAKEN}) AS taken JOIN looked_at USING (block_id, number_series) WHERE number_judged
+    ), several AS MATERIALIZED (
+        SELECT block_id, number_series FROM taken GROUP BY block_id, number_series
+        HAVING min(number_year) < max(number_year)
+    ), numbered AS (
+        SELECT *, lag(number_year) OVER (
+            PARTITION BY block_id, number_series, is_live, number ORDER BY number_year) AS former_year
+        FROM taken JOIN several USING (block_id, number_series)
+    )
+    SELECT block_id, number_series, number_year,
+           coalesce(min(number) FILTER (WHERE is_live), min(number)),
+           coalesce(max(number) FILTER (WHERE is_live), max(number)),
+           array_agg(DISTINCT former_year) FILTER (WHERE is_live AND former_year < number_year),
+           count(*) FILTER (WHERE is_live AND gapless)
+    FROM numbered GROUP BY block_id, number_series, number_year ORDER BY block_id, number_series, number_year
+    """  # noqa: S608 - our own text
+)
+
+_NOTE_AMBIGUOUS = text(
+    f"""
+    WITH {_LOOKED_AT}, found AS MATERIALIZED (
+        SELECT * FROM unnest(
+            CAST(:a_blocks AS bigint[]), CAST(:a_series AS text[]), CAST(:a_years AS int[]), CAST(:a_documents AS int[])
+        ) AS found (block_id, series, year, documents)
+    ), settled AS (
+        DELETE FROM billingo.ambiguous_numbers AS known USING looked_at
+        WHERE known.company_id = :company AND known.block_id = looked_at.block_id
+          AND known.series = looked_at.number_series
+          AND NOT EXISTS (SELECT FROM found WHERE found.block_id = known.block_id AND found.series = known.series
+                            AND found.year = known.year)
+    )
+    INSERT INTO billingo.ambiguous_numbers AS known (company_id, block_id, series, year, documents)
+    SELECT :company, * FROM found
+    ON CONFLICT (company_id, block_id, series, year) DO UPDATE SET documents = excluded.documents
+    WHERE known.documents <> excluded.documents
+    """  # noqa: S608 - our own text
+)
+
 # A gap beside a number that tells nothing certain is none that we know of.
 _UPDATE = text(
     f"""
-    WITH looked_at AS MATERIALIZED (
-        SELECT * FROM unnest(CAST(:blocks AS bigint[]), CAST(:series AS text[])) AS looked_at (block_id, number_series)
-    ), taken AS (
-        SELECT * FROM ({_TAKEN}) AS taken JOIN looked_at USING (block_id, number_series)
+    WITH {_LOOKED_AT}, runs AS MATERIALIZED (
+        SELECT * FROM unnest(
+            CAST(:r_blocks AS bigint[]), CAST(:r_series AS text[]), CAST(:r_years AS int[]), CAST(:r_runs AS int[]),
+            CAST(:r_judged AS boolean[])
+        ) AS runs (block_id, number_series, year, run, run_judged)
+    ), taken AS (  -- a number of no known year may belong to each run
+        SELECT block_id, number_series, coalesce(run, 0) AS run, number_year, number,
+               number_judged AND coalesce(run_judged, true) AS number_judged, gapless
+        FROM ({_TAKEN}) AS taken JOIN looked_at USING (block_id, number_series)
+        LEFT JOIN runs USING (block_id, number_series)
+        WHERE runs.year IS NULL OR number_year IS NULL OR runs.year = number_year
     ), gaps AS MATERIALIZED (
         SELECT block_id, number_series AS series, least(former_year, number_year) AS year, former + 1 AS first_number,
                greatest(former_year, number_year) AS last_year, number - 1 AS last_number, is_gapless
@@ -157,7 +217,7 @@ _UPDATE = text(
             SELECT *, lag(number) OVER following AS former, lag(number_year) OVER following AS former_year,
                    lag(number_judged) OVER following AS former_judged,
                    bool_or(gapless) OVER (PARTITION BY block_id, number_series) AS is_gapless
-            FROM taken WINDOW following AS (PARTITION BY block_id, number_series ORDER BY number, number_judged)
+            FROM taken WINDOW following AS (PARTITION BY block_id, number_series, run ORDER BY number, number_judged)
         ) AS numbered
         WHERE number > former + 1 AND number_judged AND former_judged
     ), closed AS (
@@ -233,8 +293,15 @@ _COUNT = text(
                   SELECT FROM billingo.raw_invoices AS raw
                   WHERE raw.company_id = :company AND raw.document_id = rejected.document_id
                     AND NOT raw.number_judged AND raw.gapless AND raw.deleted_at IS NULL)) AS unjudged,
-           EXISTS (SELECT FROM billingo.raw_invoices
-                   WHERE company_id = :company AND number_judged AND gapless AND deleted_at IS NULL) AS is_any_judged
+           (SELECT CAST(coalesce(sum(documents), 0) AS bigint) FROM billingo.ambiguous_numbers
+            WHERE company_id = :company) AS ambiguous,
+           EXISTS (SELECT FROM billingo.raw_invoices AS raw
+                   WHERE company_id = :company AND number_judged AND gapless AND deleted_at IS NULL
+                     AND NOT EXISTS (
+                         SELECT FROM billingo.ambiguous_numbers AS ambiguous
+                         WHERE ambiguous.company_id = :company AND ambiguous.block_id = raw.block_id
+                           AND ambiguous.series = raw.number_series AND ambiguous.year = raw.number_year)
+                  ) AS is_any_judged
     FROM (
         SELECT gapless, asked_at, last_number - first_number + 1 AS size, gapless AND accepted_at IS NULL AS is_missing
         FROM billingo.number_gaps WHERE company_id = :company
@@ -290,9 +357,41 @@ def update_gaps(connection: Connection, company_id: int, series: Collection[Seri
 
     One that grew is to be asked for again, and is no longer accepted.
     """
-    looked_at = {"blocks": [one.block_id for one in series], "series": [one.series for one in series]}
-    if series:
-        connection.execute(_UPDATE, {"company": company_id, **looked_at})
+    if not series:
+        return
+    looked_at = {
+        "company": company_id,
+        "blocks": [one.block_id for one in series],
+        "series": [one.series for one in series],
+    }
+    years = connection.execute(_YEARS, looked_at).all()
+    runs = [
+        (*place, run, number)
+        for place, of_series in groupby(years, key=lambda row: row[:2])
+        for run, number in _runs([row[2:] for row in of_series])
+    ]
+    ambiguous = [row for row in runs if not row[2].is_judged]
+    connection.execute(
+        _NOTE_AMBIGUOUS,
+        {
+            **looked_at,
+            "a_blocks": [block for block, _, _, _ in ambiguous],
+            "a_series": [name for _, name, _, _ in ambiguous],
+            "a_years": [run.year for _, _, run, _ in ambiguous],
+            "a_documents": [number for _, _, _, number in ambiguous],
+        },
+    )
+    connection.execute(
+        _UPDATE,
+        {
+            **looked_at,
+            "r_blocks": [block for block, _, _, _ in runs],
+            "r_series": [name for _, name, _, _ in runs],
+            "r_years": [run.year for _, _, run, _ in runs],
+            "r_runs": [run.run for _, _, run, _ in runs],
+            "r_judged": [run.is_judged for _, _, run, _ in runs],
+        },
+    )
 
 
 def open_gaps(connection: Connection, company_id: int) -> list[NumberGap]:
@@ -364,6 +463,12 @@ def unlisted_numbers(
 def documents_numbered(connection: Connection, company_id: int, numbers: NumberSpan) -> set[int]:
     """The live documents that have these numbers, all of one year."""
     return set(connection.scalars(_NUMBERED, {"company": company_id, **numbers._asdict()}))
+
+
+def _runs(years: Sequence[Sequence[Any]]) -> Iterator[tuple[Run, int]]:
+    """The run of each year of a series, and how many documents are numbered in it that must not leave gaps."""
+    found = [YearOfNumbers(year, low, high, frozenset(shared or ())) for year, low, high, shared, _ in years]
+    return zip(runs_of(found), (number for *_, number in years), strict=True)
 
 
 def _series(rows: Iterable[Sequence[Any]]) -> set[Series]:

@@ -41,6 +41,7 @@ SYNC_RIGHTS = {
     "number_gaps": _WRITTEN,
     "listing_differences": _WRITTEN,
     "accepted_faults": _WRITTEN,
+    "ambiguous_numbers": _WRITTEN,
     "outages": _WRITTEN,
     "alert_messages": _WRITTEN,
     "alert_deliveries": _WRITTEN,
@@ -63,6 +64,7 @@ READER_RIGHTS = {
     "number_gaps": "SELECT",
     "listing_differences": "SELECT",
     "accepted_faults": "SELECT",
+    "ambiguous_numbers": "SELECT",
     "company_readers": "SELECT",  # the policies read it; it shows a reader what was granted to that reader
 }
 """By table or view. Not the API keys, encrypted as they are."""

@@ -302,6 +302,22 @@ number_gaps = Table(
     PrimaryKeyConstraint("company_id", "block_id", "series", "year", "first_number"),
 )
 
+ambiguous_numbers = Table(
+    "ambiguous_numbers",
+    metadata,
+    _registered_company_id(),
+    Column(
+        "block_id",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="Billingo's id of the document block (number range)",
+    ),
+    Column("series", Text, primary_key=True, comment="A series of which it is not known whether it began again"),
+    Column("year", Integer, primary_key=True, autoincrement=False, comment="In this year"),
+    Column("documents", Integer, nullable=False, comment="Documents of the year whose numbers are not judged"),
+)
+
 rejected_documents = Table(
     "rejected_documents",
     metadata,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +10,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billingo_assets.normalize.numbering import MAX_ID, InvoiceNumber, Numbering, numbering_of, read_number
+from billingo_assets.normalize.numbering import (
+    MAX_ID,
+    InvoiceNumber,
+    Numbering,
+    YearOfNumbers,
+    numbering_of,
+    read_number,
+    runs_of,
+)
 
 FORMS = [
     ("003301", "", 3301),
+    ("17/", "", 17),
+    ("A/17/", "A", 17),
+    ("17.", "", 17),
     ("1", "", 1),
     ("INV003301", "INV", 3301),
     ("INV-3301", "INV", 3301),
@@ -101,6 +113,8 @@ def test_a_number_that_can_be_read_in_two_ways_is_not_certain(printed: str, why:
         "-",
         "ABC",
         "2026-",
+        "2026/",
+        "A/2026.",
         "2026-12a",
         "2026-000123/A",
         "2026-٧",
@@ -215,3 +229,56 @@ def test_invoices_and_receipts_have_to_be_numbered_without_gaps_and_others_not(t
 def test_nothing_that_a_document_holds_keeps_its_number_from_being_read(changes: dict[str, Any]) -> None:
     found = numbering_of(fields() | changes)
     assert found.number is None or found.number < 10**18
+
+
+def years(*of: set[int]) -> list[YearOfNumbers]:
+    """What is known of a series whose documents of 2021 and the years after it have these numbers."""
+    numbered = dict(enumerate(of, 2021))
+    return [
+        YearOfNumbers(year, min(own), max(own), frozenset(y for y in numbered if y < year and numbered[y] & own))
+        for year, own in numbered.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [
+        ([], []),
+        ([{3, 4}], [(0, True)]),
+        ([{1, 2, 3}, {4, 6}], [(0, True), (0, True)]),
+        ([{1, 2, 3}, {1, 2}], [(0, True), (1, True)]),
+        ([{1, 2, 3}, {2, 9}, {1, 2}], [(0, True), (1, True), (2, True)]),
+        ([{7, 8, 9}, {1, 2}], [(0, True), (1, True)]),
+        ([{1, 2}, {3, 4}, {1, 2}, {3, 4}], [(0, True), (0, True), (1, True), (1, True)]),
+        ([{1, 2, 4}, {3, 5}], [(0, False), (0, False)]),
+        ([{1, 2, 4}, {3, 5}, {6, 7}], [(0, False), (0, False), (0, True)]),
+        ([{1, 2, 4}, {3, 5}, {1, 2}], [(0, False), (0, False), (1, True)]),
+        ([{7, 8, 9}, {2, 3}], [(0, False), (0, False)]),
+        ([{7, 9}, {1, 8}], [(0, False), (0, False)]),
+        ([{9}, {8, 10}], [(0, False), (0, False)]),
+    ],
+    ids=str,
+)
+def test_a_series_without_a_year_is_divided_where_its_numbers_show_that_it_began_again(
+    of: list[set[int]], expected: list[tuple[int, bool]]
+) -> None:
+    assert [run[1:] for run in runs_of(years(*of))] == expected
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.sets(st.integers(1, 30), min_size=1), max_size=5))
+def test_years_of_one_run_that_are_judged_have_no_number_twice_and_follow_each_other(of: list[set[int]]) -> None:
+    runs = runs_of(years(*of))
+    for (one, own), (other, others) in itertools.combinations(zip(runs, of, strict=True), 2):
+        if one.run == other.run and other.is_judged:
+            assert max(own) < min(others)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.integers(1, 20), min_size=2, max_size=6), st.booleans())
+def test_whole_years_are_judged_whether_they_begin_again_or_go_on(sizes: list[int], begin_again: bool) -> None:
+    ends = sizes if begin_again else list(itertools.accumulate(sizes))
+    of = [set(range(end - size + 1, end + 1)) for size, end in zip(sizes, ends, strict=True)]
+    runs = runs_of(years(*of))
+    assert all(run.is_judged for run in runs)
+    assert [run.run for run in runs] == (list(range(len(of))) if begin_again else [0] * len(of))

@@ -192,15 +192,20 @@ def test_gaps_that_are_allowed_are_counted_and_warn_nobody(sync: Sync, execute: 
             "1,234 numbers could not be judged: their form is not known. Whether any is missing is not known.",
         ),
         (
+            {"ambiguous": 7},
+            "7 numbers could not be judged: whether their series began again in a year is not known."
+            " Whether any is missing is not known.",
+        ),
+        (
             {"is_any_judged": True, "missing": 1, "unjudged": 1},
             "1 invoice number is missing: no document has it (table billingo.number_gaps)."
             " 1 number could not be judged: its form is not known.",
         ),
     ],
-    ids=["all well", "none", "accepted", "none judged", "one missing, one not judged"],
+    ids=["all well", "none", "accepted", "none judged", "ambiguous", "one missing, one not judged"],
 )
 def test_nothing_checked_is_not_told_as_all_well(counts: dict[str, Any], description: str) -> None:
-    nothing = Gaps(missing=0, unasked=0, accepted=0, allowed=0, unjudged=0, is_any_judged=False, listed=())
+    nothing = Gaps(missing=0, unasked=0, accepted=0, allowed=0, unjudged=0, ambiguous=0, is_any_judged=False, listed=())
     assert describe_gaps(nothing._replace(**counts)) == description
 
 

@@ -371,6 +371,59 @@ def test_numbers_without_a_year_run_on_into_the_next(one_page: Books) -> None:
     assert asked == [["2025"], ["3302"], ["2026"], ["3303"]]
 
 
+def serve_years(books: Books, of: dict[int, set[int]], form: str = "{}/") -> None:
+    """Serve documents whose numbers do not bear the year in which they were issued."""
+    for year, own in of.items():
+        for number in sorted(own):
+            sent = numbered(year * 100 + number, form.format(number), invoice_date=f"{year}-03-01")
+            books.served.add_raw(sent, counted=True)
+
+
+def spans(*of: tuple[int, int, int]) -> list[NumberSpan]:
+    """Gaps of one year each: the year, the first and the last number."""
+    return [missing(first, last, year=year) for year, first, last in of]
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
+@pytest.mark.parametrize("form", ["{}", "{}/", "A-{:05}"])
+def test_numbers_that_begin_again_in_each_year_hide_no_gap_of_each_other_and_make_none(
+    one_page: Books, form: str, full: bool
+) -> None:
+    one_page.sync()
+    serve_years(one_page, {2024: {7, 8, 9}, 2025: {1, 2, 4, 5}, 2026: {1, 3, 4}}, form)
+    one_page.sync(full=full)
+    assert gaps(one_page) == spans((2025, 3, 3), (2026, 2, 2))
+    serve_years(one_page, {2026: {2}}, form)
+    one_page.sync(full=False)
+    assert gaps(one_page) == spans((2025, 3, 3))
+    assert summary(one_page).ambiguous == 0
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
+def test_numbers_of_which_nobody_knows_whether_they_began_again_are_counted_and_not_judged(
+    one_page: Books, full: bool
+) -> None:
+    one_page.sync()
+    serve_years(one_page, {2025: {1, 2, 4}, 2026: {3, 6}})
+    one_page.sync(full=full)
+    found = summary(one_page)
+    assert (gaps(one_page), found.ambiguous, found.missing) == ([], 5, 0)
+    serve_years(one_page, {2026: {1}})
+    one_page.sync(full=False)
+    found = summary(one_page)
+    assert (gaps(one_page), found.ambiguous) == (spans((2025, 3, 3), (2026, 2, 2), (2026, 4, 5)), 0)
+
+
+def test_a_deleted_document_whose_number_another_of_the_next_year_has_shows_no_new_beginning(one_page: Books) -> None:
+    serve_years(one_page, {2025: {1, 2, 3}})
+    one_page.sync()
+    one_page.served.delete(2025 * 100 + 3, even_if_issued=True)
+    serve_years(one_page, {2026: {3, 4, 6}})
+    one_page.sync()
+    found = summary(one_page)
+    assert (gaps(one_page), found.ambiguous) == (spans((2026, 5, 5)), 0)
+
+
 def test_what_can_be_read_in_two_ways_is_neither_a_gap_nor_makes_one(one_page: Books) -> None:
     serve_numbers(one_page, "25998", "25999", "26001", "26090", "26101", "26103")
     one_page.sync()

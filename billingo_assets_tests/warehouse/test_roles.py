@@ -35,6 +35,7 @@ READABLE = {
     "number_gaps",
     "listing_differences",
     "accepted_faults",
+    "ambiguous_numbers",
     "company_readers",
 }
 
