@@ -1,7 +1,7 @@
-"""Errors as Dagster shows and stores them, without secrets.
+"""Errors as Dagster shows and stores them: without secrets, and without a traceback where words say it all.
 
 A step's failure goes into the event log with its traceback, a sensor's with its tick, and both to the UI. All of them
-are made of Python's exceptions in one function, whose result is redacted here.
+are made of Python's exceptions in one function, whose result is changed here.
 """
 
 from __future__ import annotations
@@ -9,9 +9,13 @@ from __future__ import annotations
 from traceback import TracebackException
 from typing import Any
 
+import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
 from billingo_assets import redaction
+
+FAILURE = f"{dg.Failure.__module__}.{dg.Failure.__qualname__}: "
+"""What Python puts before the words of a failure that was foreseen."""
 
 _as_it_is = SerializableErrorInfo.from_traceback.__func__  # type: ignore[attr-defined]
 
@@ -19,6 +23,8 @@ _as_it_is = SerializableErrorInfo.from_traceback.__func__  # type: ignore[attr-d
 def _redacted(cls: type[SerializableErrorInfo], told: TracebackException) -> Any:
     """Make an error of Dagster's; it calls itself for causes and contexts, which so come here as well."""
     error = _as_it_is(cls, told)
+    if error.cls_name == dg.Failure.__name__:
+        error = error._replace(message=error.message.removeprefix(FAILURE), stack=[])
     return error._replace(
         message=redaction.redact(error.message), stack=[redaction.redact(frame) for frame in error.stack]
     )

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
+from dagster_shared.error import SerializableErrorInfo
 from sqlalchemy import Engine, text, update
 
 from billingo_assets import runs
@@ -307,8 +308,18 @@ def test_a_failure_in_the_runs_log_has_words_and_no_traceback(
     failure = event.step_failure_data
     assert failure.user_failure_data is not None
     assert failure.user_failure_data.description == outcome.errors[0].error
-    assert failure.error is not None
-    assert failure.error.cause is None
+    for error in (failure.error, _failure_of_run(instance, outcome.run_id)):
+        assert error is not None
+        assert (error.message.strip(), error.stack, error.cause) == (outcome.errors[0].error, [], None)
+
+
+def _failure_of_run(instance: dg.DagsterInstance, run_id: str) -> SerializableErrorInfo | None:
+    """What the run's last failure tells, which the UI shows at the end of its log."""
+    (record,) = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    event = record.event_log_entry.dagster_event
+    assert event is not None
+    data = event.job_failure_data
+    return data.first_step_failure_event.step_failure_data.error if data.first_step_failure_event else data.error
 
 
 def test_the_failure_of_one_company_leaves_the_next_unharmed(revoked: None, sync: Sync) -> None:
