@@ -89,34 +89,41 @@ def _answer_for_each(
     with failing_in_words(context):
         named = companies_of_run(context.run, context.instance)
         keys = named or _enabled_companies(resources["warehouse"], context.instance)
-    passed, errors = 0, []
+    failures: list[dg.AssetCheckEvaluation] = []
+    errors = []
     for key in keys:
         try:
             result = check(Question(key, context.run.run_id), **resources)
         except BillingoAssetsError as error:
             errors.append(f"{key}: {error}")
             continue
-        passed += result.passed
-        yield dg.AssetCheckEvaluation(
+        evaluation = dg.AssetCheckEvaluation(
             asset_key=asset,
             check_name=check.__name__,
             partition=key,
             passed=result.passed,
             severity=result.severity,
             description=result.description,
-            metadata=result.metadata,
+            metadata={"company": key, **(result.metadata or {})},  # the log of the run names no partition
             target_materialization_data=_newest_materialization(context.instance, asset, key),
         )
+        if result.passed:
+            yield evaluation
+        else:
+            failures.append(evaluation)
+    yield from failures  # at the end: the page of a check shows the last result
     if errors:
         words = "\n".join(errors)
         raise dg.Failure(f"{len(errors):,} of {len(keys):,} companies could not be checked.\n{words}")
     if not named:
+        passed = len(keys) - len(failures)
         yield dg.AssetCheckEvaluation(
             asset_key=asset,
             check_name=check.__name__,
             passed=passed == len(keys),
             severity=dg.AssetCheckSeverity.WARN,
             description=f"{passed:,} of {len(keys):,} companies pass. The result of each is in its partition.",
+            metadata={"passed": f"{passed:,} of {len(keys):,} companies"},
         )
     yield dg.Output(None)
 

@@ -347,6 +347,25 @@ def test_checks_that_are_executed_without_a_company_answer_for_every_one(
         assert {key: found[key] for key in companies} == dict.fromkeys(companies, PASSED) | {SMALL: small}
 
 
+def test_of_checks_for_every_company_the_page_of_each_shows_the_one_that_fails_and_the_log_names_it(
+    sync: Sync, execute_all: ExecuteAll, tamper: Callable[[str, str], None], companies: dict[str, Company]
+) -> None:
+    first = min(companies)
+    sync(first)
+    tamper("item_count_matches_raw", first)
+    results = [
+        event.asset_check_evaluation_data
+        for event in execute_all().all_events
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+    named = [result for result in results if result.check_name == "item_count_matches_raw" and result.partition]
+    assert [(result.partition, result.passed) for result in named] == [
+        *((key, True) for key in sorted(companies) if key != first),
+        (first, False),
+    ]
+    assert [result.metadata["company"].value for result in named] == [result.partition for result in named]
+
+
 def test_a_disabled_company_is_not_asked_for_where_no_company_is_named(
     execute_all: ExecuteAll, engine: Engine, instance: dg.DagsterInstance
 ) -> None:
