@@ -57,4 +57,8 @@ class UnsettledListingError(BillingoAssetsError):
 
 
 class NotToBeSyncedError(BillingoAssetsError):
-    """The company was disabled or removed after somebody asked for the run."""
+    """The company of a run is disabled, was removed, or never was registered. `reason` says which, in a few words."""
+
+    def __init__(self, what: str, *, reason: str) -> None:
+        super().__init__(what)
+        self.reason = reason

@@ -10,8 +10,17 @@ PARTITION_TAG = "dagster/partition"
 """The tag of a run that has its company's key."""
 COMPANY_TAG = "company"
 """The tag of a run that has its company's name, for people: a partition is called by the key alone."""
+REFUSED_TAG = "refused"
+"""The tag of a run that did nothing, which says why: its company is not to be synced."""
+NOT_REFUSED = "no"
+"""Its value where a run that was refused was run again, with its tags, and did its work."""
 
 companies_partitions = dg.DynamicPartitionsDefinition(name=COMPANIES)
+
+
+def was_refused(run: dg.DagsterRun) -> bool:
+    """Whether a run went through and did nothing, since its company is not to be synced."""
+    return run.is_success and run.tags.get(REFUSED_TAG, NOT_REFUSED) != NOT_REFUSED
 
 
 def companies_of_run(run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[str]:

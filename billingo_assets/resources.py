@@ -102,7 +102,7 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
 
         Raises:
             CompanyBusyError: another run is writing to it.
-            NotToBeSyncedError: it is disabled, or was removed.
+            NotToBeSyncedError: it is disabled, was removed, or was never registered.
             DatabaseError: the database refused something, also within the block.
         """
         from billingo_assets.warehouse.database import telling

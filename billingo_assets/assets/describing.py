@@ -10,7 +10,8 @@ import dagster as dg
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
-from billingo_assets.errors import BillingoAssetsError, ConfigurationError
+from billingo_assets.errors import BillingoAssetsError, ConfigurationError, NotToBeSyncedError
+from billingo_assets.partitions import COMPANY_TAG, NOT_REFUSED, REFUSED_TAG
 
 GROUP = "billingo"
 OWNERS = ("team:finance",)
@@ -56,6 +57,18 @@ def company_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext
             """ --partition KEY, or --tags '{"dagster/partition": "KEY"}' where there is no such option."""
         )
     return str(context.partition_key)
+
+
+def name_company(context: dg.AssetExecutionContext, name: str) -> None:
+    """Show on the run which company it is for; run again, it may have the mark of one that was refused."""
+    again = {REFUSED_TAG: NOT_REFUSED} if REFUSED_TAG in context.run.tags else {}
+    context.instance.add_run_tags(context.run.run_id, {COMPANY_TAG: name, **again})
+
+
+def refuse(context: dg.AssetExecutionContext, refused: NotToBeSyncedError) -> None:
+    """Say why the run does nothing. It is no failure: a failure would leave the asset red."""
+    context.log.warning(str(refused))
+    context.instance.add_run_tags(context.run.run_id, {REFUSED_TAG: refused.reason})
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from billingo_assets.assets.describing import (
     RAW_INVOICES,
     company_of,
     failing_in_words,
+    refuse,
     table_metadata,
 )
 from billingo_assets.partitions import companies_partitions
@@ -37,6 +38,7 @@ KINDS = {"pandas", "postgres"}
             kinds=KINDS,
             owners=OWNERS,
             metadata=table_metadata(tables.invoices),
+            skippable=True,
         ),
         dg.AssetSpec(
             INVOICE_ITEMS,
@@ -46,6 +48,7 @@ KINDS = {"pandas", "postgres"}
             kinds=KINDS,
             owners=OWNERS,
             metadata=table_metadata(tables.invoice_items),
+            skippable=True,
         ),
     ],
     partitions_def=companies_partitions,
@@ -54,18 +57,22 @@ def normalized_invoices(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Normalize the documents that changed since they were last normalized."""
+    from billingo_assets.errors import NotToBeSyncedError
     from billingo_assets.runs import is_of_command
     from billingo_assets.sync.refresh import refresh_tables
     from billingo_assets.warehouse.normalized import count_rows
 
-    with (
-        failing_in_words(context),
-        warehouse.locked_company(
-            company_of(context), run_id=context.run.run_id, disabled_too=is_of_command(context.run)
-        ) as work,
-    ):
-        report = refresh_tables(work.connection, work.company.id)
-        rows = count_rows(work.connection, work.company.id)
+    with failing_in_words(context):
+        key = company_of(context)
+        try:
+            with warehouse.locked_company(
+                key, run_id=context.run.run_id, disabled_too=is_of_command(context.run)
+            ) as work:
+                report = refresh_tables(work.connection, work.company.id)
+                rows = count_rows(work.connection, work.company.id)
+        except NotToBeSyncedError as refused:
+            refuse(context, refused)
+            return
     context.log.info(
         f"{work.company.key}: {report.documents:,} documents normalized, {report.rejected:,} rejected,"
         f" {report.deleted:,} deleted"

@@ -5,9 +5,18 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
-from billingo_assets.assets.describing import GROUP, OWNERS, RAW_INVOICES, company_of, failing_in_words, table_metadata
+from billingo_assets.assets.describing import (
+    GROUP,
+    OWNERS,
+    RAW_INVOICES,
+    company_of,
+    failing_in_words,
+    name_company,
+    refuse,
+    table_metadata,
+)
 from billingo_assets.checks.raw_invoices import tax_code_matches, tax_code_result
-from billingo_assets.partitions import COMPANY_TAG, companies_partitions
+from billingo_assets.partitions import companies_partitions
 from billingo_assets.resources import BillingoResource, ProgressLog, WarehouseResource
 from billingo_assets.warehouse import tables
 
@@ -29,6 +38,7 @@ class SyncConfig(dg.Config):
     key=RAW_INVOICES,
     partitions_def=companies_partitions,
     check_specs=[tax_code_matches],
+    output_required=False,
     group_name=GROUP,
     kinds={"api", "postgres"},
     owners=OWNERS,
@@ -40,17 +50,17 @@ def raw_invoices(
     billingo: BillingoResource,
     warehouse: WarehouseResource,
     progress: dg.ResourceParam[ProgressLog],
-) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult | dg.Output[None]]:
     """Every document of the company as Billingo sent it, with a hash of its content.
 
     A document that is unchanged is not written; of one that changed, the former content goes to
     `raw_invoice_versions`; one that is gone keeps its row and gets `deleted_at`; one that cannot be stored goes to
     `rejected_documents`. After a first full sync, what is new or changed is read; whenever Billingo's count then
-    differs from ours, everything is.
+    differs from ours, everything is. Of a company that is not to be synced, nothing is read or made.
     """
     # What a run needs and a code server does not is loaded here, so that loading the definitions stays quick.
     from billingo_assets.billingo.errors import IdentityMismatchError
-    from billingo_assets.errors import BillingoAssetsError
+    from billingo_assets.errors import BillingoAssetsError, NotToBeSyncedError
     from billingo_assets.monitoring.history import trigger_of
     from billingo_assets.runs import is_of_command
     from billingo_assets.sync.engine import CompanySync, SyncOptions
@@ -65,7 +75,7 @@ def raw_invoices(
                 ) as work,
                 billingo.client(work.company, work.api_key) as client,
             ):
-                context.instance.add_run_tags(context.run.run_id, {COMPANY_TAG: work.company.name})
+                name_company(context, work.company.name)
                 on_page = progress.listener(key, context.log.info)
                 options = SyncOptions(
                     full=config.full,
@@ -88,6 +98,10 @@ def raw_invoices(
         except IdentityMismatchError as mismatch:
             yield tax_code_result(expected=mismatch.expected, found=mismatch.found)
             raise
+        except NotToBeSyncedError as refused:
+            refuse(context, refused)
+            yield dg.Output(None, output_name=tax_code_matches.get_python_identifier())  # no answer, which is allowed
+            return
     if report.reason:
         context.log.info(f"{key}: every document was read: {report.reason}")
     for note in report.notes:

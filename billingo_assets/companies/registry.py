@@ -88,21 +88,41 @@ def get_company(connection: Connection, key: str, *, removed_too: bool = False) 
     row = connection.execute(query if removed_too else query.where(_REGISTERED)).mappings().one_or_none()
     if row is not None:
         return Company(**row)
-    near = difflib.get_close_matches(key, [company.key for company in list_companies(connection)], n=1)
-    hint = f"Did you mean {near[0]}?" if near else "`billingo-assets company list` shows those that there are."
+    near = _nearest(connection, key)
+    hint = f"Did you mean {near}?" if near else "`billingo-assets company list` shows those that there are."
     raise ConfigurationError(f"There is no company {key!r}. {hint}")
 
 
+def _nearest(connection: Connection, key: str) -> str | None:
+    """The key that comes nearest to one that no company has, if any comes near."""
+    return next(iter(difflib.get_close_matches(key, [one.key for one in list_companies(connection)], n=1)), None)
+
+
 def require_enabled(connection: Connection, key: str) -> None:
-    """Raise NotToBeSyncedError when a company is disabled or was removed."""
+    """Raise NotToBeSyncedError when a company is disabled, was removed, or was never registered."""
     query = select(companies.c.enabled, companies.c.removed_at).where(companies.c.key == key)
     row = connection.execute(query).one_or_none()
-    if row is not None and row.removed_at is not None:
-        raise NotToBeSyncedError(f"{key} was removed, so it was not synced.")
-    if row is not None and not row.enabled:
+    if row is None:
+        raise NotToBeSyncedError(_describe_unknown(connection, key), reason="no company has this key")
+    if row.removed_at is not None:
         raise NotToBeSyncedError(
-            f"{key} is disabled, so it was not synced. Enable it with `billingo-assets company enable {key}`."
+            f"{key} was removed, so it was not synced. `billingo-assets company add {key} --name NAME` brings it back.",
+            reason="the company was removed",
         )
+    if not row.enabled:
+        raise NotToBeSyncedError(
+            f"{key} is disabled, so it was not synced. Enable it with `billingo-assets company enable {key}`.",
+            reason="the company is disabled",
+        )
+
+
+def _describe_unknown(connection: Connection, key: str) -> str:
+    """What to say of a run for a key that nobody registered."""
+    what = f"No company has the key {key!r}, so nothing was synced."
+    if not SLUG.fullmatch(key):
+        return f"{what} It cannot be one either: a key is {SLUG_RULES}."
+    hint = f"Did you mean {near}? " if (near := _nearest(connection, key)) else ""
+    return f"{what} {hint}To register a company under it: billingo-assets company add {key} --name NAME"
 
 
 def why_not_any_more(connection: Connection, company: Company) -> str | None:

@@ -11,7 +11,7 @@ from billingo_assets.companies.registry import Company
 from billingo_assets.monitoring.outcomes import Fault, Outcome, PastOutcome, Status, duration_of, read_events
 from billingo_assets.monitoring.reading import events_of, is_sync
 from billingo_assets.monitoring.retries import UNFINISHED, Retries
-from billingo_assets.partitions import PARTITION_TAG
+from billingo_assets.partitions import PARTITION_TAG, REFUSED_TAG, was_refused
 from billingo_assets.runs import is_of_command
 
 PAGE = 200
@@ -75,6 +75,7 @@ def _read(instance: dg.DagsterInstance, record: dg.RunRecord, company: Company |
     started = _moment(record.start_time) or record.create_timestamp.replace(tzinfo=UTC)
     key = run.tags[PARTITION_TAG]
     failures = [Fault(error) for error in told.errors] if run.is_failure else []
+    refusals = (f"Nothing was synced: {run.tags[REFUSED_TAG]}.",) if was_refused(run) else ()
     counts = dict(told.counts)
     if told.rejected is not None:
         counts["skipped"] = told.rejected
@@ -86,7 +87,7 @@ def _read(instance: dg.DagsterInstance, record: dg.RunRecord, company: Company |
         run_id=run.run_id,
         duration_seconds=duration_of(record, datetime.now(UTC)),
         errors=(*failures, *told.check_errors),
-        warnings=told.quarantine + told.warnings,
+        warnings=refusals + told.quarantine + told.warnings,
         **counts,
     )
     is_retried = run.is_failure and not retries.failed_for_good(run)
@@ -96,7 +97,7 @@ def _read(instance: dg.DagsterInstance, record: dg.RunRecord, company: Company |
 def _status(run: dg.DagsterRun, has_failed_checks: bool) -> Status:
     if run.status in UNFINISHED:
         return "running"
-    if run.status is dg.DagsterRunStatus.CANCELED:
+    if run.status is dg.DagsterRunStatus.CANCELED or was_refused(run):
         return "canceled"
     if run.is_failure:
         return "failed"

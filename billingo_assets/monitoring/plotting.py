@@ -14,8 +14,9 @@ import dagster as dg
 
 from billingo_assets.assets.describing import RAW_INVOICES
 from billingo_assets.monitoring.outcomes import duration_of
-from billingo_assets.monitoring.reading import is_sync
+from billingo_assets.monitoring.reading import found_company_busy, is_sync
 from billingo_assets.monitoring.retries import Retries
+from billingo_assets.partitions import was_refused
 
 DAYS = 30
 PAGE = 500
@@ -36,7 +37,7 @@ class Day:
 
 
 def read_days(instance: dg.DagsterInstance, now: datetime, zone: ZoneInfo) -> list[Day]:
-    """The last 30 days, today the last, from Dagster's materializations and runs."""
+    """The last 30 days, today the last, from Dagster's materializations and runs; those that did nothing left out."""
     today = now.astimezone(zone).date()
     days = {day: Day(day) for day in (today - timedelta(days=ago) for ago in reversed(range(DAYS)))}
     first = datetime.combine(min(days), datetime.min.time(), zone)
@@ -56,11 +57,11 @@ def read_days(instance: dg.DagsterInstance, now: datetime, zone: ZoneInfo) -> li
     ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
     for past in instance.get_run_records(dg.RunsFilter(statuses=ended, created_after=first.astimezone(UTC))):
         run, day = past.dagster_run, days.get(past.create_timestamp.replace(tzinfo=UTC).astimezone(zone).date())
-        if day is None or not is_sync(run):
+        if day is None or not is_sync(run) or was_refused(run):
             continue
         if not run.is_failure:
             day.durations.append(duration_of(past, now))
-        elif retries.failed_for_good(run):
+        elif retries.failed_for_good(run) and not found_company_busy(instance, run):
             day.failures += 1
     return list(days.values())
 
@@ -95,4 +96,4 @@ def _bars(days: Sequence[Day], heights: Sequence[float], *, color: str) -> str:
         f"<path d='M0,{HEIGHT}.5h{width}' stroke='gray'/></svg>"
     )
     span = f"{days[0].day:%Y-%m-%d} to {days[-1].day:%Y-%m-%d}"
-    return f"![bars](data:image/svg+xml,{quote(svg, safe=SAFE)}) {span}, at most {round(highest, 1):,} a day"
+    return f"![bars](data:image/svg+xml,{quote(svg, safe=SAFE)}) {span}, highest: {round(highest, 1):,}"

@@ -15,14 +15,13 @@ from sqlalchemy import Connection
 from billingo_assets.assets.describing import RAW_INVOICES
 from billingo_assets.checks.names import CHECKS, only_executes_checks
 from billingo_assets.companies.registry import list_companies
-from billingo_assets.errors import NotToBeSyncedError
 from billingo_assets.jobs import SYNC_COMPANY
 from billingo_assets.monitoring.daemon import Daemon
 from billingo_assets.monitoring.freshness import read_moments
 from billingo_assets.monitoring.health import CompanyHealth, Facts, FailedCheck, FailedRun, Severity, assess
 from billingo_assets.monitoring.outcomes import read_events
 from billingo_assets.monitoring.retries import UNFINISHED, Retries
-from billingo_assets.partitions import PARTITION_TAG
+from billingo_assets.partitions import PARTITION_TAG, was_refused
 from billingo_assets.settings import Settings
 from billingo_assets.warehouse.locks import CompanyBusyError, run_is_alive
 
@@ -31,9 +30,6 @@ RECENT = timedelta(hours=49)
 RUNS_OF_ONE = 10
 RESULTS_OF_ONE = 10
 """How many results of a check are read at most to find the last that no retry may replace."""
-
-REFUSALS = {CompanyBusyError.__name__, NotToBeSyncedError.__name__}
-"""Errors of runs that did nothing since another run had the company, which speaks for it, or nobody wants it synced."""
 
 ANSWERED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 """What a check that came to its end is recorded with."""
@@ -81,6 +77,11 @@ def events_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.DagsterE
     for entry in instance.all_logs(run_id, of_type=OUTCOME_EVENTS):
         if entry.dagster_event is not None:
             yield entry.dagster_event
+
+
+def found_company_busy(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run failed since another one had its company. That one speaks for it."""
+    return read_events(events_of(instance, run.run_id)).error_type == CompanyBusyError.__name__
 
 
 def read_health(
@@ -164,18 +165,18 @@ def past_until_decided(instance: dg.DagsterInstance, key: str, retries: Retries)
 def _verdicts(instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun], retries: Retries) -> Iterator[Verdict]:
     """What a company's runs, the newest first, say of it; nothing of one that goes on, was canceled, or is retried.
 
-    One that was refused, see REFUSALS, says nothing either.
+    One that did nothing says nothing either: the company is not to be synced, or another run had it.
     """
-    refused: set[str] = set()
+    silent: set[str] = set()
     for run in runs:
-        if run.status is dg.DagsterRunStatus.SUCCESS and is_sync(run):
+        if was_refused(run) or only_executes_checks(run):
+            continue  # of checks, the results speak
+        if run.is_success and is_sync(run):
             yield Verdict(None)
-        elif only_executes_checks(run):
-            continue  # the results speak
-        elif run.is_failure and retries.failed_for_good(run, silent=refused):
+        elif run.is_failure and retries.failed_for_good(run, silent=silent):
             told = read_events(events_of(instance, run.run_id))
-            if told.error_type in REFUSALS:
-                refused.add(run.run_id)
+            if told.error_type == CompanyBusyError.__name__:
+                silent.add(run.run_id)
             else:
                 yield Verdict(FailedRun(run.run_id, " ".join(told.errors), told.error_type))
 

@@ -15,6 +15,7 @@ from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, BACKFILL_ID_TAG, WILL_RETRY_TAG
 
 from billingo_assets.monitoring.daemon import Daemon, read_daemon
+from billingo_assets.partitions import was_refused
 
 UNFINISHED = (
     dg.DagsterRunStatus.QUEUED,
@@ -88,7 +89,7 @@ class Retries:
         if tag == "false":
             return True
         retry = self._retry_of(run)
-        says_nothing = retry is not None and retry.run_id in silent
+        says_nothing = retry is not None and (retry.run_id in silent or was_refused(retry))
         event_id, failed_at, backfill_is_over = None, self._now, False
         if retry is None or retry.status is dg.DagsterRunStatus.NOT_STARTED:
             event_id, failed_at = self._event_of(run)

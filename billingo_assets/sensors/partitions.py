@@ -27,7 +27,7 @@ class PartitionChanges:
 
 
 def partition_changes(registered: Set[str], partitions: Set[str], busy: Set[str]) -> PartitionChanges:
-    """Compare. A partition whose run is going stays until that has ended: it would fail for want of it."""
+    """Compare. One that nobody registered, such as one added in the UI, goes; while its run goes on, it stays."""
     return PartitionChanges(
         to_add=tuple(sorted(registered - partitions)), to_remove=tuple(sorted(partitions - registered - busy))
     )
@@ -79,6 +79,8 @@ def company_partitions(
     }
     if not (changes.to_add or changes.to_remove or waiting):
         return dg.SkipReason(f"{len(registered):,} companies, and as many partitions.")
+    for key in changes.to_remove:
+        context.log.info(f"The partition {key} is removed: no company has this key.")
     requests = [
         change
         for change in (

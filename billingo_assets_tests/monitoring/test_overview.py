@@ -101,7 +101,7 @@ def test_a_month_has_a_bar_for_each_day_on_which_something_happened(documents: i
     assert list(plots) == PLOTS
     assert [bars(plots[name]) for name in PLOTS] == [[48.0] * 29 if documents else [], [48.0] * 29, [48.0] * 29]
     assert all(len(plot) < INLINE_CHARACTERS for plot in plots.values())
-    assert plots["documents read"].endswith(f"2026-06-01 to 2026-06-30, at most {documents:,} a day")
+    assert plots["documents read"].endswith(f"2026-06-01 to 2026-06-30, highest: {documents:,}")
 
 
 def test_what_happened_changes_the_picture() -> None:
@@ -128,6 +128,13 @@ def test_a_day_adds_up_what_its_syncs_read_and_counts_those_that_failed_for_good
     ]
     assert (days[-1].documents, len(days[-1].durations), days[-1].failures) == (sum(read), 2, 1)
     assert [(day.documents, day.durations, day.failures) for day in days[:-1]] == [(0, [], 0)] * 29
+
+
+def test_a_sync_that_was_refused_since_another_had_the_company_is_no_failure_of_the_day(
+    refuse: Sync, instance: dg.DagsterInstance
+) -> None:
+    assert refuse(SMALL).status == "failed"
+    assert read_days(instance, datetime.now(UTC), BUDAPEST)[-1].failures == 0
 
 
 def test_a_day_begins_at_midnight_of_the_time_zone(sync: Sync, instance: dg.DagsterInstance, engine: Engine) -> None:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
-from sqlalchemy import Engine
+from dagster._core.storage.partition_status_cache import AssetPartitionStatus
+from sqlalchemy import Connection, Engine
 
+from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
-from billingo_assets.instance import remove_partition
+from billingo_assets.errors import NotToBeSyncedError
 from billingo_assets.jobs import SYNC_COMPANY
 from billingo_assets.monitoring.health import CompanyHealth
+from billingo_assets.monitoring.history import past_outcomes
 from billingo_assets.monitoring.outcomes import KILLED, NEVER_BEGAN
+from billingo_assets.monitoring.plotting import read_days
 from billingo_assets.monitoring.reading import RUNS_OF_ONE, busy_companies, read_health
-from billingo_assets.partitions import PARTITION_TAG
+from billingo_assets.partitions import PARTITION_TAG, companies_partitions
 from billingo_assets.sandbox import Fault, SandboxServer, World
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.locks import showing_run_alive
 from billingo_assets_tests.monitoring.conftest import Age, leave_run, let_daemon_run
-from billingo_assets_tests.orchestration.conftest import LARGE, SMALL, Sync, execute_checks
+from billingo_assets_tests.orchestration.conftest import LARGE, SMALL, Sync, execute_checks, told
+
+BUDAPEST = ZoneInfo("Europe/Budapest")
 
 Health = Callable[..., CompanyHealth]
 
@@ -281,48 +289,109 @@ def test_a_run_whose_process_lives_goes_on_without_a_daemon(
         assert (health().is_being_synced, health().waits_for_daemon) == (True, False)
 
 
-@pytest.mark.parametrize("removed", [False, True], ids=["disabled", "removed"])
-def test_a_run_of_a_company_that_nobody_wants_synced_any_more_does_nothing_and_is_no_failure(
+def disable(connection: Connection) -> None:
+    registry.change_company(connection, SMALL, enabled=False)
+
+
+def remove(connection: Connection) -> None:
+    registry.remove_company(connection, SMALL)
+
+
+def forget(connection: Connection) -> None:
+    registry.delete_company(connection, registry.get_company(connection, SMALL))
+
+
+@pytest.mark.parametrize(
+    ("leave", "reason", "advice"),
+    [
+        (disable, "the company is disabled", f"billingo-assets company enable {SMALL}"),
+        (remove, "the company was removed", f"billingo-assets company add {SMALL}"),
+        (forget, "no company has this key", f"billingo-assets company add {SMALL}"),
+    ],
+)
+@pytest.mark.parametrize("assets", [None, {INVOICES, INVOICE_ITEMS}], ids=["all", "tables alone"])
+def test_a_run_of_a_company_that_is_not_to_be_synced_does_nothing_says_why_and_leaves_no_asset_red(
     sync: Sync,
-    health: Health,
     instance: dg.DagsterInstance,
     live_defs: dg.Definitions,
     engine: Engine,
+    companies: dict[str, Company],
     sandbox: SandboxServer,
-    removed: bool,
+    leave: Callable[[Connection], None],
+    reason: str,
+    advice: str,
+    assets: set[dg.AssetKey] | None,
 ) -> None:
     sync(SMALL)
-    asked = len(sandbox.requests)
-    job = live_defs.resolve_job_def(SYNC_COMPANY)
+    asked, failures = len(sandbox.requests), read_days(instance, datetime.now(UTC), BUDAPEST)[-1]
+    job = live_defs.resolve_job_def(SYNC_COMPANY).get_subset(asset_selection=assets)
     queued = instance.create_run_for_job(job_def=job, tags={PARTITION_TAG: SMALL})
     with engine.begin() as connection:
-        company = registry.get_company(connection, SMALL)
-        if removed:
-            registry.remove_company(connection, SMALL)
-        else:
-            registry.change_company(connection, SMALL, enabled=False)
-    if removed:
-        remove_partition(instance, SMALL)
-    result = execute_run(InMemoryJob(job), queued, instance)
+        leave(connection)
+    assert execute_run(InMemoryJob(job), queued, instance).success
     run = instance.get_run_by_id(queued.run_id)
     assert run is not None
-    assert (run.status, run.tags["dagster/will_retry"]) == (dg.DagsterRunStatus.FAILURE, "false")
-    (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
-    assert failure.user_failure_data is not None
-    assert "so it was not synced." in (failure.user_failure_data.description or "")
+    assert (run.status, run.tags["refused"]) == (dg.DagsterRunStatus.SUCCESS, reason)
+    assert any("was not synced" in line or "nothing was synced" in line for line in told(instance, run.run_id))
+    assert any(advice in line for line in told(instance, run.run_id))
+    for asset in (RAW_INVOICES, INVOICES, INVOICE_ITEMS):
+        seen = instance.get_status_by_partition(asset, [SMALL], companies_partitions)
+        assert seen == {SMALL: AssetPartitionStatus.MATERIALIZED}
     assert len(sandbox.requests) == asked
+    assert read_days(instance, datetime.now(UTC), BUDAPEST)[-1] == failures
+    past = next(past_outcomes(instance, companies, company=SMALL)).outcome
+    if assets is None:
+        assert (past.status, past.warnings) == ("canceled", (f"Nothing was synced: {reason}.",))
+
+
+def test_a_key_that_nobody_registered_is_refused_with_the_nearest_or_the_rules(
+    engine: Engine, companies: dict[str, Company]
+) -> None:
+    near = f"Did you mean {SMALL}? To register a company under it: billingo-assets company add {SMALL}x --name NAME"
+    for key, words in {f"{SMALL}x": near, "Á b": "It cannot be one either: a key is 1 to 63"}.items():
+        with engine.connect() as connection, pytest.raises(NotToBeSyncedError, match=re.escape(words)):
+            registry.require_enabled(connection, key)
+
+
+def test_a_company_that_is_enabled_again_is_as_it_was_before_a_run_was_refused_until_that_is_run_again(
+    sync: Sync,
+    health: Health,
+    revoke: Callable[[bool], None],
+    instance: dg.DagsterInstance,
+    live_defs: dg.Definitions,
+    engine: Engine,
+) -> None:
+    revoke(True)
+    sync(SMALL)
+    job = live_defs.resolve_job_def(SYNC_COMPANY)
+
+    def execute(tags: dict[str, str]) -> dg.DagsterRun:
+        queued = instance.create_run_for_job(job_def=job, tags=tags)
+        execute_run(InMemoryJob(job), queued, instance, raise_on_error=False)
+        run = instance.get_run_by_id(queued.run_id)
+        assert run is not None
+        return run
+
     with engine.begin() as connection:
-        if removed:
-            registry.add_company(
-                connection,
-                key=SMALL,
-                name=company.name,
-                tax_code=company.tax_code,
-                api_key_encrypted=company.api_key_encrypted or "",
-            )
-        else:
-            registry.change_company(connection, SMALL, enabled=True)
+        disable(connection)
+    refused = execute({PARTITION_TAG: SMALL})
+    with engine.begin() as connection:
+        registry.change_company(connection, SMALL, enabled=True)
+    assert kinds(health()) == ["run_failed"]
+    revoke(False)
+    assert execute(refused.tags).tags["refused"] == "no"  # run again by hand, it has the tags of the run before
     assert kinds(health()) == []
+
+
+def test_a_failure_whose_retry_was_refused_is_one_for_good(
+    sync: Sync, health: Health, revoke: Callable[[bool], None], instance: dg.DagsterInstance, job: dg.JobDefinition
+) -> None:
+    revoke(True)
+    failed = sync(SMALL).run_id
+    retry = leave_run(instance, job, dg.DagsterRunStatus.SUCCESS, company=SMALL, tags={"refused": "disabled"})
+    instance.add_run_tags(failed, {"dagster/will_retry": "true", "dagster/auto_retry_run_id": retry.run_id})
+    let_daemon_run(instance)
+    assert kinds(health()) == ["run_failed"]
 
 
 @pytest.fixture
