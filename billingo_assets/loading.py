@@ -1,6 +1,6 @@
 """Keeps what a process loads small, and the garbage collector off it: 200,000 objects that live to its end.
 
-Dagster, pandas and SQLAlchemy make so many that the collector looks through them some hundreds of times, in part or
+Dagster and SQLAlchemy make so many that the collector looks through them some hundreds of times, in part or
 all, while they are imported, again during the work, and once more when the process ends. Without that, a sync that
 finds nothing new takes 1.2 s of CPU instead of 2.1.
 """
@@ -28,19 +28,6 @@ def loading() -> Iterator[None]:
         if len(sys.modules) > before:
             gc.freeze()
         gc.enable()
-
-
-@contextmanager
-def without(module: str) -> Iterator[None]:
-    """Load within this what takes `module` along where it is installed, and can do without it."""
-    if module in sys.modules:
-        yield
-        return
-    sys.modules[module] = None  # type: ignore[assignment]  # as Python's own import system has it
-    try:
-        yield
-    finally:
-        del sys.modules[module]
 
 
 # What is there at the end goes with the process.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from billingo_assets.loading import loading, without
+from billingo_assets.loading import loading
 
 
 @pytest.fixture(autouse=True)
@@ -45,24 +45,6 @@ def test_a_module_that_does_not_load_leaves_the_collector_on() -> None:
     with pytest.raises(ImportError, match="broken"), loading():
         raise ImportError("broken")
     assert gc.isenabled()
-
-
-def test_what_is_left_out_is_loaded_by_who_wants_it_later() -> None:
-    program = """
-import sys
-from billingo_assets.normalize import documents
-print(documents.pd.DataFrame({"a": [1]}).a.sum(), "pyarrow" in sys.modules)
-import pyarrow
-print(pyarrow.array([1]).type)
-"""
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ended.stdout.split() == ["1", "False", "int64"]
-
-
-def test_what_is_there_already_is_not_left_out() -> None:
-    with without("json"):
-        import json as found
-    assert found is sys.modules["json"]
 
 
 def test_the_end_of_a_process_is_no_collection_of_all_it_has() -> None:

@@ -22,7 +22,7 @@ from billingo_assets.partitions import companies_partitions
 from billingo_assets.resources import WarehouseResource
 from billingo_assets.warehouse import tables
 
-KINDS = {"pandas", "postgres"}
+KINDS = {"python", "postgres"}
 
 
 @dg.multi_asset(

@@ -110,7 +110,7 @@ def sync_companies(
         from billingo_assets.instance import add_partitions, open_instance
         from billingo_assets.jobs import SYNC_COMPANY
 
-        # Loaded before a run rather than in it: Ctrl-C in the midst of loading pandas would leave half of it.
+        # Loaded before a run rather than in it: Ctrl-C in the midst of loading would leave half of it.
         from billingo_assets.sync import engine, refresh  # noqa: F401
 
         progress = SyncProgress(on_terminal=sys.stderr.isatty() and not verbose, quiet=not print_blocks and not verbose)

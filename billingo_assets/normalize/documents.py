@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from billingo_assets.loading import without
 from billingo_assets.normalize.columns import (
     CODES,
     ESSENTIAL,
@@ -40,10 +39,8 @@ from billingo_assets.normalize.values import (
     type_of,
 )
 
-with without("pyarrow"):  # 37 MiB for types of columns that are not used here
-    import pandas as pd
-
-_Row = list[Value]
+Row = list[Value]
+"""One row of a table: str, int, Decimal, date, bool or None, as a database driver takes them."""
 
 
 class _Field(NamedTuple):
@@ -82,17 +79,26 @@ ABOUT_INVOICES = (UNREADABLE, "unreconciled_by", "totals_judged")
 """Columns of invoices that say what normalization found: see `columns.UNREADABLE` and `reconciling.Gaps`."""
 
 
+def _names(columns: Iterable[Column]) -> list[str]:
+    return [column.name for column in columns]
+
+
+COLUMNS_OF_INVOICES = (*_names(INVOICE_COLUMNS), *ABOUT_INVOICES)
+COLUMNS_OF_ITEMS = tuple(_names(ITEM_COLUMNS))
+COLUMNS_OF_RELATED = tuple(_names(RELATED_COLUMNS))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class NormalizedBatch:
-    """The tables of one batch, and the documents that are in none of them.
+    """The rows that one batch makes in three tables, and the documents that make none.
 
-    The frames have the columns of INVOICE_COLUMNS (and of ABOUT_INVOICES), ITEM_COLUMNS and RELATED_COLUMNS in that
-    order, all of dtype object, holding str, int, Decimal, date, bool or None: ready for a database driver.
+    Their values are in the order of COLUMNS_OF_INVOICES, COLUMNS_OF_ITEMS and COLUMNS_OF_RELATED. The first value of
+    each row is the id of its document.
     """
 
-    invoices: pd.DataFrame
-    items: pd.DataFrame
-    related: pd.DataFrame
+    invoices: list[Row]
+    items: list[Row]
+    related: list[Row]
     rejections: list[Rejection]
 
 
@@ -112,9 +118,9 @@ def normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
 
 
 def _normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
-    invoices: list[_Row] = []
-    items: list[_Row] = []
-    related: list[_Row] = []
+    invoices: list[Row] = []
+    items: list[Row] = []
+    related: list[Row] = []
     rejections: list[Rejection] = []
     for document_id, text in documents:
         unreadable: list[str] = []
@@ -132,12 +138,7 @@ def _normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
         items += [[document_id, position, *row] for position, row in enumerate(item_rows, 1)]
         first_of_each = {row[0]: row for row in reversed(related_rows)}
         related += [[document_id, *row] for row in related_rows if row is first_of_each[row[0]]]
-    return NormalizedBatch(
-        _frame(invoices, [*_names(INVOICE_COLUMNS), *ABOUT_INVOICES]),
-        _frame(items, _names(ITEM_COLUMNS)),
-        _frame(related, _names(RELATED_COLUMNS)),
-        rejections,
-    )
+    return NormalizedBatch(invoices, items, related, rejections)
 
 
 def _sources(columns: Iterable[Column], within: str = "") -> tuple[int, list[_Source]]:
@@ -182,7 +183,7 @@ def _decode(text: bytes | str) -> dict[str, Any]:
     return document
 
 
-def _invoice(document: dict[str, Any], document_id: int, unreadable: list[str]) -> _Row:
+def _invoice(document: dict[str, Any], document_id: int, unreadable: list[str]) -> Row:
     partner = document.get("document_partner")
     nobody = is_blank(partner) or partner in ([], {})
     if follows_clock(document.get(PAYMENT_STATUS)):
@@ -193,7 +194,7 @@ def _invoice(document: dict[str, Any], document_id: int, unreadable: list[str]) 
     return row
 
 
-def _items(document: dict[str, Any], unreadable: list[str]) -> list[_Row]:
+def _items(document: dict[str, Any], unreadable: list[str]) -> list[Row]:
     """Read the lines of a document, each to a row; they are essential."""
     rows = []
     columns: list[str] = []
@@ -208,9 +209,9 @@ def _items(document: dict[str, Any], unreadable: list[str]) -> list[_Row]:
     return rows
 
 
-def _related(document: dict[str, Any], unreadable: list[str]) -> list[_Row]:
+def _related(document: dict[str, Any], unreadable: list[str]) -> list[Row]:
     """Read the links of a document to others, each to a row; a document can do without those that cannot be read."""
-    rows: list[_Row] = []
+    rows: list[Row] = []
     columns: list[str] = []
     try:
         listed = read_list(document.get(RELATED))
@@ -226,10 +227,10 @@ def _related(document: dict[str, Any], unreadable: list[str]) -> list[_Row]:
     return rows
 
 
-def _row(root: dict[str, Any], columns: tuple[int, list[_Source]], unreadable: list[str], within: str = "") -> _Row:
+def _row(root: dict[str, Any], columns: tuple[int, list[_Source]], unreadable: list[str], within: str = "") -> Row:
     """Read one row; the columns that it has to do without are added to `unreadable`."""
     number, sources = columns
-    row: _Row = [None] * number
+    row: Row = [None] * number
     for source in sources:
         where: tuple[str, ...] = ()
         key = ""
@@ -257,10 +258,6 @@ def _rejected(within: str, path: tuple[str, ...], error: NotUnderstoodError) -> 
     return _RejectedError(f"{within}{'.'.join(path)} {error}")
 
 
-def _names(columns: Iterable[Column]) -> list[str]:
-    return [column.name for column in columns]
-
-
 _TOTALS = operator.itemgetter(
     *map(
         _names(INVOICE_COLUMNS).index,
@@ -279,12 +276,7 @@ _TOTALS = operator.itemgetter(
 _LINE_GROSS = [column.name for column in ITEM_COLUMNS if column.source.startswith("items[].")].index("gross_amount")
 
 
-def _gaps(invoice: _Row, items: list[_Row], unreadable: str | None) -> Gaps:
+def _gaps(invoice: Row, items: list[Row], unreadable: str | None) -> Gaps:
     lines: list[Any] = [item[_LINE_GROSS] for item in items]
     lines_gross = None if not lines or None in lines else sum(lines)
     return gaps_of(Totals._make((*_TOTALS(invoice), len(lines), lines_gross, unreadable)))
-
-
-def _frame(rows: list[_Row], columns: list[str]) -> pd.DataFrame:
-    # dtype object: pandas would otherwise turn missing values to NaN and whole columns to its own types
-    return pd.DataFrame(rows, columns=columns, dtype=object)

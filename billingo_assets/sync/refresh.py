@@ -44,7 +44,7 @@ def refresh_tables(connection: Connection, company_id: int) -> RefreshReport:
         for batch in pending_documents(connection, company_id):
             tables = normalize([(document.id, document.payload) for document in batch])
             pending = {document.id: document for document in batch}
-            replace_documents(connection, company_id, batch, tables=(tables.invoices, tables.items, tables.related))
+            replace_documents(connection, company_id, batch, tables)
             quarantined = [
                 RejectedDocument(
                     pending[rejection.document_id].content_hash,

@@ -7,17 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Column, Connection, Table, text
 
 from billingo_assets.normalize.columns import NORMALIZER_VERSION
+from billingo_assets.normalize.documents import (
+    COLUMNS_OF_INVOICES,
+    COLUMNS_OF_ITEMS,
+    COLUMNS_OF_RELATED,
+    NormalizedBatch,
+)
 from billingo_assets.warehouse.copying import copying
 from billingo_assets.warehouse.planning import plan_for_many_rows
 from billingo_assets.warehouse.tables import invoice_items, invoices, related_documents
 
-if TYPE_CHECKING:
-    import pandas as pd
+_OWN_COLUMNS = ("company_id", "normalizer_version", "content_hash", "deleted_at")
+"""Columns of invoices that come from neither the document nor its normalization."""
 
 BATCH_DOCUMENTS = 1_000
 BATCH_CHARACTERS = 16 * 2**20
@@ -143,34 +149,32 @@ def replace_documents(
     connection: Connection,
     company_id: int,
     documents: Sequence[PendingDocument],
-    *,
-    tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
+    batch: NormalizedBatch,
 ) -> None:
-    """Replace the rows of some documents in all three tables with those of the frames (invoices, items, related).
+    """Replace the rows of some documents in all three tables with those that normalization made of them.
 
-    A document that is in none of the frames keeps the rows it has.
+    A document that it rejected keeps the rows it has. One that is deleted gets no lines and no links.
     """
-    import pandas as pd  # loaded by whoever made the frames
-
-    rows, items, related = tables
-    if rows.empty:
+    if not batch.invoices:
         return
-    pending = {document.id: document for document in documents}
-    normalized = set(rows["id"])
-    if replaced := [document.id for document in documents if document.has_rows and document.id in normalized]:
+    rejected = {rejection.document_id for rejection in batch.rejections}
+    made_from = [document for document in documents if document.id not in rejected]
+    if replaced := [document.id for document in made_from if document.has_rows]:
         _delete(connection, company_id, invoices, invoices.c.id, replaced)
         _delete(connection, company_id, invoice_items, invoice_items.c.invoice_id, replaced)
         _delete(connection, company_id, related_documents, related_documents.c.invoice_id, replaced)
-    made_from = [pending[document_id] for document_id in rows["id"]]
-    rows = rows.assign(
-        content_hash=[document.content_hash for document in made_from],
-        deleted_at=pd.Series([document.deleted_at for document in made_from], index=rows.index, dtype=object),
-    )
-    if gone := [document.id for document in made_from if document.deleted_at is not None]:
-        items, related = (frame[~frame["invoice_id"].isin(gone)] for frame in (items, related))
-    _copy(connection, invoices, company_id, rows, normalizer_version=NORMALIZER_VERSION)
-    _copy(connection, invoice_items, company_id, items)
-    _copy(connection, related_documents, company_id, related)
+    with copying(connection, invoices, [*_OWN_COLUMNS, *COLUMNS_OF_INVOICES]) as copy:
+        for document, row in zip(made_from, batch.invoices, strict=True):
+            copy.write_row((company_id, NORMALIZER_VERSION, document.content_hash, document.deleted_at, *row))
+    gone = {document.id for document in made_from if document.deleted_at is not None}
+    for table, columns, rows in (
+        (invoice_items, COLUMNS_OF_ITEMS, batch.items),
+        (related_documents, COLUMNS_OF_RELATED, batch.related),
+    ):
+        with copying(connection, table, ["company_id", *columns]) as copy:
+            for row in rows:
+                if row[0] not in gone:
+                    copy.write_row((company_id, *row))
 
 
 def distrust_damaged(connection: Connection, company_id: int) -> None:
@@ -231,13 +235,3 @@ def _delete(
 ) -> None:
     ids = text("ANY(CAST(:ids AS bigint[]))").bindparams(ids=list(document_ids))
     connection.execute(table.delete().where(table.c.company_id == company_id, key == ids))
-
-
-def _copy(connection: Connection, table: Table, company_id: int, frame: pd.DataFrame, **constants: int) -> None:
-    """COPY a frame's columns, with the company and other constant columns beside them."""
-    names = ["company_id", *constants, *frame.columns]
-    leading = [[value] * len(frame) for value in (company_id, *constants.values())]
-    with copying(connection, table, names) as copy:
-        # Lists: pandas would look at each value that it hands out.
-        for row in zip(*leading, *(frame[column].tolist() for column in frame.columns), strict=True):
-            copy.write_row(row)

@@ -16,10 +16,10 @@ from billingo_assets.billingo.client import _decode_page
 from billingo_assets.billingo.errors import BillingoError
 from billingo_assets.billingo.unpacking import DamagedError, OverflowingError, read_body
 from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, UNREADABLE
-from billingo_assets.normalize.documents import normalize
 from billingo_assets.sync.documents import Unreadable, read_document
 from billingo_assets.warehouse.raw_invoices import Document
 from billingo_assets_tests.fuzz.mutations import mutated_bytes
+from billingo_assets_tests.normalize.frames import normalize
 
 MOST = 100
 

@@ -122,8 +122,8 @@ def graph(defs: dg.Definitions) -> Any:
 
 SPECS = {
     RAW_INVOICES: ({"api", "postgres"}, set()),
-    INVOICES: ({"pandas", "postgres"}, {RAW_INVOICES}),
-    INVOICE_ITEMS: ({"pandas", "postgres"}, {RAW_INVOICES}),
+    INVOICES: ({"python", "postgres"}, {RAW_INVOICES}),
+    INVOICE_ITEMS: ({"python", "postgres"}, {RAW_INVOICES}),
 }
 
 

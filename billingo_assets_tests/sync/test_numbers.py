@@ -14,10 +14,10 @@ from pyarrow import parquet
 
 from billingo_assets.companies.exporting import export_company
 from billingo_assets.companies.formats import FORMATS
-from billingo_assets.normalize.documents import normalize
 from billingo_assets.normalize.values import MOST_DIGITS
 from billingo_assets.warehouse.sums import sums_by_currency
 from billingo_assets.warehouse.totals import reconciled_totals, totals_as_normalized
+from billingo_assets_tests.normalize.frames import normalize
 from billingo_assets_tests.sync.books import Books
 
 NUMERALS = (

@@ -29,7 +29,7 @@ _warehouse, _billingo = WarehouseResource(), BillingoResource()
 
 # One process imports the engine, and forks each victim: an import takes longer than a sync.
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["pandas", __name__])
+_processes.set_forkserver_preload([__name__])
 
 
 class Trail:
