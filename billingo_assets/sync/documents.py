@@ -57,6 +57,9 @@ class _UnstorableError(Exception):
     """Why a document cannot be stored. Not a ValueError: the decoder would take that for malformed JSON."""
 
 
+_ABSENT = msgspec.Raw(b"")
+
+
 class _Sketch(msgspec.Struct):
     """The fields that are read here, where they have the types that the API promises."""
 
@@ -67,6 +70,7 @@ class _Sketch(msgspec.Struct):
     invoice_date: str | None = None
     type: str | None = None
     payment_status: str | None = None
+    paid_date: msgspec.Raw = _ABSENT
 
 
 _ABSURD_NUMBER = "it holds a number that is out of all proportion"
@@ -82,7 +86,7 @@ def read_document(payload: bytes, max_bytes: int = MAX_DOCUMENT_BYTES) -> Docume
     try:
         sketch = _sketch_decoder.decode(payload)
         text = payload.decode()
-        content_hash = _content_hash(payload, sketch.payment_status)
+        content_hash = _content_hash(payload, sketch.payment_status, bytes(sketch.paid_date))
     except (ValueError, RecursionError):
         return _read_otherwise(payload, max_bytes)
     if not 0 < sketch.id <= MAX_ID or len(payload) > max_bytes or _holds_nul(payload):
@@ -106,13 +110,35 @@ def why_unstorable(document: Document, max_bytes: int = MAX_DOCUMENT_BYTES) -> U
     return Unreadable(document.id, payload, reason, document.numbering)
 
 
-def _content_hash(payload: bytes, payment_status: object) -> bytes:
-    """SHA-256 of what was sent, without what follows the clock. Raises ValueError and RecursionError."""
-    if follows_clock(payment_status):
-        members = _members_decoder.decode(payload)
-        if members.pop(PAID_DATE, None) is not None:
-            payload = msgspec.json.encode(members)
+def _content_hash(payload: bytes, payment_status: object, paid_date: bytes | None = None) -> bytes:
+    """SHA-256 of what was sent, without what follows the clock. Raises ValueError and RecursionError.
+
+    `paid_date` is the member of that name as sent, empty where there is none; None where that is not known.
+    """
+    if follows_clock(payment_status) and paid_date != b"":
+        cut = None if paid_date is None else _cut(payload, b'"%b":%b' % (PAID_DATE.encode(), paid_date))
+        if cut is None:
+            members = _members_decoder.decode(payload)
+            members.pop(PAID_DATE, None)
+            cut = msgspec.json.encode(members)
+        payload = cut
     return hashlib.sha256(payload).digest()
+
+
+def _cut(payload: bytes, member: bytes) -> bytes | None:
+    """The document without a member of it, spelled as `json.encode` would; None where it takes more than a cut.
+
+    Nothing but the member itself has its name in quotation marks, if nothing else in the document has: in a text they
+    would be escaped.
+    """
+    name, _, _ = member.partition(b":")
+    at = payload.find(member)
+    if at < 0 or payload.count(name) != 1:
+        return None
+    end = at + len(member)
+    if payload[end : end + 1] == b",":
+        return payload[:at] + payload[end + 1 :]
+    return payload[: at - 1] + payload[end:] if payload[at - 1 : at] == b"," else None
 
 
 def _read_otherwise(payload: bytes, max_bytes: int) -> Document | Unreadable:

@@ -65,12 +65,14 @@ from billingo_assets.warehouse.listings import (
 from billingo_assets.warehouse.number_gaps import (
     NumberGap,
     all_series,
+    changed_series,
     documents_numbered,
     gaps_by_turn,
     note_asked,
     unlisted_numbers,
     update_gaps,
 )
+from billingo_assets.warehouse.raw_invoices import database_clock
 from billingo_assets.warehouse.reconciliation import held_documents
 from billingo_assets.warehouse.rejections import release_unseen, touch_listed
 from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
@@ -305,9 +307,12 @@ class FullSync:
 
         Not `is_whole`: its difference is accepted.
         """
+        with self._connection.begin():
+            looked_at = database_clock(self._connection)
         asked, found = self._seek_numbers()
         if not is_whole:
             self._seek_by_id()
+        released = 0
         with self._connection.begin():
             self.report.deleted = bury_unlisted(self._connection, self._company_id)
             if self._accept_empty and self.report.api_total == 0 and self.report.deleted:
@@ -315,14 +320,14 @@ class FullSync:
                 company, actor = self._work.company, self._asked_by
                 audit.record(self._connection, "documents accepted as gone", company, actor=actor, details=details)
             if is_whole:
-                release_unseen(self._connection, self._company_id, self._work.store.broken)
+                released = release_unseen(self._connection, self._company_id, self._work.store.broken)
                 self._withdraw_difference()
             else:
                 found = held_documents(self._connection, self._company_id) - self.report.api_total
                 settle_difference(self._connection, self._company_id)
             touch_listed(self._connection, self._company_id)
             note_asked(self._connection, self._company_id, asked)
-            self._update_gaps()
+            self._update_gaps(None if self.report.deleted or released else looked_at)
             drop_listing(self._connection, self._company_id)
             state = SyncState(started_at, self._work.run_id, self.report.api_total, "full", found)
             write_sync_state(self._connection, self._company_id, state)
@@ -430,8 +435,11 @@ class FullSync:
             )
         return found
 
-    def _update_gaps(self) -> None:
-        update_gaps(self._connection, self._company_id, all_series(self._connection, self._company_id))
+    def _update_gaps(self, since: datetime | None = None) -> None:
+        """Bring the gaps up to what is stored: of every series, or of those in which a number changed since then."""
+        connection, company_id = self._connection, self._company_id
+        series = all_series(connection, company_id) if since is None else changed_series(connection, company_id, since)
+        update_gaps(connection, company_id, series)
 
 
 def _reading(state: ListingState, listed: Listed, total: int | None, told: Collection[int]) -> Reading:

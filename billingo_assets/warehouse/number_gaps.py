@@ -220,13 +220,16 @@ _UPDATE = text(
             FROM taken WINDOW following AS (PARTITION BY block_id, number_series, run ORDER BY number, number_judged)
         ) AS numbered
         WHERE number > former + 1 AND number_judged AND former_judged
+    ), gone AS MATERIALIZED (  -- by EXCEPT: the planner knows of no gaps, and would compare each with every other
+        SELECT known.block_id, series, year, first_number
+        FROM billingo.number_gaps AS known JOIN looked_at
+            ON known.block_id = looked_at.block_id AND known.series = looked_at.number_series
+        WHERE company_id = :company
+        EXCEPT SELECT block_id, series, year, first_number FROM gaps
     ), closed AS (
-        DELETE FROM billingo.number_gaps AS known USING looked_at
-        WHERE known.company_id = :company AND known.block_id = looked_at.block_id
-          AND known.series = looked_at.number_series
-          AND NOT EXISTS (
-              SELECT FROM gaps WHERE gaps.block_id = known.block_id AND gaps.series = known.series
-                AND gaps.year = known.year AND gaps.first_number = known.first_number)
+        DELETE FROM billingo.number_gaps AS known USING gone
+        WHERE known.company_id = :company AND known.block_id = gone.block_id AND known.series = gone.series
+          AND known.year = gone.year AND known.first_number = gone.first_number
     )
     INSERT INTO billingo.number_gaps AS known
         (company_id, block_id, series, year, first_number, last_year, last_number, gapless)

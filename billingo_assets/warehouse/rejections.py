@@ -122,9 +122,9 @@ def quarantined_since(connection: Connection, company_id: int, since: datetime) 
     return set(connection.scalars(query, {"company": company_id, "since": since}))
 
 
-def release_unseen(connection: Connection, company_id: int, seen: Collection[bytes]) -> None:
-    """Release what a complete listing no longer showed broken: sound by now, or gone."""
-    connection.execute(_DROP_UNSEEN, {"company": company_id, "seen": list(seen)})
+def release_unseen(connection: Connection, company_id: int, seen: Collection[bytes]) -> int:
+    """Release what a complete listing no longer showed broken: sound by now, or gone. Returns how many."""
+    return connection.execute(_DROP_UNSEEN, {"company": company_id, "seen": list(seen)}).rowcount
 
 
 class OpenRejection(NamedTuple):

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 from dagster_shared.error import SerializableErrorInfo
 from sqlalchemy import Engine, text, update
 
@@ -20,6 +22,8 @@ from billingo_assets.jobs import SYNC_COMPANY
 from billingo_assets.monitoring.history import past_outcomes
 from billingo_assets.monitoring.outcomes import INTERRUPTED
 from billingo_assets.monitoring.plotting import read_days
+from billingo_assets.monitoring.reading import read_health
+from billingo_assets.partitions import companies_partitions
 from billingo_assets.resources import BillingoResource
 from billingo_assets.sandbox import Fault, Quirks, SandboxServer, World
 from billingo_assets.settings import load_settings
@@ -227,6 +231,35 @@ def test_what_a_failed_sync_read_is_in_the_tables(
     outcome = sync(SMALL)
     assert "Billingo counts 62 documents, its pages show 61" in outcome.errors[0].error
     assert invoices_of(engine, SMALL)[unpaid] == "paid"
+
+
+@pytest.mark.parametrize("total_off_by", [1, 0], ids=["not whole", "broken off"])
+def test_tables_that_a_failed_sync_has_written_are_shown_as_failed_and_not_as_checked(
+    sync: Sync, instance: dg.DagsterInstance, world: World, sandbox: SandboxServer, engine: Engine, total_off_by: int
+) -> None:
+    assert sync(LARGE).status == "success"
+    assert newest_result(instance) == AssetCheckExecutionRecordStatus.SUCCEEDED
+    company = world.company(LARGE)
+    created = company.create(type="invoice")["id"]
+    sandbox.faults.quirks = Quirks(total_off_by=total_off_by)
+    if not total_off_by:
+        sandbox.faults.add(Fault(kind="status", status=422, page=2, listing="all", times=None))
+    assert sync(LARGE, full=True).status == "failed"
+    assert created in invoices_of(engine, LARGE)
+    for asset in (INVOICES, INVOICE_ITEMS):
+        found = instance.get_status_by_partition(asset, [LARGE], companies_partitions)
+        assert found == {LARGE: AssetPartitionStatus.FAILED}, asset
+    assert newest_result(instance) == AssetCheckExecutionRecordStatus.PLANNED  # and never answered
+    with engine.connect() as connection:
+        health = read_health(connection, instance, load_settings(), datetime.now(UTC))
+    assert {one.company.key: one.color for one in health}[LARGE] == "red"
+
+
+def newest_result(instance: dg.DagsterInstance) -> AssetCheckExecutionRecordStatus:
+    """What the newest record of a check of the tables says."""
+    key = dg.AssetCheckKey(INVOICES, "one_row_per_document")
+    (found,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    return found.status
 
 
 def test_what_was_read_before_a_page_that_always_fails_is_in_the_tables(

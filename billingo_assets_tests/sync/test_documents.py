@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from decimal import Decimal
@@ -213,3 +214,31 @@ def meaning(payload: bytes) -> Any:
     """What a JSON text says, whatever its spelling."""
     # Not msgspec: a number of more digits than it reads as one may be stored as well.
     return json.loads(payload, parse_int=Decimal, parse_float=Decimal)
+
+
+TEXTS = ["paid_date", '"paid_date":"2026-01-01"', "", "\\", "é"]
+SIMPLE = st.one_of(st.none(), st.integers(0, 99), st.sampled_from(TEXTS))
+VALUES_AROUND = st.one_of(
+    SIMPLE, st.lists(SIMPLE, max_size=2), st.dictionaries(st.sampled_from(["paid_date", "a"]), SIMPLE, max_size=2)
+)
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(["a", "b", "paid_date2", "items2"]), VALUES_AROUND),
+    st.one_of(st.none(), st.just("2026-01-01"), VALUES_AROUND),
+    st.dictionaries(st.sampled_from(["c", "d"]), VALUES_AROUND),
+)
+def test_the_content_of_an_unpaid_document_is_all_but_its_day_of_payment(
+    before: dict[str, Any], paid_date: Any, after: dict[str, Any]
+) -> None:
+    compact: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":")}
+    whole = {"id": 7, **before, "paid_date": paid_date, **after}
+    rest = {name: value for name, value in whole.items() if name != "paid_date"}
+    for sent in (whole, dict(reversed(whole.items()))):
+        left = {name: value for name, value in sent.items() if name != "paid_date"}
+        found = read_document(json.dumps(sent, **compact).encode())
+        assert found.content_hash == hashlib.sha256(json.dumps(left, **compact).encode()).digest()
+    assert read_document(json.dumps(rest, **compact).encode()).content_hash == (
+        read_document(json.dumps(whole, **compact).encode()).content_hash
+    )

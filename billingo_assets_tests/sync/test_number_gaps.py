@@ -11,7 +11,15 @@ from sqlalchemy import event
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.sandbox import Fault, Quirks
 from billingo_assets.sync.numbers import MAX_QUESTIONS, MAX_QUESTIONS_WAITING
-from billingo_assets.warehouse.number_gaps import Gaps, NumberSpan, accept_gaps, asked_gaps, summarize_gaps
+from billingo_assets.warehouse.number_gaps import (
+    Gaps,
+    NumberSpan,
+    accept_gaps,
+    all_series,
+    asked_gaps,
+    summarize_gaps,
+    update_gaps,
+)
 from billingo_assets_tests.sync.asked import NOTHING_CHANGED, questions, told
 from billingo_assets_tests.sync.books import Books
 from billingo_assets_tests.sync.conftest import OpenBooks
@@ -510,6 +518,39 @@ def test_a_sync_of_nothing_new_costs_no_more_for_gaps_that_were_asked_for(one_pa
     one_page.sync()
     assert len(gaps(one_page)) > MAX_QUESTIONS
     assert statements(one_page) == without
+
+
+def test_what_gaps_cost_grows_with_their_number_and_not_with_its_square(one_page: Books) -> None:
+    gaps_of_one = 2_000
+    insert = (
+        "INSERT INTO billingo.raw_invoices (company_id, document_id, payload, content_hash, item_count, block_id,"
+        " number_series, number_year, number, number_judged) SELECT :company, 2 * n, '{}', 'x', 0, 1, 'X', 2026, 2 * n,"
+        " true FROM generate_series(1, :most) AS n"
+    )
+    one_page.rows(insert, most=gaps_of_one + 1)
+    executed: list[tuple[str, dict[str, Any]]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
+        executed.append((statement, values))
+
+    with one_page.engine.connect() as connection, connection.begin():
+        series = all_series(connection, one_page.company.id)
+        update_gaps(connection, one_page.company.id, series)
+        event.listen(connection, "before_cursor_execute", note)
+        update_gaps(connection, one_page.company.id, series)
+        event.remove(connection, "before_cursor_execute", note)
+        compared = 0
+        for statement, values in executed:
+            explained = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}", values)
+            compared = max(compared, most_rows(explained.scalar_one()[0]["Plan"]))
+        connection.get_transaction().rollback()  # type: ignore[union-attr]
+    assert gaps_of_one <= compared < 20 * gaps_of_one
+
+
+def most_rows(plan: dict[str, Any]) -> int:
+    """The most rows that a step of a plan has looked at."""
+    own = plan["Actual Loops"] * (plan["Actual Rows"] + plan.get("Rows Removed by Join Filter", 0))
+    return max([int(own), *map(most_rows, plan.get("Plans", ()))])
 
 
 def test_what_a_sync_writes_of_gaps_is_what_has_changed(one_page: Books) -> None:
