@@ -1,7 +1,7 @@
-"""Dagster's storage, placed in the project's own PostgreSQL by `dagster.yaml`.
+"""Dagster's storage in the project's own PostgreSQL. `dagster.yaml` names the classes.
 
-Every process that opens the instance finds the database here as everything else does, and so starts or joins the
-embedded server where that is the one.
+Every process that opens Dagster's instance comes through here. It finds the database by the settings, as all commands
+do, and starts or joins the embedded server if there is no other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import URL, CreateEnginePlugin, Engine, text
 from sqlalchemy.dialects import plugins
 
-from billingo_assets import colours, dagster_errors, reconnecting
+from billingo_assets import colours, dagster_errors, dagster_outages, reconnecting
 from billingo_assets.errors import DatabaseUnavailableError
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.database import UPGRADE_LOCK, connecting, database_url, engine_for
@@ -31,100 +31,101 @@ _FIND_TABLES = text(f"SELECT to_regclass('{SCHEMA}.jobs')")
 """Finds the last table that Dagster makes."""
 
 
-class WarehouseStorage(DagsterPostgresStorage):
-    """Runs, events and schedules in the schema `dagster` of the database that the settings name."""
-
-    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
-        os.umask(0o077)  # Dagster's own programs, started by hand, come by here before they make a socket
-        dagster_errors.install()
-        colours.take_out_of_dagsters_logs()
-        reconnecting.install()
-        settings = load_settings()
-        url = database_url(settings)
-        try:
-            self._open(url, engine_for(url, settings), inst_data)
-            reconnecting.end_outage()
-        except DatabaseUnavailableError as error:
-            # Services that start during a restart of PostgreSQL, as a code server does each minute, wait for its end.
-            reconnecting.begin_outage(error)
-            super().__init__(postgres_url=dagster_url(url), should_autocreate_tables=False, inst_data=inst_data)
-
-    def _open(self, url: URL, engine: Engine, inst_data: ConfigurableClassData | None) -> None:
-        with connecting(engine) as connection, connection.begin():
-            are_missing = connection.scalar(_FIND_TABLES) is None
-            if are_missing:
-                # Held until they are made: two first commands at once would each make some.
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
-                _make_schema(engine)
-            super().__init__(postgres_url=dagster_url(url), should_autocreate_tables=are_missing, inst_data=inst_data)
-
-    @classmethod
-    def config_type(cls) -> dict[str, dg.Field]:
-        """Nothing to configure here."""
-        return {}
-
-    @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
-        """Called by Dagster when it reads `dagster.yaml`."""
-        return cls(inst_data=inst_data)
-
-
-class NoDefinitionsState(DefsStateStorage, ConfigurableClass):
-    """The state of definitions that are made of one, of which there are none here.
-
-    Dagster's own asks the database whenever the code location loads: no code server could start during a restart.
-    """
+class _Unconfigured(ConfigurableClass):
+    """A class that `dagster.yaml` names without any configuration."""
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
-        """What `dagster.yaml` names."""
+        """The entry in `dagster.yaml`."""
         return self._inst_data
 
     @classmethod
     def config_type(cls) -> dict[str, dg.Field]:
-        """Nothing to configure here."""
+        """Return no fields."""
         return {}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
-        """Called by Dagster when it reads `dagster.yaml`."""
+        """Make the object. Dagster calls this when it reads `dagster.yaml`."""
         return cls(inst_data=inst_data)
 
+
+class WarehouseStorage(_Unconfigured, DagsterPostgresStorage):
+    """Runs, events and schedules in the schema `dagster` of the database that the settings name."""
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        os.umask(0o077)  # Dagster's own programs open the instance before they make a socket
+        dagster_errors.install()
+        colours.take_out_of_dagsters_logs()
+        reconnecting.install()
+        dagster_outages.install()
+        settings = load_settings()
+        url = database_url(settings)
+        try:
+            self._open(url, engine_for(url, settings), inst_data)
+            reconnecting.end_outage()
+        except DatabaseUnavailableError as error:
+            # The daemon starts a code server each minute. One that starts during an outage waits for its end.
+            reconnecting.begin_outage(error)
+            self._make_storages(url, inst_data, make_tables=False)
+
+    def _open(self, url: URL, engine: Engine, inst_data: ConfigurableClassData | None) -> None:
+        with connecting(engine) as connection, connection.begin():
+            are_missing = connection.scalar(_FIND_TABLES) is None
+            if are_missing:
+                # The lock is held until the tables are there: two first commands would each make some of them.
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
+                _make_schema(engine)
+            self._make_storages(url, inst_data, make_tables=are_missing)
+
+    def _make_storages(self, url: URL, inst_data: ConfigurableClassData | None, *, make_tables: bool) -> None:
+        DagsterPostgresStorage.__init__(
+            self, dagster_url(url), should_autocreate_tables=make_tables, inst_data=inst_data
+        )
+
+
+class NoDefinitionsState(_Unconfigured, DefsStateStorage):
+    """Keeps no state of definitions, since no definition here has one.
+
+    Dagster's default queries the database each time the code location loads, so no code server could start during an
+    outage.
+    """
+
     def get_latest_defs_state_info(self) -> None:
-        """None is known."""
+        """Return None: no state was ever stored."""
 
     def download_state_to_path(self, key: str, version: str, path: Path) -> None:
-        """Never called."""
+        """Never called: there is no state."""
         raise NotImplementedError
 
     def upload_state_from_path(self, key: str, version: str, path: Path) -> None:
-        """Never called."""
+        """Never called: there is no state."""
         raise NotImplementedError
 
     def set_latest_version(self, key: str, version: str | None) -> None:
-        """Never called."""
+        """Never called: there is no state."""
         raise NotImplementedError
 
 
 def _make_schema(engine: Engine) -> None:
     with connecting(engine) as connection, connection.begin():
-        # Asked first: to create a schema takes a right that the role need not have once it is there.
+        # Even IF NOT EXISTS takes the right to create schemas, which the role may lack once the schema is there.
         if connection.scalar(_FIND_SCHEMA) is None:
             connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
 
 
 class _PinnedSessions(CreateEnginePlugin):
-    """Dagster makes its own engines, of which a plugin named in their URL is told."""
+    """Pins the sessions of the engines that Dagster makes itself: SQLAlchemy applies the plugins that a URL names."""
 
     def update_url(self, url: URL) -> URL:
-        """The URL holds nothing for us."""
+        """The plugin has no options."""
         return url
 
     def engine_created(self, engine: Engine) -> None:
-        """Have its tables, Alembic's own too, in our schema."""
+        """Place Dagster's tables, and Alembic's table of its versions, in our schema."""
         pin_sessions(engine, search_path=SCHEMA)
 
 
@@ -132,7 +133,7 @@ plugins.register("billingo_sessions", __name__, _PinnedSessions.__name__)
 
 
 def dagster_url(url: URL) -> str:
-    """dagster-postgres speaks psycopg2 alone."""
+    """Return the URL for dagster-postgres, which works with psycopg2 only, with both plugins."""
     plugged = {"plugin": ("billingo_sessions", reconnecting.PLUGIN)}
     driver_url = url.set(drivername="postgresql+psycopg2").update_query_dict(plugged)
     return driver_url.render_as_string(hide_password=False)

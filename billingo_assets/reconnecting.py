@@ -2,15 +2,18 @@
 
 Dagster (1.13) checks no pooled connection before it uses it, so the first page after a restart was an error. Its
 threads try again by themselves, each with a traceback for each try: over a hundred lines, several times a minute.
+The UI and the daemon log an outage. Their code servers and runs do not, which are started many times during a long one.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 import traceback
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from dagster_postgres.utils import DagsterPostgresException
@@ -30,7 +33,21 @@ AFTERMATH_SECONDS = 60
 UNREACHABLE = (DagsterPostgresException, DatabaseUnavailableError)
 DATABASE_ERRORS = (OperationalError, InterfaceError, *UNREACHABLE)
 
+SERVICES = {
+    "billingo_assets.webserver": "The UI",
+    "dagster_webserver": "The UI",
+    "dagster-webserver": "The UI",
+    "dagster._daemon": "The daemon",
+    "dagster-daemon": "The daemon",
+}
+"""The programs and modules that log an outage, and what people call them."""
+
 _log = logging.getLogger("dagster.database")
+
+
+def service() -> str | None:
+    """Which of the services this process is, by its command line."""
+    return next((SERVICES[name] for word in sys.orig_argv if (name := Path(word).name) in SERVICES), None)
 
 
 class Outage:
@@ -52,8 +69,9 @@ class Outage:
             if self._began is not None:
                 return
             self._began, self._cause = time.monotonic(), error
-        reason = str(error).strip().partition("\n")[0]
-        _log.error("PostgreSQL does not answer: %s. This process keeps trying until it does.", reason)
+        if who := service():
+            reason = str(error).strip().partition("\n")[0].rstrip(".")
+            _log.error("PostgreSQL does not answer: %s. %s keeps trying until it does.", reason, who)
 
     def end(self) -> None:
         """Log that PostgreSQL answers again, if it did not."""
@@ -64,7 +82,8 @@ class Outage:
                 return
             seconds = time.monotonic() - self._began
             self._began, self._cause, self._ended = None, None, time.monotonic()
-        _log.warning("PostgreSQL answers again, after %.0f seconds. This process goes on by itself.", seconds)
+        if who := service():
+            _log.warning("PostgreSQL answers again, after %.0f seconds. %s goes on by itself.", seconds, who)
 
     def is_recent(self) -> bool:
         """Whether errors that are logged now may still be of an outage."""

@@ -30,7 +30,8 @@ LOOK_SECONDS = 0.2
 STOP_SECONDS = 20
 # As the daemon's own: a code server tells that it starts before it can be told to leave its colours out.
 WEBSERVER = [sys.executable, "-m", "billingo_assets.webserver", "--code-server-log-level", "warning"]
-DAEMON = [sys.executable, "-m", "dagster._daemon", "run"]
+# The daemon starts a code server each minute, and the one before it would warn that nobody asks it any more.
+DAEMON = [sys.executable, "-m", "dagster._daemon", "run", "--code-server-log-level", "error"]
 
 
 @click.command(short_help="Open the UI, with the daemon.")
@@ -140,10 +141,7 @@ def _run_until_stopped(*commands: list[str], folder: Path, lock: int) -> int:
 
 
 def _end_session(service: subprocess.Popen[bytes], deadline: float) -> None:
-    """See that nothing that a service started is left, from the deadline on by force.
-
-    A code server that met a restart of PostgreSQL has lost the thread that would end it (Dagster 1.13).
-    """
+    """See that nothing that a service started is left, from the deadline on by force."""
     while (left := _living(service.pid)) and time.monotonic() < deadline:
         time.sleep(0.1)
     for process in left:

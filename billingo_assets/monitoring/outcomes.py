@@ -24,8 +24,15 @@ REJECTIONS = "no_rejected_documents"
 
 INTERRUPTED = "It was interrupted. What it had stored is kept; the next run goes on from there."
 KILLED = "Its process was killed. What it had stored is kept; the next run goes on from there."
+UNRECORDED = (
+    "Its process could not store its result, as when PostgreSQL does not answer. What it had stored is kept; the next"
+    " run goes on from there."
+)
 NEVER_BEGAN = "It was never started, so nothing was read. Start it again once the cause is gone."
 """Of a run that Dagster gave up without a word why."""
+
+ENDED_BY_ITSELF = "unexpectedly exited with code"
+"""What a code server notes of a run's process that no signal ended."""
 
 MARKED_FROM_OUTSIDE = "This run has been marked as failed from outside the execution context."
 """Dagster's words where it has none to say why, as when a code server finds a run's process gone."""
@@ -161,7 +168,7 @@ def read_events(events: Iterable[dg.DagsterEvent]) -> Told:
     error_type = None
     notes: tuple[str, ...] = ()
     rejected: int | None = None
-    began, why = False, ""
+    began, ended_by_itself, why = False, False, ""
     for event in events:
         metadata: Mapping[str, dg.MetadataValue[Any]] = {}
         if event.is_step_materialization and event.asset_key == RAW_INVOICES:
@@ -189,8 +196,10 @@ def read_events(events: Iterable[dg.DagsterEvent]) -> Told:
         elif event.event_type == dg.DagsterEventType.ENGINE_EVENT:
             error = event.engine_event_data.error
             why = shorten((error.cause or error).message, SAID_LENGTH, placeholder=" …") if error else why
+            ended_by_itself |= ENDED_BY_ITSELF in (event.message or "")
         elif event.is_failure and event.message and not failures and not crashes:
-            crashes.append(_in_our_words(event.message.strip(), began=began, why=why))
+            ended = UNRECORDED if ended_by_itself else KILLED
+            crashes.append(_in_our_words(event.message.strip(), began=began, why=why, ended=ended))
         if "mode" in metadata:
             counts = {"mode": metadata["mode"].value, "reason": metadata["reason"].value}
             counts |= {name: _whole(metadata[name]) for name in COUNTS}
@@ -215,15 +224,15 @@ def is_interrupt(event: dg.DagsterEvent) -> bool:
     return isinstance(data, JobFailureData) and data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
 
 
-def _in_our_words(message: str, *, began: bool, why: str) -> str:
+def _in_our_words(message: str, *, began: bool, why: str, ended: str) -> str:
     """What is to be said of a run that was marked as failed by others, Dagster's frame around it left out.
 
-    `why` is the error that Dagster itself met with the run, if it did.
+    `why` is the error that Dagster itself met with the run, if it did; `ended`, what else became of its process.
     """
     if message != MARKED_FROM_OUTSIDE:
         return KILLED if KILLED in message else message
     if began:
-        return f"It broke off: {why} What it had stored is kept; the next run goes on from there." if why else KILLED
+        return f"It broke off: {why} What it had stored is kept; the next run goes on from there." if why else ended
     return f"It was never started: {why} Nothing was read. Start it again once that is mended." if why else NEVER_BEGAN
 
 

@@ -40,7 +40,7 @@ _IS_READ_ONLY_BY_DEFAULT = text("SELECT reset_val::bool FROM pg_settings WHERE n
 """Of the server, before our sessions say otherwise."""
 
 _WHERE = re.compile(
-    r"^(connection (failed|is bad): )?"
+    r"^(connection (failed|is bad): |consuming input failed: )?"
     r'(connection to server (at|on socket) "[^"]*"( \([^)]*\))?(, port \d+)? failed: )?(FATAL:\s+)?'
 )
 """What psycopg says before what happened."""

@@ -22,6 +22,7 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorType,
 from sqlalchemy import URL, Engine, text
 
 from billingo_assets.instance import open_instance
+from billingo_assets.monitoring.outcomes import UNRECORDED
 from billingo_assets.sandbox import CompanySpec, SandboxServer, World
 from billingo_assets.settings import load_settings
 from billingo_assets.webserver import NO_DATABASE
@@ -39,8 +40,7 @@ from billingo_assets_tests.patience import PATIENCE_SECONDS, until
 from billingo_assets_tests.sync.own_server import TEMPLATE, OwnServer, own_server
 
 LOST, RETURNED = "PostgreSQL does not answer", "PostgreSQL answers again"
-PROCESSES = 4
-"""The UI, the daemon and the code server of each."""
+SERVICES = ("The UI", "The daemon")
 
 RUNS = """
     SELECT run.run_id, run.status, company.value, run.start_time, run.end_time, schedule.value, parent.value
@@ -275,9 +275,46 @@ def test_the_services_outlive_a_restart_of_postgresql(restartable: OwnServer, re
         told = log.read_text().splitlines()[lines_before:]
     assert (away.status_code, away.text) == (503, NO_DATABASE)
     assert back.status_code == 200
-    of_the_outage = [line for line in told if re.search("PostgreSQL|psycopg|sqlalchemy|DatabaseUnavailable", line)]
-    assert len(of_the_outage) <= 3 * PROCESSES, "\n".join(of_the_outage)
+    require_two_lines_of_each_service(told)
     assert [line for line in told if re.match("[A-Z]+:", line)] == [], "a line was logged once more, by the root logger"
+
+
+def require_two_lines_of_each_service(told: list[str]) -> None:
+    """The outage is logged when it begins and when it ends, and nothing else is said of it."""
+    for moment in (LOST, RETURNED):
+        (ui, daemon) = sorted((line for line in told if moment in line), key=lambda line: SERVICES[1] in line)
+        assert (SERVICES[0] in ui, SERVICES[1] in daemon) == (True, True)
+    noise = "Traceback|Exception|Process Spawn|psycopg|sqlalchemy|DatabaseUnavailable|too many retries"
+    assert [line for line in told if re.search(noise, line)] == []
+
+
+def test_a_run_that_ends_while_postgresql_is_away_is_marked_once_it_is_back_and_tried_again(
+    restartable: OwnServer, restarted: Place
+) -> None:
+    log = restarted.home.with_suffix(".log")
+    with running_services(restarted) as services:
+        all_over(restarted, at_least=1)
+        lines_before = len(log.read_text().splitlines())
+        with held_after_first_page(restarted, SMALL) as waits:
+            run_id = services.launch(SMALL, jobName="sync_company")
+            assert waits.wait(PATIENCE_SECONDS)
+            worker = worker_of(restarted, run_id)
+            restarted.engine.dispose()
+            restartable.stop()
+        assert httpx.get(services.url, timeout=PATIENCE_SECONDS).status_code == 503
+        psutil.wait_procs([worker], timeout=PATIENCE_SECONDS)
+        assert not worker.is_running()
+        restartable.start()
+        assert services.finished_run(run_id)["status"] == "FAILURE"
+        assert the_retry_of(restarted, run_id).status == "SUCCESS"
+        until(lambda: log.read_text().count(RETURNED) > 1 or None, what="the lines that it is back")
+        told = log.read_text().splitlines()[lines_before:]
+    require_synced(restarted)
+    require_two_lines_of_each_service(told)
+    done = subprocess.run(
+        [PROGRAM, "history", "--failed"], env=restarted.environment, capture_output=True, text=True, check=True
+    )
+    assert UNRECORDED in done.stdout
 
 
 def test_doctor_tells_of_a_sensor_that_fails_and_why_until_it_works_again(place: Place) -> None:
