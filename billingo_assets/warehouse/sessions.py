@@ -1,8 +1,8 @@
-"""What every connection relies on: its session's settings, and a server session of its own. Both drivers begin here.
+"""Gives every connection, of either driver, the settings that it relies on and a server session of its own.
 
-A database, a role and an environment variable can each change a session's defaults (ALTER DATABASE … SET, ALTER ROLE …
-SET, PGDATESTYLE), so nothing is left to them. A statement makes the settings, not the connection's `options`: poolers
-refuse those, or drop them without a word.
+A database, a role or an environment variable can change the defaults of a session (ALTER DATABASE … SET, ALTER ROLE …
+SET, PGDATESTYLE), so each connection sets them itself. It does so by a statement and not by the connection's
+`options`, which poolers refuse or silently drop.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from billingo_assets.errors import DatabaseError, DatabaseUnavailableError
 
 CONNECT_SECONDS = 10
 PROOF_SECONDS = 5
-"""How long a notification may take to arrive; on a session of its own it takes a millisecond."""
+"""How long a notification may take to arrive. In a session of our own it takes a millisecond."""
 
 SETTINGS = {
-    # No bound but our own: a wait of ours is bounded where it is made.
+    # Unlimited. Where we limit a wait, the code that waits sets the limit.
     "transaction_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
     "lock_timeout": "0",
-    # What a transaction is.
+    # How transactions behave.
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
     "exit_on_error": "off",
-    # How values are written and read: the drivers, and Dagster's floats, take PostgreSQL's own defaults for granted.
+    # How values are written and read. The drivers, and Dagster for its floats, assume PostgreSQL's own defaults.
     "timezone": "UTC",
     "datestyle": "ISO, MDY",
     "intervalstyle": "postgres",
@@ -42,34 +42,35 @@ SETTINGS = {
     "standard_conforming_strings": "on",
     "array_nulls": "on",
     "transform_null_equals": "off",
-    # Off, a statement that a policy would filter fails.
+    # If it is off, every statement fails that a policy would filter.
     "row_security": "on",
 }
-"""Of every session; a server too old to know one does without."""
+"""The settings of every session. One that an older server does not know is left out there."""
 
 _proven: set[URL] = set()
 _proving = threading.Lock()
 
 
 class SharedSessionError(DatabaseError):
-    """A pooler gives each transaction whichever server session is free."""
+    """The connection goes through a pooler that may use another server session for each transaction."""
 
 
 def pin_sessions(engine: Engine, *, search_path: str = "pg_catalog", statement_timeout_ms: int = 0) -> None:
-    """Have each connection that the engine opens begin with our settings, before anything else is asked of it.
+    """Apply our settings to each connection of the engine as soon as it is open.
 
-    Opening one raises SharedSessionError where its session is not its own: settings and locks would not last.
+    Opening a connection then raises SharedSessionError if a pooler shares its session: settings and locks would be
+    lost.
     """
     statement = _statement({"statement_timeout": str(statement_timeout_ms), **SETTINGS, "search_path": search_path})
 
     def name_encoding(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
-        parameters["client_encoding"] = "utf8"  # not by a statement: psycopg2 would not notice
+        parameters["client_encoding"] = "utf8"  # psycopg2 would not notice a statement
 
     def pin(connection: Any, _record: object) -> None:
         before = connection.autocommit
         connection.autocommit = True
         try:
-            # In one round trip, and only in the session that the server itself announced: that is nobody else's.
+            # One round trip: the settings, applied only if this is the session that the server announced to us.
             announced = f" AND pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {connection.info.backend_pid}"
             if not _number(connection, statement + announced):
                 _require_own_session(engine)
@@ -78,11 +79,14 @@ def pin_sessions(engine: Engine, *, search_path: str = "pg_catalog", statement_t
             connection.autocommit = before
 
     event.listen(engine, "do_connect", name_encoding)
-    event.listen(engine, "connect", pin, insert=True)  # before SQLAlchemy's own first questions
+    event.listen(engine, "connect", pin, insert=True)  # before SQLAlchemy sends its own first statements
 
 
 def _statement(settings: Mapping[str, str]) -> str:
-    """Apply the settings and count them. It is not bound by them itself, and trusts no foreign search path."""
+    """Return a statement that applies the settings and counts them.
+
+    It works whatever timeout the session begins with, and whatever its search path holds.
+    """
     values = sql.SQL(", ").join(sql.SQL("({}, {})").format(*setting) for setting in settings.items())
     statement = sql.SQL(
         "SET LOCAL statement_timeout = 0;"
@@ -96,15 +100,15 @@ def _number(connection: Any, statement: str) -> int:
     with connection.cursor() as cursor:
         cursor.execute(statement)
         if isinstance(cursor, psycopg.Cursor):
-            cursor.set_result(-1)  # psycopg2 has the last one anyway
+            cursor.set_result(-1)  # the result of the last statement, which psycopg2 returns anyway
         (number,) = cursor.fetchone()
         return int(number)
 
 
 def _require_own_session(engine: Engine) -> None:
-    """Raise SharedSessionError unless a pooler keeps one server session for each connection.
+    """Raise SharedSessionError unless the pooler keeps one server session for each connection.
 
-    To be asked only where there is a pooler: it hides which server process a connection talks to.
+    Called only if there is a pooler, which shows by a process id that is not the announced one.
     """
     url = engine.url.set(drivername="postgresql")
     with _proving:
@@ -120,10 +124,10 @@ def _require_own_session(engine: Engine) -> None:
 
 
 def _is_notified_while_idle(engine: Engine) -> bool:
-    """Whether a session that listens hears of a notification between two transactions.
+    """Whether a session that listens receives a notification between two transactions.
 
-    A pooler in transaction mode has given the session back by then, so that nothing reaches the client. Which session
-    it gives next does not matter, as it would to a comparison of their process ids.
+    By then a pooler in transaction mode has taken the session back, so nothing reaches the client. Comparing process
+    ids over two transactions would not do: the pooler may happen to give the same session twice.
     """
     _, given = engine.dialect.create_connect_args(engine.url)
     parameters: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, **given, "autocommit": True}
@@ -136,7 +140,7 @@ def _is_notified_while_idle(engine: Engine) -> bool:
             other = notifier.execute("SELECT pg_catalog.pg_backend_pid()")
             is_shared = backend == other.fetchone()
             heard = not is_shared and any(True for _ in listener.notifies(timeout=PROOF_SECONDS, stop_after=1))
-            listener.execute(f"UNLISTEN {channel}")  # if the session is not ours, whoever has it next should not listen
+            listener.execute(f"UNLISTEN {channel}")  # a shared session goes to another client next
             return heard
     except psycopg.Error as error:
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -136,8 +136,10 @@ def test_a_sync_on_an_unkind_server_goes_well_and_its_run_is_created_now(unkind:
     (company,) = json.loads(unkind.books.done(unkind.pipeline, "sync", "ozon-bt", "--full", "--json"))["companies"]
     after = datetime.now(UTC).replace(tzinfo=None)
     assert (company["status"], company["unchanged"]) == ("success", unkind.world.company("ozon-bt").ledger().documents)
-    created = "SELECT create_timestamp, update_timestamp FROM dagster.runs WHERE run_id = '{run_id}'"
-    assert all(before <= moment <= after for moment in ask(unkind.books.owner, created.format(**company))[0])
+    created = "SELECT create_timestamp, update_timestamp FROM dagster.runs WHERE run_id = :run"
+    with our_engine(unkind.books.owner).connect() as connection:
+        moments = connection.execute(text(created), {"run": company["run_id"]}).one()
+    assert all(before <= moment <= after for moment in moments)
 
 
 def test_doctor_finds_no_fault_on_an_unkind_server_and_warns_that_it_is_read_only_by_default(
