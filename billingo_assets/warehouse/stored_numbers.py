@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from billingo_assets.normalize.numbering import NUMBER_FIELDS, NUMBER_RULES, Numbering
+from billingo_assets.warehouse.planning import plan_for_many_rows
 
 BATCH_DOCUMENTS = 5_000
 
@@ -89,6 +90,7 @@ def change_quarantined(connection: Connection, company_id: int, numberings: Sequ
 
 def move_gaps(connection: Connection, company_id: int) -> None:
     """Move the gaps to the series that their documents are in by now."""
+    plan_for_many_rows(connection)
     connection.execute(_MOVE_GAPS, {"company": company_id})
 
 
