@@ -156,7 +156,9 @@ def check_result(
     The numbers are texts: Dagster would join those of all companies by one line in a plot.
     """
     numbers = {"expected": answer.expected, "found": answer.found, "difference": answer.difference}
-    shown: dict[str, Any] = {**{name: f"{number:,}" for name, number in numbers.items()}, **metadata}
+    shown: dict[str, Any] = {
+        name: f"{value:,}" if isinstance(value, int) else value for name, value in {**numbers, **metadata}.items()
+    }
     if answer.at_fault:
         shown["at_fault"] = table_of(answer.at_fault)
     return dg.AssetCheckResult(passed=answer.holds, severity=severity, description=description, metadata=shown)
