@@ -23,7 +23,7 @@ sync_company = dg.define_asset_job(
 refresh_health = dg.define_asset_job(
     REFRESH_HEALTH,
     selection=dg.AssetSelection.assets(SYNC_HEALTH),
-    description="Makes the table of all companies and the plot of the last 30 days anew.",
+    description="Updates the table of all companies and the plots of the last 30 days.",
 )
 
 

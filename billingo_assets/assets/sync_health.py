@@ -16,9 +16,9 @@ SYNC_HEALTH = dg.AssetKey([GROUP, "sync_health"])
     owners=OWNERS,
 )
 def sync_health(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
-    """How every company is: state, last and next sync, documents, what is wrong; and plots of the last 30 days.
+    """All companies, the worst first: what is wrong, last and next sync, documents; and plots of the last 30 days.
 
-    A sensor has it made anew whenever the syncs that were going have ended.
+    A sensor updates it whenever all syncs have ended.
     """
     from datetime import UTC, datetime
 

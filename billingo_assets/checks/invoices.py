@@ -31,7 +31,7 @@ def one_row_per_document(question: Question, warehouse: WarehouseResource) -> dg
 def totals_reconcile(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Gross is net + VAT, and the sum of the lines, within what rounding and a discount explain. The worst are listed.
 
-    Within an incremental sync, what normalization noted of each document is read; otherwise all is added up anew.
+    Within an incremental sync, what normalization noted of each document is read; otherwise everything is added up.
     """
 
     def compare(connection: Connection, company_id: int) -> Reconciliation:

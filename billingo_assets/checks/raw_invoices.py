@@ -56,9 +56,9 @@ def api_total_matches(
 ) -> dg.AssetCheckResult:
     """Documents held and not deleted (quarantine included) equal the `total` that the API tells without filters.
 
-    Within a sync it is the total which that sync's listing ended with; run by itself, the API is asked anew. To it
-    are added the documents that no listing shows and that were found by their number, and an accepted difference is
-    taken away.
+    Within a sync, the total is the one at the end of that sync's listing; executed by itself (*Execute* on this page),
+    the check asks the API for it. Added to it are the documents that no listing shows and that were found by their
+    number; an accepted difference is taken away.
     """
     from billingo_assets.warehouse.differences import accepted_difference
     from billingo_assets.warehouse.reconciliation import Reconciliation, held_documents

@@ -1,4 +1,4 @@
-"""The sensor `health_table`: has `billingo/sync_health` made anew once the syncs that were going have ended."""
+"""The sensor `health_table`: updates `billingo/sync_health` once all syncs have ended."""
 
 import dagster as dg
 
@@ -10,7 +10,7 @@ from billingo_assets.jobs import REFRESH_HEALTH
     job_name=REFRESH_HEALTH,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Makes billingo/sync_health anew when syncs have ended and no other is waiting or going.",
+    description="Updates billingo/sync_health when syncs have ended and no run is waiting or going.",
 )
 def health_table(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Ask for one refresh after each time that all syncs have come to rest."""
