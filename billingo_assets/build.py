@@ -6,24 +6,24 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from billingo_assets import dagster_errors
-from billingo_assets.assets.invoices import normalized_invoices
-from billingo_assets.assets.raw_invoices import raw_invoices
-from billingo_assets.assets.sync_health import sync_health
-from billingo_assets.checks.invoices import item_count_matches_raw, one_row_per_document, totals_reconcile
-from billingo_assets.checks.raw_invoices import (
+from billingo_assets.dagster_support import errors as dagster_errors
+from billingo_assets.defs.assets.invoices import normalized_invoices
+from billingo_assets.defs.assets.raw_invoices import raw_invoices
+from billingo_assets.defs.assets.sync_health import sync_health
+from billingo_assets.defs.checks.invoices import item_count_matches_raw, one_row_per_document, totals_reconcile
+from billingo_assets.defs.checks.raw_invoices import (
     api_total_matches,
     no_number_gaps,
     no_rejected_documents,
     synced_recently,
 )
-from billingo_assets.jobs import prune_history_job, refresh_health, sync_company
-from billingo_assets.resources import BillingoResource, ProgressLog, WarehouseResource
-from billingo_assets.schedules import build_schedules
-from billingo_assets.sensors.alerts import alerts
-from billingo_assets.sensors.freshness import freshness
-from billingo_assets.sensors.health import health_table
-from billingo_assets.sensors.partitions import company_partitions
+from billingo_assets.defs.jobs import prune_history_job, refresh_health, sync_company
+from billingo_assets.dagster_support.resources import BillingoResource, ProgressLog, WarehouseResource
+from billingo_assets.defs.schedules import build_schedules
+from billingo_assets.defs.sensors.alerts import alerts
+from billingo_assets.defs.sensors.freshness import freshness
+from billingo_assets.defs.sensors.health import health_table
+from billingo_assets.defs.sensors.partitions import company_partitions
 from billingo_assets.settings import load_settings
 
 

@@ -21,7 +21,7 @@ from dagster._core.instance import types as instance_types
 from dagster._core.storage.event_log import polling_event_watcher as watching
 from dagster._core.storage.event_log.base import EventLogConnection
 
-from billingo_assets.reconnecting import DATABASE_ERRORS
+from billingo_assets.dagster_support.reconnecting import DATABASE_ERRORS
 
 _installed = threading.Lock()
 

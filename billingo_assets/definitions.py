@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from billingo_assets.build import build_defs
-from billingo_assets.loading import loading
+from billingo_assets.startup import loading
 
 with loading():
     defs = build_defs()

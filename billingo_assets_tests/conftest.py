@@ -23,7 +23,7 @@ from billingo_assets import redaction
 from billingo_assets.billingo.pacing import pacer_for
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
-from billingo_assets.instance import add_partitions, open_instance
+from billingo_assets.dagster_support.instance import add_partitions, open_instance
 from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World
 from billingo_assets.settings import Settings, load_settings

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billingo_assets import redaction
-from billingo_assets.foreign import MAX_TOLD, told, visible, visible_json, visible_lines
+from billingo_assets.text import MAX_TOLD, told, visible, visible_json, visible_lines
 
 
 @pytest.mark.parametrize("text", ["Kötött kardigán, kék", "=1+1", "<b>", "日本", "😀", "`a` | *b*"])

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from billingo_assets.loading import loading
+from billingo_assets.startup import loading
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +48,6 @@ def test_a_module_that_does_not_load_leaves_the_collector_on() -> None:
 
 
 def test_the_end_of_a_process_is_no_collection_of_all_it_has() -> None:
-    program = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count())); import billingo_assets.loading"
+    program = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count())); import billingo_assets.startup"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert int(ended.stdout) > 1000

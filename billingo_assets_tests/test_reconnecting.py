@@ -13,9 +13,9 @@ import pytest
 from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy import Engine, text
 
-from billingo_assets import reconnecting
+from billingo_assets.dagster_support import reconnecting
 from billingo_assets.errors import DatabaseUnavailableError
-from billingo_assets.instance import open_instance
+from billingo_assets.dagster_support.instance import open_instance
 from billingo_assets.settings import load_settings
 from billingo_assets_tests.patience import until
 from billingo_assets_tests.sync.own_server import TEMPLATE, own_server
@@ -57,7 +57,7 @@ def test_an_outage_is_logged_when_it_begins_and_when_it_ends_and_not_between(cap
 @pytest.mark.parametrize(
     ("words", "name"),
     [
-        (["python", "-m", "billingo_assets.webserver", "--port", "3000"], "The UI"),
+        (["python", "-m", "billingo_assets.dagster_support.webserver", "--port", "3000"], "The UI"),
         (["python", "/env/bin/dagster-daemon", "run"], "The daemon"),
         (["python", "-m", "dagster", "api", "grpc", "--heartbeat"], None),
         (["python", "-c", "from multiprocessing.spawn import spawn_main", "--multiprocessing-fork"], None),

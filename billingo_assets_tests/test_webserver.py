@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from billingo_assets.webserver import refused
+from billingo_assets.dagster_support.webserver import refused
 
 ITS_OWN = {
     "on loopback": ("http://127.0.0.1:3000", "127.0.0.1:3000", "http://127.0.0.1:3000"),

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from billingo_assets.alerts.channels import Message
 from billingo_assets.alerts.wording import Affected, Recovered, describe_outage, describe_recovery
 from billingo_assets.companies.registry import Company
-from billingo_assets.monitoring.health import Problem, Severity, is_shared
+from billingo_assets.health.rules import Problem, Severity, is_shared
 
 HOLD = timedelta(minutes=10)
 """How long news waits for the runs that are still going: many companies that fail for one reason are one message.

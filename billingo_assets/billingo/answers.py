@@ -24,7 +24,7 @@ from billingo_assets.billingo.errors import (
     SubscriptionError,
     UnavailableError,
 )
-from billingo_assets.foreign import told
+from billingo_assets.text import told
 
 
 def raise_for_answer(status: int, headers: httpx.Headers, body: bytes) -> None:

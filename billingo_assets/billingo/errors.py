@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from billingo_assets.errors import BillingoAssetsError
-from billingo_assets.foreign import visible
+from billingo_assets.text import visible
 
 
 class BillingoError(BillingoAssetsError):

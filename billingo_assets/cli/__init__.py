@@ -17,7 +17,7 @@ import billingo_assets
 from billingo_assets import redaction
 from billingo_assets.cli.output import give_up_output, is_of_output, say, stop_output
 from billingo_assets.errors import BillingoAssetsError, ConfigurationError
-from billingo_assets.loading import loading
+from billingo_assets.startup import loading
 
 COMMANDS = {
     "alert": "billingo_assets.cli.alert:alert",

@@ -102,7 +102,7 @@ def add(
     A KEY that was removed comes back with its documents. It is refused to another taxpayer, unless --accept-tax-code
     names the tax number that the company has now.
     """
-    from billingo_assets.instance import add_partitions, open_instance
+    from billingo_assets.dagster_support.instance import add_partitions, open_instance
 
     settings = load_settings()
     with _registry(settings) as connection:
@@ -375,7 +375,7 @@ def rotate_encryption() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(key: str, yes: bool) -> None:
     """Take a company out of the registry and forget its API key. Its documents stay, unless they are the demo's."""
-    from billingo_assets.instance import open_instance, remove_partition
+    from billingo_assets.dagster_support.instance import open_instance, remove_partition
 
     settings = load_settings()
     with _registry(settings) as connection, open_instance(settings) as instance:

@@ -41,7 +41,7 @@ def database() -> None:
 @database.command(short_help="Bring the tables up to date.")
 def upgrade() -> None:
     """Make the tables, Dagster's too, or bring them to the version that this program needs, and grant the rights."""
-    from billingo_assets.dagster_storage import WarehouseStorage
+    from billingo_assets.dagster_support.storage import WarehouseStorage
 
     settings = load_settings()
     before, after = upgrade_database(settings)
@@ -136,7 +136,7 @@ def _require_to_see_all(settings: Settings) -> bool:
 
 def _start(program: str, *arguments: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
     """Start one of the embedded PostgreSQL's programs on the database; a password goes by the environment, unseen."""
-    from billingo_assets.warehouse.embedded.cluster import programs
+    from billingo_assets.embedded_postgres.cluster import programs
 
     settings = load_settings()
     url = database_url(settings)

@@ -23,13 +23,13 @@ from billingo_assets.errors import ConfigurationError
 from billingo_assets.home import make_private
 from billingo_assets.settings import PROJECT_VARIABLE, is_loopback, load_settings, project_root, shipped_file
 from billingo_assets.warehouse.database import connecting, open_database, require_writable
-from billingo_assets.warehouse.embedded.keeper import try_lock
+from billingo_assets.embedded_postgres.keeper import try_lock
 
 LOOPBACK = "127.0.0.1"
 LOOK_SECONDS = 0.2
 STOP_SECONDS = 20
 # As the daemon's own: a code server tells that it starts before it can be told to leave its colours out.
-WEBSERVER = [sys.executable, "-m", "billingo_assets.webserver", "--code-server-log-level", "warning"]
+WEBSERVER = [sys.executable, "-m", "billingo_assets.dagster_support.webserver", "--code-server-log-level", "warning"]
 # The daemon starts a code server each minute, and the one before it would warn that nobody asks it any more.
 DAEMON = [sys.executable, "-m", "dagster._daemon", "run", "--code-server-log-level", "error"]
 
@@ -48,7 +48,7 @@ def dev(port: int, host: str, i_have_a_proxy: bool, read_only: bool) -> None:
 
     The UI asks nobody for a password: whoever reaches it can do everything. deploy/ has proxies that ask.
     """
-    from billingo_assets.instance import add_partitions, open_instance, prepare_dagster_home
+    from billingo_assets.dagster_support.instance import add_partitions, open_instance, prepare_dagster_home
 
     settings = load_settings()
     if not i_have_a_proxy and not is_loopback(host):

@@ -24,7 +24,7 @@ def doctor(wants_json: bool) -> None:
 
     Exit code: 0 all is well, 1 there are warnings, 2 there are faults.
     """
-    from billingo_assets.monitoring.diagnosis import diagnose
+    from billingo_assets.cli.diagnosis import diagnose
 
     findings = []
     for finding in diagnose(load_settings()):

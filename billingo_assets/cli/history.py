@@ -17,7 +17,7 @@ from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.database import connecting, open_database
 
 if TYPE_CHECKING:
-    from billingo_assets.monitoring.outcomes import PastOutcome
+    from billingo_assets.run_history.outcomes import PastOutcome
 
 
 @click.command(short_help="Show the last syncs.")
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
 def history(key: str | None, days: int | None, failed: bool, limit: int, wants_json: bool) -> None:
     """Show the last syncs, the newest first: what each did, who or what triggered it, and where to look."""
-    from billingo_assets.instance import open_instance
-    from billingo_assets.monitoring.history import has_runs, past_outcomes
+    from billingo_assets.dagster_support.instance import open_instance
+    from billingo_assets.run_history.history import has_runs, past_outcomes
 
     settings = load_settings()
     with connecting(open_database(settings)) as connection, open_instance(settings) as instance:

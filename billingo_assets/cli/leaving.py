@@ -87,8 +87,8 @@ def erase(key: str, confirmed: str | None) -> None:
     be kept for eight years: `company export` first.
     """
     from billingo_assets.companies.erasing import erase_company
-    from billingo_assets.instance import open_instance, remove_partition
-    from billingo_assets.monitoring.forgetting import forget_company
+    from billingo_assets.dagster_support.instance import open_instance, remove_partition
+    from billingo_assets.run_history.deletion import forget_company
 
     settings = load_settings()
     with connecting(open_database(settings)) as connection, open_instance(settings) as instance:

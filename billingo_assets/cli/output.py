@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import click
 
 from billingo_assets import colours
-from billingo_assets.foreign import visible, visible_json, visible_lines
+from billingo_assets.text import visible, visible_json, visible_lines
 
 HANG = 2
 """How far what goes on in a new line stands to the right of where it began."""

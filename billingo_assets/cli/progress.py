@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from billingo_assets.cli.output import losing_output, say
-from billingo_assets.resources import ProgressLog
+from billingo_assets.dagster_support.resources import ProgressLog
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

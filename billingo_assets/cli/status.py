@@ -16,7 +16,7 @@ from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.database import connecting, open_database
 
 if TYPE_CHECKING:
-    from billingo_assets.monitoring.overview import CompanyState
+    from billingo_assets.health.overview import CompanyState
 
 SHOWN = {"green": "green", "yellow": "yellow", "red": "red", "disabled": "bright_black"}
 KEY_WIDTH = 13
@@ -33,8 +33,8 @@ def status(wants_json: bool) -> None:
 
     Exit code: 0 all green, 1 one is yellow, 2 one is red.
     """
-    from billingo_assets.instance import open_instance
-    from billingo_assets.monitoring.overview import read_overview
+    from billingo_assets.dagster_support.instance import open_instance
+    from billingo_assets.health.overview import read_overview
 
     settings = load_settings()
     with connecting(open_database(settings)) as connection, open_instance(settings) as instance:
@@ -80,7 +80,7 @@ def _as_json(overview: Sequence[CompanyState]) -> dict[str, Any]:
 
 
 def _print(overview: Sequence[CompanyState], settings: Settings) -> None:
-    from billingo_assets.monitoring.overview import local_time
+    from billingo_assets.health.overview import local_time
 
     width = min(KEY_WIDTH, max(7, *(len(state.health.company.key) for state in overview)))
     say(f"{'company':<{width}}  state     last sync         next sync         documents  rejected")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from billingo_assets.cli.output import say
 
 if TYPE_CHECKING:
-    from billingo_assets.monitoring.outcomes import Outcome
+    from billingo_assets.run_history.outcomes import Outcome
 
 COLORS = {"success": "green", "partial": "yellow", "failed": "red"}
 SHOWN_ERRORS = 10

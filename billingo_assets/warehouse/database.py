@@ -94,7 +94,7 @@ def libpq_url(url: URL) -> str:
 
 
 def _embedded_url(settings: Settings) -> str:
-    from billingo_assets.warehouse.embedded import embedded_server
+    from billingo_assets.embedded_postgres import embedded_server
 
     return embedded_server(settings.home).url
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from billingo_assets.alerts.channels import Message
 from billingo_assets.alerts.outages import HOLD, Subject, news, read_outages, remember
 from billingo_assets.companies import registry
-from billingo_assets.monitoring.health import Problem, Severity
+from billingo_assets.health.rules import Problem, Severity
 
 START = datetime(2026, 6, 1, 2, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

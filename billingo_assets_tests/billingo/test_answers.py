@@ -20,7 +20,7 @@ from billingo_assets.billingo.errors import (
     SubscriptionError,
     UnavailableError,
 )
-from billingo_assets.foreign import MAX_TOLD
+from billingo_assets.text import MAX_TOLD
 
 NOW = datetime(2026, 7, 2, 12, 0, tzinfo=UTC)
 MESSAGE = {"error": {"message": "Something is wrong."}}

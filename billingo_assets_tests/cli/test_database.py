@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import URL, Engine, create_engine, make_url, text
 
 from billingo_assets.companies.registry import Company
-from billingo_assets.warehouse.embedded.cluster import programs
+from billingo_assets.embedded_postgres.cluster import programs
 from billingo_assets_tests.cli.conftest import Command
 
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))

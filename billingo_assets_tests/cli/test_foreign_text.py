@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 import billingo_assets
 from billingo_assets.alerts.wording import Affected, Recovered, describe_outage, describe_recovery
 from billingo_assets.companies.registry import Company
-from billingo_assets.monitoring.health import Problem
+from billingo_assets.health.rules import Problem
 from billingo_assets.sandbox import World
 from billingo_assets_tests.cli.conftest import Command
 

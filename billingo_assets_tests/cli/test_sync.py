@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import URL, Engine, text
 
 from billingo_assets.companies.registry import Company
-from billingo_assets.instance import open_instance
+from billingo_assets.dagster_support.instance import open_instance
 from billingo_assets.sandbox.faults import Fault
 from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World

@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from billingo_assets.checks.names import CHECKS
+from billingo_assets.defs.checks.names import CHECKS
 from billingo_assets.companies.registry import Company
 from billingo_assets.companies.schedule import Schedule
-from billingo_assets.monitoring.health import (
+from billingo_assets.health.rules import (
     ADVICE,
     CompanyHealth,
     Facts,

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import Engine, text
 
 from billingo_assets.companies import registry
-from billingo_assets.jobs import PRUNE_HISTORY, SYNC_COMPANY
-from billingo_assets.monitoring import pruning
-from billingo_assets.monitoring.pruning import Pruned, prune
-from billingo_assets.monitoring.reading import read_health
-from billingo_assets.resources import WarehouseResource
+from billingo_assets.defs.jobs import PRUNE_HISTORY, SYNC_COMPANY
+from billingo_assets.run_history import pruning
+from billingo_assets.run_history.pruning import Pruned, prune
+from billingo_assets.health.reading import read_health
+from billingo_assets.dagster_support.resources import WarehouseResource
 from billingo_assets.sandbox import World
 from billingo_assets.settings import load_settings
 from billingo_assets_tests.monitoring.conftest import leave_run

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from billingo_assets.monitoring.daemon import Daemon
-from billingo_assets.monitoring.retries import PATIENCE, Failure, failed_for_good
+from billingo_assets.run_history.daemon import Daemon
+from billingo_assets.run_history.retries import PATIENCE, Failure, failed_for_good
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 WORKING = Daemon(runs=True, retried_until=99)

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from sqlalchemy import URL, create_engine, inspect
 
-from billingo_assets.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
+from billingo_assets.defs.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
 from billingo_assets.build import build_defs
-from billingo_assets.resources import BillingoResource
+from billingo_assets.dagster_support.resources import BillingoResource
 from billingo_assets.settings import project_root
 from billingo_assets_tests.orchestration.conftest import CHECKS
 

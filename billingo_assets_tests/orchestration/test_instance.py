@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import URL, Engine, inspect, text
 
 from billingo_assets.errors import ConfigurationError, DatabaseError
-from billingo_assets.instance import add_partitions, open_instance, prepare_dagster_home, remove_partition
+from billingo_assets.dagster_support.instance import add_partitions, open_instance, prepare_dagster_home, remove_partition
 from billingo_assets.partitions import COMPANIES
 from billingo_assets.settings import Settings, load_settings, project_root
 from billingo_assets.warehouse.database import connecting, engine_for
@@ -99,7 +99,7 @@ def test_a_dagster_yaml_of_your_own_that_dagster_cannot_use_is_told_in_words(
 def test_what_dagster_says_of_its_own_retries_is_not_shown(instance: dg.DagsterInstance) -> None:
     program = """if True:
         import logging
-        from billingo_assets.instance import open_instance
+        from billingo_assets.dagster_support.instance import open_instance
         from billingo_assets.settings import load_settings
         with open_instance(load_settings()):
             logging.warning("Retrying failed database creation")

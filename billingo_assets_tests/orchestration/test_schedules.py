@@ -20,8 +20,8 @@ from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
 from billingo_assets.companies.schedule import Schedule
 from billingo_assets.errors import ConfigurationError
-from billingo_assets.instance import remove_partition
-from billingo_assets.resources import WarehouseResource
+from billingo_assets.dagster_support.instance import remove_partition
+from billingo_assets.dagster_support.resources import WarehouseResource
 from billingo_assets.settings import load_settings
 
 BUDAPEST = ZoneInfo("Europe/Budapest")

@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 import sqlalchemy
 from sqlalchemy import event
 
-from billingo_assets.resources import BillingoResource, WarehouseResource
+from billingo_assets.dagster_support.resources import BillingoResource, WarehouseResource
 from billingo_assets.settings import load_settings
 from billingo_assets.sync.engine import CompanySync, SyncOptions
 from billingo_assets.sync.refresh import refresh_tables

@@ -20,14 +20,14 @@ import psycopg
 from sqlalchemy import URL, make_url
 
 import billingo_assets
-from billingo_assets.warehouse.embedded import embedded_server
-from billingo_assets.warehouse.embedded.cluster import programs
+from billingo_assets.embedded_postgres import embedded_server
+from billingo_assets.embedded_postgres.cluster import programs
 from billingo_assets_tests.patience import PATIENCE_SECONDS
 
 _PROGRAM = """
 import os, sys
 from pathlib import Path
-from billingo_assets.warehouse.embedded import EmbeddedServerError, embedded_server
+from billingo_assets.embedded_postgres import EmbeddedServerError, embedded_server
 os.umask(int(sys.argv[2], 8))
 try:
     server = embedded_server(Path(sys.argv[1]))

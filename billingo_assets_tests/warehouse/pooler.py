@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-from billingo_assets.warehouse.embedded.account import server_account
+from billingo_assets.embedded_postgres.account import server_account
 from billingo_assets_tests.patience import until
 from billingo_assets_tests.programs import Needed, apt_get, first_that_starts, installed, is_root
 

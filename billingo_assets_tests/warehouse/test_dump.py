@@ -6,7 +6,7 @@ import subprocess
 
 from sqlalchemy import URL
 
-from billingo_assets.warehouse.embedded.cluster import programs
+from billingo_assets.embedded_postgres.cluster import programs
 from billingo_assets_tests.warehouse.conftest import Books, SyncedBooks, ask, refusal
 from billingo_assets_tests.warehouse.embedded_users import throwaway_server
 

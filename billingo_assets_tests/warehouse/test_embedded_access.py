@@ -18,9 +18,9 @@ import pytest
 
 import billingo_assets
 from billingo_assets.errors import ConfigurationError
-from billingo_assets.warehouse.embedded import EmbeddedServerError, account, address, embedded_server
-from billingo_assets.warehouse.embedded.cluster import programs
-from billingo_assets.warehouse.embedded.server import LOG_BYTES
+from billingo_assets.embedded_postgres import EmbeddedServerError, account, address, embedded_server
+from billingo_assets.embedded_postgres.cluster import programs
+from billingo_assets.embedded_postgres.server import LOG_BYTES
 from billingo_assets_tests.warehouse.embedded_users import (
     NOBODY,
     User,
@@ -36,7 +36,7 @@ only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as a
 
 
 NEEDED = """
-import sys, billingo_assets.warehouse.embedded
+import sys, billingo_assets.embedded_postgres
 print(*{name.partition(".")[0] for name, module in sys.modules.items() if getattr(module, "__file__", None)})
 """
 

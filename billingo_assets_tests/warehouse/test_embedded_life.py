@@ -13,7 +13,7 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from billingo_assets.warehouse.embedded import embedded_server
+from billingo_assets.embedded_postgres import embedded_server
 from billingo_assets_tests.patience import until
 from billingo_assets_tests.warehouse.embedded_users import (
     User,

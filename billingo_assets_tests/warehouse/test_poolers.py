@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL, create_engine, text
 
-from billingo_assets.dagster_storage import dagster_url
+from billingo_assets.dagster_support.storage import dagster_url
 from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World
 from billingo_assets.settings import Settings

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, Engine, create_engine, text
 
-from billingo_assets.dagster_storage import dagster_url
+from billingo_assets.dagster_support.storage import dagster_url
 from billingo_assets.settings import Settings
 from billingo_assets.warehouse.database import engine_for
 from billingo_assets_tests.warehouse.conftest import Books, SyncedBooks, ask

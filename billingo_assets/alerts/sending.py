@@ -1,0 +1,66 @@
+"""Looks at everything that can be out, and has the alerts say what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import dagster as dg
+from sqlalchemy import Connection
+
+from billingo_assets.alerts.channels import open_channels
+from billingo_assets.alerts.delivery import deliver, write_down
+from billingo_assets.alerts.outages import Subject, lock_outages, news, remember
+from billingo_assets.defs.jobs import PRUNE_HISTORY, REFRESH_HEALTH
+from billingo_assets.health.rules import Problem
+from billingo_assets.run_history.outcomes import read_events
+from billingo_assets.health.reading import RUNS_OF_ONE, events_of, read_health
+from billingo_assets.run_history.retries import Retries
+from billingo_assets.settings import Settings
+
+OTHER_JOBS = (PRUNE_HISTORY, REFRESH_HEALTH)
+"""Jobs that are no company's, and whose failure is told as well."""
+
+
+class Told(NamedTuple):
+    """How many problems there are, how many messages went out, and why some channels were told nothing."""
+
+    out: int
+    delivered: int
+    failures: Sequence[str]
+
+
+def tell(connection: Connection, instance: dg.DagsterInstance, settings: Settings, now: datetime) -> Told:
+    """Remember what is out, and tell the channels what is new of it.
+
+    Without a channel nothing counts as told: the first one that is configured hears of all that is out then.
+    """
+    channels = open_channels(settings)
+    with connection.begin():
+        lock_outages(connection)
+        healths = read_health(connection, instance, settings, now)
+        subjects = [Subject(health.company, health.problems) for health in healths]
+        subjects.append(Subject(None, _problems_of_jobs(instance, now)))
+        remember(connection, subjects, now)
+        if channels.usable:
+            wanted = {health.company.id: health.company for health in healths if health.company.enabled}
+            busy = any(health.is_being_synced for health in healths)
+            messages = news(connection, wanted, busy=busy, ui_url=settings.ui_url, now=now)
+            write_down(connection, messages, channels.usable)
+    delivered = deliver(connection, channels.usable)
+    failures = [*channels.faults, *delivered.failures]
+    return Told(sum(len(subject.problems) for subject in subjects), delivered.messages, failures)
+
+
+def _problems_of_jobs(instance: dg.DagsterInstance, now: datetime) -> list[Problem]:
+    retries, problems = Retries(instance, now), []
+    for job in OTHER_JOBS:
+        ended = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
+        runs = [record.dagster_run for record in instance.get_run_records(ended, limit=RUNS_OF_ONE)]
+        last = next((run for run in runs if not run.is_failure or retries.failed_for_good(run)), None)
+        if last is not None and last.is_failure:
+            told = read_events(events_of(instance, last.run_id))
+            kind = f"job:{job}"
+            problems.append(Problem(kind, "warning", kind, f"{job}: {' '.join(told.errors)}", last.run_id))
+    return problems

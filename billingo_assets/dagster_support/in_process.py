@@ -1,0 +1,194 @@
+"""Runs `sync_company` in this process, one company after another, and tells what came of each run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.utils import make_new_run_id
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from billingo_assets.defs.assets.describing import RAW_INVOICES
+from billingo_assets.companies.registry import Company
+from billingo_assets.errors import BillingoAssetsError, DatabaseUnavailableError
+from billingo_assets.dagster_support.instance import pool_connections
+from billingo_assets.run_history.outcomes import KILLED, Fault, Outcome, Status, duration_of, is_interrupt, read_events
+from billingo_assets.partitions import PARTITION_TAG
+from billingo_assets.redaction import redact
+from billingo_assets.dagster_support.resources import WarehouseResource
+from billingo_assets.warehouse.locks import run_is_alive, showing_run_alive
+from billingo_assets.warehouse.rejections import OpenRejection, open_rejections
+
+TRIGGER_TAG = "billingo/trigger"
+TAGS = {TRIGGER_TAG: "cli", "dagster/max_retries": "0"}
+"""Who started it; and a daemon does not try again behind the back of a person, or a script, who was told."""
+
+
+def is_of_command(run: dg.DagsterRun) -> bool:
+    """Whether a person or a script named the company on the command line, and now waits for the outcome."""
+    return run.tags.get(TRIGGER_TAG) == "cli"
+
+
+CODE_LOCATION = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("billingo_assets"), SINGLETON_REPOSITORY_NAME)
+"""The code location by the name that `workspace.yaml` gives it. A run without one cannot be run again from the UI."""
+
+
+def sync(
+    company: Company,
+    *,
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    log_level: str = "CRITICAL",
+    full: bool = False,
+    accept_empty: bool = False,
+    accept_difference: int | None = None,
+) -> Outcome:
+    """Run the job for one company. A failure is an outcome, not an exception.
+
+    `full`, `accept_empty` and `accept_difference` are the asset's configuration of these names.
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted, and is marked so.
+    """
+    started = time.monotonic()
+    if missing := _missing_database():
+        # Dagster would try for twenty seconds to record that. The connections it has may have died with the server.
+        pool_connections(instance)
+        return _outcome(company, "failed", "", started, errors=[Fault(missing)])
+    run_id = make_new_run_id()
+    options: dict[str, bool | int] = {
+        name: True for name, wanted in (("full", full), ("accept_empty", accept_empty)) if wanted
+    }
+    if accept_difference is not None:
+        options["accept_difference"] = accept_difference
+    run_config = {
+        "loggers": {"console": {"config": {"log_level": log_level}}},
+        "ops": {RAW_INVOICES.to_python_identifier(): {"config": options}},
+    }
+    try:
+        with WarehouseResource().connect() as connection, showing_run_alive(connection, run_id):
+            _close_dead_runs(company, instance, connection)
+            result = _execute(company, run_id, job, instance, run_config)
+    except Exception as error:  # Dagster itself failed: its database is gone, say. The next company may fare better.
+        fault = Fault(redact(_missing_database() or _why_it_broke_off(error)))
+        pool_connections(instance)
+        _report_failed(instance, run_id, fault.error)
+        return _outcome(company, "failed", run_id, started, errors=[fault])
+    _pass_on_interrupt(result)
+    told = read_events(result.all_events)
+    quarantine = _quarantine(company) if told.counts else []
+    rejected = [Fault(one.reason, one.document_id, warns=True) for one in quarantine if one.accepted_at is None]
+    failures = [] if result.success else [Fault(error) for error in told.errors]
+    return _outcome(
+        company,
+        "failed" if not result.success else "partial" if told.failed_checks else "success",
+        run_id,
+        started,
+        seconds=_duration(instance, run_id),
+        counts={**told.counts, "skipped": len(quarantine)},
+        errors=[*failures, *told.check_errors, *rejected],
+        warnings=told.warnings,
+    )
+
+
+def _missing_database() -> str | None:
+    """Why the database cannot be used, if it cannot; an embedded server that died is brought back."""
+    try:
+        with WarehouseResource().connect():
+            return None
+    except BillingoAssetsError as error:
+        return str(error)
+
+
+def _pass_on_interrupt(result: dg.JobExecutionResult) -> None:
+    """Dagster takes Ctrl-C for the failure of a run; whoever pressed it meant the whole command."""
+    if any(is_interrupt(event) for event in result.all_events):
+        raise KeyboardInterrupt
+
+
+def _quarantine(company: Company) -> list[OpenRejection]:
+    """The company's documents in quarantine, every one of them; a check's result names but the first few."""
+    with suppress(BillingoAssetsError), WarehouseResource().connect() as connection:
+        return open_rejections(connection, company.id)
+    return []
+
+
+def _execute(
+    company: Company,
+    run_id: str,
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    run_config: Mapping[str, Any],
+) -> dg.JobExecutionResult:
+    """Do what `execute_in_process` does, with a run that names its code location."""
+    run = instance.create_run_for_job(
+        job_def=job,
+        run_id=run_id,
+        run_config=run_config,
+        tags={**job.get_tags_for_partition_key(company.key, selected_asset_keys=None), **TAGS},
+        remote_job_origin=CODE_LOCATION.get_job_origin(job.name),
+    )
+    return execute_run(InMemoryJob(job), run, instance)
+
+
+def _close_dead_runs(company: Company, instance: dg.DagsterInstance, connection: Connection) -> None:
+    """Mark the runs of this command that were killed: without a daemon, nobody else does."""
+    unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    own = dg.RunsFilter(statuses=unfinished, tags={PARTITION_TAG: company.key, TRIGGER_TAG: "cli"})
+    for record in instance.get_run_records(own):
+        if not run_is_alive(connection, record.dagster_run.run_id):
+            instance.report_run_failed(record.dagster_run, KILLED)
+
+
+def _report_failed(instance: dg.DagsterInstance, run_id: str, message: str) -> None:
+    """Close a run that broke off, or the UI shows it as going on for ever. Without a database it stays open."""
+    with suppress(Exception):
+        run = instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            instance.report_run_failed(run, message)
+
+
+def _why_it_broke_off(error: Exception) -> str:
+    """In words, or in the first line of another's: the statement and its values follow there."""
+    if isinstance(error, DatabaseUnavailableError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return "The connection to the database was lost during the run. What was stored is kept; sync again."
+    return f"The run broke off: {next(iter(str(error).strip().splitlines()), type(error).__name__)}"
+
+
+def _duration(instance: dg.DagsterInstance, run_id: str) -> float | None:
+    """What `history` and the UI show as the run's duration."""
+    record = instance.get_run_record_by_id(run_id)
+    return None if record is None else duration_of(record, datetime.now(UTC))
+
+
+def _outcome(
+    company: Company,
+    status: Status,
+    run_id: str,
+    started: float,
+    *,
+    seconds: float | None = None,
+    counts: Mapping[str, Any] | None = None,
+    errors: Sequence[Fault] = (),
+    warnings: Sequence[str] = (),
+) -> Outcome:
+    return Outcome(
+        key=company.key,
+        id=company.id,
+        name=company.name,
+        status=status,
+        run_id=run_id,
+        duration_seconds=round(time.monotonic() - started, 3) if seconds is None else seconds,
+        errors=tuple(errors),
+        warnings=tuple(warnings),
+        **(counts or {}),
+    )

@@ -1,0 +1,48 @@
+"""The run launcher that `dagster.yaml` names: the default one, which also knows whether a run is still alive.
+
+With the default launcher a run whose process and code server died together, or one of the command line that was
+killed, stays "started" for ever and keeps its company's place in the queue.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import dagster as dg
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
+from dagster._serdes import deserialize_value
+
+from billingo_assets.run_history.outcomes import KILLED
+from billingo_assets.settings import load_settings
+from billingo_assets.warehouse.database import connecting, open_database
+from billingo_assets.warehouse.locks import run_is_alive
+
+ASK_SECONDS = 10
+
+
+class CheckedRunLauncher(DefaultRunLauncher):
+    """Launches runs in processes of the code server, and tells the run monitor of those that are gone."""
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """What makes Dagster ask."""
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """Whether the run's process lives: it holds the run's lock, or its code server says so."""
+        with connecting(open_database(load_settings())) as connection:
+            alive = run_is_alive(connection, run.run_id)
+        if alive or self._server_runs(run):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return CheckRunHealthResult(WorkerStatus.FAILED, KILLED)
+
+    def _server_runs(self, run: dg.DagsterRun) -> bool:
+        client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
+        if client is None:
+            return False
+        with suppress(DagsterUserCodeUnreachableError):
+            answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id), timeout=ASK_SECONDS)
+            return deserialize_value(answer, CanCancelExecutionResult).can_cancel
+        return False

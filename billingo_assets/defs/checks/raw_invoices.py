@@ -1,0 +1,221 @@
+"""Checks on `billingo/raw_invoices`: all is there, nothing is broken, the key is the company's."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from billingo_assets.defs.assets.describing import INVOICES, RAW_INVOICES
+from billingo_assets.defs.checks.results import Question, check_result, company_check, company_check_spec, table_of
+from billingo_assets.dagster_support.resources import BillingoResource, WarehouseResource
+from billingo_assets.warehouse.number_gaps import Gaps
+from billingo_assets.warehouse.rejections import OpenRejection
+
+MAX_LISTED = 50
+"""Rejected documents, or gaps, that a result names."""
+
+tax_code_matches = company_check_spec(
+    "tax_code_matches",
+    RAW_INVOICES,
+    description="The API key still opens the books of the company that it is stored for.",
+    blocking=True,
+)
+
+
+def tax_code_result(*, expected: str | None, found: str | None) -> dg.AssetCheckResult:
+    """The result of `tax_code_matches`; the asset finds it out before it reads a document.
+
+    Without an expected one, what is found is stored from then on.
+    """
+    from billingo_assets.companies.tax_codes import taxpayer
+
+    severity = dg.AssetCheckSeverity.ERROR if expected else dg.AssetCheckSeverity.WARN
+    holds = found is not None and (expected is None or taxpayer(expected) == taxpayer(found))
+    return dg.AssetCheckResult(
+        check_name=tax_code_matches.name,
+        asset_key=RAW_INVOICES,
+        passed=holds,
+        severity=severity,
+        description=(
+            "The key is the company's own."
+            if holds
+            else "The key is another company's: nothing was read."
+            if expected
+            else "Billingo tells no tax code for this key, so a mix-up would go unnoticed."
+        ),
+        metadata={
+            "expected": expected or "none stored",
+            "found": found or "none",
+            "difference": "none" if holds else "another company" if expected else "unknown",
+        },
+    )
+
+
+@company_check(RAW_INVOICES, blocking=True)
+def api_total_matches(
+    question: Question, billingo: BillingoResource, warehouse: WarehouseResource
+) -> dg.AssetCheckResult:
+    """Documents held and not deleted (quarantine included) equal the `total` that the API tells without filters.
+
+    Within a sync, the total is the one at the end of that sync's listing; executed by itself (*Execute* on this page),
+    the check asks the API for it. Added to it are the documents that no listing shows and that were found by their
+    number; an accepted difference is taken away.
+    """
+    from billingo_assets.warehouse.differences import accepted_difference
+    from billingo_assets.warehouse.reconciliation import Reconciliation, held_documents
+    from billingo_assets.warehouse.sync_state import read_sync_state
+
+    with warehouse.company(question.company) as work:
+        state = read_sync_state(work.connection, work.company.id)
+        if state is not None and state.run_id == question.run_id:
+            total, asked = state.api_total, "during this sync"
+        else:
+            with billingo.client(work.company, work.api_key) as client:
+                total, asked = client.count_documents(), "just now"
+        total += state.unlisted if state else 0
+        answer = Reconciliation(expected=total, found=held_documents(work.connection, work.company.id))
+        accepted = accepted_difference(work.connection, work.company.id)
+    return check_result(
+        answer,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=(
+            f"Every document that Billingo shows is held ({total:,}). That it counts other than it shows, by"
+            f" {accepted.difference:,}, was accepted on {accepted.at:%Y-%m-%d} by {accepted.by}."
+            if answer.holds and accepted
+            else f"Every document that Billingo counts is held ({total:,})."
+            if answer.holds
+            else f"Billingo counts {total:,} documents, {answer.found:,} are held. Sync the company again."
+        ),
+        asked=asked,
+        **({"accepted_difference": accepted.difference} if accepted else {}),
+    )
+
+
+# Normalization puts documents into quarantine too: asked before it, the answer would be that of the sync before.
+@company_check(RAW_INVOICES, after=[INVOICES])
+def no_rejected_documents(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+    """No document of the company is in quarantine. Those of which only optional parts cannot be read are counted."""
+    from billingo_assets.companies.registry import get_company
+    from billingo_assets.warehouse.normalized import count_unreadable
+    from billingo_assets.warehouse.reconciliation import Reconciliation
+    from billingo_assets.warehouse.rejections import open_rejections
+
+    with warehouse.connect() as connection:
+        company_id = get_company(connection, question.company).id
+        rejections = open_rejections(connection, company_id)
+        in_part = count_unreadable(connection, company_id)
+    accepted = [one for one in rejections if one.accepted_at is not None]
+    new = [one for one in rejections if one.accepted_at is None]
+    return check_result(
+        Reconciliation(expected=0, found=len(new), at_fault=tuple(map(_rejected, new[:MAX_LISTED]))),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=_in_quarantine(len(new), len(accepted)) + _unreadable(in_part),
+        accepted=len(accepted),
+        **({"accepted_documents": table_of([_rejected(one) for one in accepted[:MAX_LISTED]])} if accepted else {}),
+        unreadable_in_part=in_part,
+    )
+
+
+def _rejected(one: OpenRejection) -> dict[str, str]:
+    """A document in quarantine, as a row for people."""
+    row = {"document": "without an id" if one.document_id is None else str(one.document_id), "reason": one.reason}
+    return row | ({"accepted": f"{one.accepted_at:%Y-%m-%d} by {one.accepted_by}"} if one.accepted_at else {})
+
+
+def _in_quarantine(new: int, accepted: int) -> str:
+    """How many documents are in quarantine, in words."""
+    where = "in quarantine (table billingo.rejected_documents)"
+    if new:
+        more = f", and {accepted:,} more {'was' if accepted == 1 else 'were'} accepted" if accepted else ""
+        return f"{new:,} {'document is' if new == 1 else 'documents are'} {where}{more}."
+    if accepted:
+        return f"{accepted:,} {'document is' if accepted == 1 else 'documents are'} {where}, which was accepted."
+    return "No document is in quarantine."
+
+
+def _unreadable(in_part: int) -> str:
+    """Say how many documents have to do without a part, where there are any."""
+    if not in_part:
+        return ""
+    them = "1 document" if in_part == 1 else f"{in_part:,} documents"
+    return f" Of {them} an optional part could not be read: the column unreadable of billingo.invoices says which."
+
+
+@company_check(RAW_INVOICES)
+def synced_recently(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+    """The company was synced within a day, or within its rhythm where that has longer pauses.
+
+    A sensor tells as well when that has ceased to be so: no run would.
+    """
+    from billingo_assets.companies.registry import get_company
+    from billingo_assets.health.freshness import read_freshness
+
+    with warehouse.connect() as connection:
+        freshness = read_freshness(connection, get_company(connection, question.company), datetime.now(UTC))
+    return dg.AssetCheckResult(
+        passed=freshness.holds,
+        severity=freshness.severity,
+        description=freshness.description,
+        metadata=freshness.metadata,
+    )
+
+
+@company_check(RAW_INVOICES)
+def no_number_gaps(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+    """The numbers of invoices and receipts run without gaps in their series; Billingo was asked for what is missing.
+
+    A number that a deleted document had is no gap. Proformas, offers and the like may have gaps. Numbers of a form
+    that is not known, or that can be read in two ways, are counted and not judged.
+    """
+    from billingo_assets.companies.registry import get_company
+    from billingo_assets.warehouse.number_gaps import summarize_gaps
+    from billingo_assets.warehouse.reconciliation import Reconciliation
+
+    with warehouse.connect() as connection:
+        company_id = get_company(connection, question.company).id
+        gaps = summarize_gaps(connection, company_id, most=MAX_LISTED)
+    at_fault = [
+        {
+            "block": str(gap.block_id),
+            "series": gap.series,
+            "year": str(gap.year),
+            "numbers": gap.numbers,
+            "missing": f"{gap.size:,}",
+        }
+        for gap in gaps.listed
+    ]
+    return check_result(
+        Reconciliation(expected=0, found=gaps.missing, at_fault=tuple(at_fault)),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=describe_gaps(gaps),
+        gaps_accepted=gaps.accepted,
+        gaps_allowed=gaps.allowed,
+        not_judged=gaps.unjudged + gaps.ambiguous,
+    )
+
+
+def describe_gaps(gaps: Gaps) -> str:
+    """What is known of the numbers of a company, in words."""
+    sentences = []
+    if gaps.missing == 1:
+        sentences.append("1 invoice number is missing: no document has it (table billingo.number_gaps).")
+    elif gaps.missing:
+        where = "no document has them (table billingo.number_gaps)"
+        sentences.append(f"{gaps.missing:,} invoice numbers are missing: {where}.")
+    elif gaps.accepted:
+        sentences.append(f"No invoice number is missing beside {gaps.accepted:,} that were accepted.")
+    elif gaps.is_any_judged:
+        sentences.append("Invoice numbers run without gaps.")
+    elif not gaps.unjudged and not gaps.ambiguous:
+        sentences.append("No invoice has a number yet.")
+    if gaps.unjudged == 1:
+        sentences.append("1 number could not be judged: its form is not known.")
+    elif gaps.unjudged:
+        sentences.append(f"{gaps.unjudged:,} numbers could not be judged: their form is not known.")
+    if gaps.ambiguous:
+        them = "1 number" if gaps.ambiguous == 1 else f"{gaps.ambiguous:,} numbers"
+        sentences.append(f"{them} could not be judged: whether their series began again in a year is not known.")
+    if (gaps.unjudged or gaps.ambiguous) and not gaps.is_any_judged:
+        sentences.append("Whether any is missing is not known.")
+    if gaps.unasked:
+        sentences.append(f"Billingo will be asked for {gaps.unasked:,} of the missing in the next syncs.")
+    return " ".join(sentences)

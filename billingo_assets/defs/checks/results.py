@@ -1,0 +1,169 @@
+"""How a check is declared for each company, for which companies it answers, and how its answer is shown."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+
+from billingo_assets.defs.assets.describing import company_of, do_not_retry, failing_in_words
+from billingo_assets.defs.checks.names import only_executes_checks
+from billingo_assets.errors import BillingoAssetsError
+from billingo_assets.partitions import COMPANIES, companies_of_run, companies_partitions
+from billingo_assets.dagster_support.resources import WarehouseResource
+from billingo_assets.warehouse.reconciliation import Reconciliation
+
+
+class Question(NamedTuple):
+    """What a check answers: how `company` is, within the run `run_id`."""
+
+    company: str
+    run_id: str
+
+
+Check = Callable[..., dg.AssetCheckResult]
+"""What answers a question; its further parameters name the resources that it needs, `warehouse` among them."""
+
+
+@contextmanager
+def _with_partitioned_checks() -> Iterator[None]:
+    """Checks with partitions are marked as a preview; without them one company's pass would hide another's failure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=dg.PreviewWarning)
+        yield
+
+
+def company_check_spec(name: str, asset: dg.AssetKey, *, description: str, blocking: bool) -> dg.AssetCheckSpec:
+    """Declare a check, one result a company, that an asset yields itself."""
+    with _with_partitioned_checks():
+        return dg.AssetCheckSpec(
+            name, asset=asset, description=description, blocking=blocking, partitions_def=companies_partitions
+        )
+
+
+def company_check(
+    asset: dg.AssetKey, *, blocking: bool = False, after: Sequence[dg.AssetKey] = ()
+) -> Callable[[Check], dg.AssetChecksDefinition]:
+    """Declare a check, one result a company.
+
+    Within a sync it runs after its asset (and those of `after`), and answers for the company that is synced. In a
+    run of checks alone it answers for each company of the run, or for every enabled one where the run names none, as
+    with "Execute all" in the UI.
+    """
+
+    def declare(check: Check) -> dg.AssetChecksDefinition:
+        @functools.wraps(check)
+        def execute(context: dg.AssetCheckExecutionContext, **resources: Any) -> Any:
+            if only_executes_checks(context.run):
+                return _answer_for_each(check, asset, context, resources)
+            with failing_in_words(context):
+                return check(Question(company_of(context), context.run.run_id), **resources)
+
+        # Dagster reads from the signature which resources to pass.
+        _, *needed = inspect.signature(check).parameters.values()
+        asked = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        execute.__signature__ = inspect.Signature([asked, *needed])  # type: ignore[attr-defined]
+        with _with_partitioned_checks():
+            return dg.asset_check(
+                asset=asset, blocking=blocking, additional_deps=after, partitions_def=companies_partitions
+            )(execute)
+
+    return declare
+
+
+def _answer_for_each(
+    check: Check, asset: dg.AssetKey, context: dg.AssetCheckExecutionContext, resources: dict[str, Any]
+) -> Iterator[dg.AssetCheckEvaluation | dg.Output[None]]:
+    """Record a result for each company. Nobody waits for this run, so none of them blocks, and nothing is retried.
+
+    Raises:
+        dg.Failure: some companies could not be asked; the others have their results.
+    """
+    do_not_retry(context)
+    with failing_in_words(context):
+        named = companies_of_run(context.run, context.instance)
+        keys = named or _enabled_companies(resources["warehouse"], context.instance)
+    failures: list[dg.AssetCheckEvaluation] = []
+    errors = []
+    for key in keys:
+        try:
+            result = check(Question(key, context.run.run_id), **resources)
+        except BillingoAssetsError as error:
+            errors.append(f"{key}: {error}")
+            continue
+        evaluation = dg.AssetCheckEvaluation(
+            asset_key=asset,
+            check_name=check.__name__,
+            partition=key,
+            passed=result.passed,
+            severity=result.severity,
+            description=result.description,
+            metadata={"company": key, **(result.metadata or {})},  # the log of the run names no partition
+            target_materialization_data=_newest_materialization(context.instance, asset, key),
+        )
+        if result.passed:
+            yield evaluation
+        else:
+            failures.append(evaluation)
+    yield from failures  # at the end: the page of a check shows the last result
+    if errors:
+        words = "\n".join(errors)
+        raise dg.Failure(f"{len(errors):,} of {len(keys):,} companies could not be checked.\n{words}")
+    if not named:
+        passed = len(keys) - len(failures)
+        yield dg.AssetCheckEvaluation(
+            asset_key=asset,
+            check_name=check.__name__,
+            passed=passed == len(keys),
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{passed:,} of {len(keys):,} companies pass. The result of each is in its partition.",
+            metadata={"passed": f"{passed:,} of {len(keys):,} companies"},
+        )
+    yield dg.Output(None)
+
+
+def _enabled_companies(warehouse: WarehouseResource, instance: dg.DagsterInstance) -> list[str]:
+    from billingo_assets.companies.registry import list_companies
+
+    partitions = set(instance.get_dynamic_partitions(COMPANIES))
+    with warehouse.connect() as connection:
+        return [company.key for company in list_companies(connection, enabled_only=True) if company.key in partitions]
+
+
+def _newest_materialization(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, key: str
+) -> AssetCheckEvaluationTargetMaterializationData | None:
+    """By what the UI tells whether a result is of the newest state."""
+    found = instance.fetch_materializations(dg.AssetRecordsFilter(asset, asset_partitions=[key]), limit=1).records
+    if not found:
+        return None
+    return AssetCheckEvaluationTargetMaterializationData(
+        storage_id=found[0].storage_id, run_id=found[0].run_id, timestamp=found[0].timestamp
+    )
+
+
+def check_result(
+    answer: Reconciliation, *, severity: dg.AssetCheckSeverity, description: str, **metadata: Any
+) -> dg.AssetCheckResult:
+    """Show a reconciliation: expected, found, difference, and the documents at fault as a table.
+
+    The numbers are texts: Dagster would join those of all companies by one line in a plot.
+    """
+    numbers = {"expected": answer.expected, "found": answer.found, "difference": answer.difference}
+    shown: dict[str, Any] = {
+        name: f"{value:,}" if isinstance(value, int) else value for name, value in {**numbers, **metadata}.items()
+    }
+    if answer.at_fault:
+        shown["at_fault"] = table_of(answer.at_fault)
+    return dg.AssetCheckResult(passed=answer.holds, severity=severity, description=description, metadata=shown)
+
+
+def table_of(rows: Sequence[dict[str, str]]) -> dg.TableMetadataValue:
+    """Rows as the UI shows them."""
+    return dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows])

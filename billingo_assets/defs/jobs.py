@@ -1,0 +1,43 @@
+"""The jobs.
+
+`sync_company` brings one company from the API to checked tables, `refresh_health` shows how all are, `prune_history`
+forgets old runs.
+"""
+
+import dagster as dg
+
+from billingo_assets.defs.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
+from billingo_assets.defs.assets.sync_health import SYNC_HEALTH
+from billingo_assets.dagster_support.resources import WarehouseResource
+
+SYNC_COMPANY = "sync_company"
+REFRESH_HEALTH = "refresh_health"
+PRUNE_HISTORY = "prune_history"
+
+sync_company = dg.define_asset_job(
+    SYNC_COMPANY,
+    selection=dg.AssetSelection.assets(RAW_INVOICES, INVOICES, INVOICE_ITEMS),
+    description="Bring one company (the partition) up to date: read its documents, make the tables, check the counts.",
+)
+
+refresh_health = dg.define_asset_job(
+    REFRESH_HEALTH,
+    selection=dg.AssetSelection.assets(SYNC_HEALTH),
+    description="Updates the table of all companies and the plots of the last 30 days.",
+)
+
+
+@dg.op(description="Deletes runs older than BILLINGO_RETENTION_DAYS, but what shows each company's present state.")
+def prune_old_runs(context: dg.OpExecutionContext, warehouse: WarehouseResource) -> None:
+    """Forget what is older than the settings keep."""
+    from billingo_assets.run_history.pruning import prune
+
+    pruned = prune(context.instance, warehouse)
+    context.add_output_metadata({"runs": pruned.runs, "kept": pruned.kept, "messages": pruned.messages})
+    context.log.info(f"{pruned.runs:,} runs were deleted; {pruned.kept:,} old ones show a present state and were kept.")
+
+
+@dg.job(name=PRUNE_HISTORY, description="Keeps the history of runs to BILLINGO_RETENTION_DAYS.")
+def prune_history_job() -> None:
+    """One op."""
+    prune_old_runs()

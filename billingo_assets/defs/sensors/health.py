@@ -1,0 +1,30 @@
+"""The sensor `health_table`: updates `billingo/sync_health` once all syncs have ended."""
+
+import dagster as dg
+
+from billingo_assets.defs.jobs import REFRESH_HEALTH
+
+
+@dg.sensor(
+    name="health_table",
+    job_name=REFRESH_HEALTH,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Updates billingo/sync_health when syncs have ended and no run is waiting or going.",
+)
+def health_table(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Ask for one refresh after each time that all syncs have come to rest."""
+    from datetime import UTC, datetime
+
+    from billingo_assets.health.reading import last_finished_sync, syncs_to_retry
+    from billingo_assets.run_history.retries import UNFINISHED
+
+    if context.instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED), limit=1):
+        return dg.SkipReason("Runs are waiting or going.")
+    last = last_finished_sync(context.instance)
+    if last is None or last.dagster_run.run_id == context.cursor:
+        return dg.SkipReason("No sync has ended since.")
+    if syncs_to_retry(context.instance, datetime.now(UTC)):
+        return dg.SkipReason("A sync that failed is about to be tried again.")
+    context.update_cursor(last.dagster_run.run_id)
+    return dg.RunRequest(run_key=last.dagster_run.run_id)

@@ -1,0 +1,100 @@
+"""The sensor `company_partitions`: keeps the partitions equal to the registry, and has new companies synced."""
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from billingo_assets.defs.jobs import SYNC_COMPANY
+from billingo_assets.partitions import COMPANIES, companies_partitions
+from billingo_assets.dagster_support.resources import WarehouseResource
+
+if TYPE_CHECKING:
+    from billingo_assets.companies.registry import Company
+    from billingo_assets.health.rules import Moments
+
+RUN_KEY_TAG = "dagster/run_key"
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionChanges:
+    """What has to be done for the partitions to be those of the registry; each in the order of the alphabet."""
+
+    to_add: tuple[str, ...]
+    to_remove: tuple[str, ...]
+
+
+def partition_changes(registered: Set[str], partitions: Set[str], busy: Set[str]) -> PartitionChanges:
+    """Compare. One that nobody registered, such as one added in the UI, goes; while its run goes on, it stays."""
+    return PartitionChanges(
+        to_add=tuple(sorted(registered - partitions)), to_remove=tuple(sorted(partitions - registered - busy))
+    )
+
+
+def first_syncs(companies: "Iterable[Company]", moments: "Mapping[int, Moments]", busy: Set[str]) -> dict[str, str]:
+    """The run keys of the syncs that nobody need ask for, by company.
+
+    Of a company that is new, and of one that was enabled, added again or given another rhythm: the next tick of its
+    rhythm may be a week away.
+    """
+    return {
+        company.key: f"first/{company.key}/{moments[company.id].expected_since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"
+        for company in companies
+        if company.enabled
+        and company.schedule != "manual"
+        and company.api_key_encrypted is not None
+        and company.key not in busy
+        and not moments[company.id].is_synced
+    }
+
+
+@dg.sensor(
+    name="company_partitions",
+    job_name=SYNC_COMPANY,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Keeps the partitions equal to the registry, and starts the first sync of a new company.",
+)
+def company_partitions(
+    context: dg.SensorEvaluationContext, warehouse: WarehouseResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Add and remove partitions; ask once for the sync of each company that waits for none of its ticks."""
+    from billingo_assets.companies.registry import list_companies
+    from billingo_assets.health.freshness import read_moments
+    from billingo_assets.health.reading import busy_companies
+
+    busy = busy_companies(context.instance)  # before the tables are read: a sync that ends meanwhile is in them
+    with warehouse.connect() as connection:
+        companies = list_companies(connection)
+        moments = read_moments(connection)
+    partitions = set(context.instance.get_dynamic_partitions(COMPANIES))
+    registered = {company.key for company in companies}
+    changes = partition_changes(registered, partitions, busy)
+    waiting = {
+        company: run_key
+        for company, run_key in first_syncs(companies, moments, busy).items()
+        if not _was_asked_for(context.instance, run_key)
+    }
+    if not (changes.to_add or changes.to_remove or waiting):
+        return dg.SkipReason(f"{len(registered):,} companies, and as many partitions.")
+    for key in changes.to_remove:
+        context.log.info(f"The partition {key} is removed: no company has this key.")
+    requests = [
+        change
+        for change in (
+            companies_partitions.build_add_request(list(changes.to_add)) if changes.to_add else None,
+            companies_partitions.build_delete_request(list(changes.to_remove)) if changes.to_remove else None,
+        )
+        if change is not None
+    ]
+    return dg.SensorResult(
+        dynamic_partitions_requests=requests,
+        run_requests=[dg.RunRequest(partition_key=company, run_key=run_key) for company, run_key in waiting.items()],
+    )
+
+
+def _was_asked_for(instance: dg.DagsterInstance, run_key: str) -> bool:
+    """Whether the run that a run key stands for exists; Dagster would start no second, but say at each tick so."""
+    return bool(instance.get_run_records(dg.RunsFilter(tags={RUN_KEY_TAG: run_key}), limit=1))

@@ -1,0 +1,94 @@
+"""How fresh a company's documents are, in the form of a check's result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import Connection, select
+
+from billingo_assets.companies.registry import Company, list_companies
+from billingo_assets.health.rules import Moments, limits_of_age, staleness
+from billingo_assets.settings import Settings, load_settings
+from billingo_assets.warehouse.tables import companies, sync_state
+
+SYNCED_RECENTLY = "synced_recently"
+"""The check whose results these are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Whether a company was synced when it should have been, and since when it was not."""
+
+    company: Company
+    holds: bool
+    severity: dg.AssetCheckSeverity
+    synced_at: datetime | None
+    age: timedelta
+    limit: timedelta | None
+    description: str
+
+    @property
+    def state(self) -> str:
+        """`fresh`, `warn` or `error`: what a change is seen by."""
+        return "fresh" if self.holds else self.severity.value.lower()
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Its age and the age it may have, in hours; when it was last synced, and its rhythm.
+
+        As texts: Dagster would join the numbers of all companies by one line in a plot.
+        """
+        found = _hours(self.age)
+        told: dict[str, Any] = {"found": f"{found:,} hours", "schedule": self.company.schedule}
+        if self.limit is not None:
+            expected = _hours(self.limit)
+            told |= {"expected": f"{expected:,} hours", "difference": f"{max(0, found - expected):,} hours"}
+        if self.synced_at is not None:
+            told["last_synced"] = dg.MetadataValue.timestamp(self.synced_at)
+        return told
+
+
+def read_freshness(connection: Connection, company: Company, now: datetime) -> Freshness:
+    """How fresh one company is."""
+    return _judge(company, read_moments(connection, company.id)[company.id], now, load_settings())
+
+
+def read_all_freshness(connection: Connection, now: datetime) -> list[Freshness]:
+    """How fresh each enabled company is."""
+    moments, settings = read_moments(connection), load_settings()
+    return [
+        _judge(company, moments[company.id], now, settings) for company in list_companies(connection, enabled_only=True)
+    ]
+
+
+def _judge(company: Company, moments: Moments, now: datetime, settings: Settings) -> Freshness:
+    synced_at, since = moments.synced_at, moments.counted_from
+    limits = limits_of_age(company, since, settings)
+    stale = staleness(company, since, now, settings)
+    last = f"Last synced {synced_at.astimezone(settings.zone):%Y-%m-%d %H:%M}" if synced_at else "Not synced yet"
+    return Freshness(
+        company=company,
+        holds=stale is None,
+        severity=dg.AssetCheckSeverity.ERROR if stale == "error" else dg.AssetCheckSeverity.WARN,
+        synced_at=synced_at,
+        age=now - since,
+        limit=limits.warning if limits else None,
+        description=f"{last}." if stale is None else f"{last}, which is too long ago.",
+    )
+
+
+def _hours(time: timedelta) -> int:
+    return time // timedelta(hours=1)
+
+
+def read_moments(connection: Connection, company_id: int | None = None) -> dict[int, Moments]:
+    """From when each company's syncs are expected, and when its last whole sync ended; by id."""
+    query = select(companies.c.id, companies.c.expected_since, sync_state.c.synced_at).select_from(
+        companies.outerjoin(sync_state, sync_state.c.company_id == companies.c.id)
+    )
+    if company_id is not None:
+        query = query.where(companies.c.id == company_id)
+    return {row[0]: Moments(*row[1:]) for row in connection.execute(query)}

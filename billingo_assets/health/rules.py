@@ -1,0 +1,210 @@
+"""How a company is, judged from what is known of it: green, yellow or red, and why. Reads nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+from billingo_assets.companies.registry import Company
+from billingo_assets.dagster_support.rhythms import cron_line, next_tick
+from billingo_assets.settings import Settings
+
+Severity = Literal["warning", "error"]
+Color = Literal["green", "yellow", "red", "disabled"]
+
+RUN_FAILED = "run_failed"
+STALE = "stale"
+NO_API_KEY = "no_api_key"
+
+WARNING_AGE = timedelta(hours=24)
+ERROR_AGE = timedelta(hours=48)
+
+GRACE = timedelta(hours=1)
+"""How long after its time a sync may end before it is missed: the companies of one tick follow one another."""
+
+SHARED_ERRORS = frozenset({"UnavailableError", "RateLimitError", "MalformedAnswerError", "DatabaseUnavailableError"})
+"""Failures whose cause is no company's own: the API, the network or the database is down for all."""
+
+ADVICE: Mapping[str, str] = MappingProxyType(
+    {
+        "tax_code_matches": "Store the company's own key: billingo-assets company set-key {key}",
+        "api_total_matches": "Read everything again: billingo-assets sync {key} --full",
+        "no_rejected_documents": (
+            "Compare them with Billingo. If nothing can be done: billingo-assets company accept-rejected {key}"
+        ),
+        "no_number_gaps": "Look them up in Billingo. If nothing is wrong: billingo-assets company accept-gaps {key}",
+        "one_row_per_document": "Read everything again: billingo-assets sync {key} --full",
+        "totals_reconcile": (
+            "Compare the listed invoices with those in Billingo. If nothing is wrong:"
+            " billingo-assets company accept-totals {key}"
+        ),
+        "item_count_matches_raw": "Read everything again: billingo-assets sync {key} --full",
+    }
+)
+"""What to do about a check that failed."""
+
+
+def is_shared(reason: str) -> bool:
+    """Whether a reason is the same for every company: the API or the database, not the company."""
+    return reason.removeprefix(f"{RUN_FAILED}:") in SHARED_ERRORS
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a company. Problems of several companies with one `reason` are told together."""
+
+    kind: str
+    severity: Severity
+    reason: str
+    summary: str
+    run_id: str | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is no company's own."""
+        return is_shared(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCheck:
+    """A check whose last result for the company was a failure."""
+
+    name: str
+    severity: Severity
+    description: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRun:
+    """A run for the company that failed for good, and was not followed by one that went well."""
+
+    run_id: str
+    error: str
+    error_type: str | None
+
+
+class Moments(NamedTuple):
+    """From when a company's syncs are expected (it was added or enabled), and when its last whole sync ended."""
+
+    expected_since: datetime
+    synced_at: datetime | None
+
+    @property
+    def counted_from(self) -> datetime:
+        """From when its age counts. Of one that was disabled for a month, nobody expects yesterday's sync."""
+        return max(self.synced_at or self.expected_since, self.expected_since)
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether it was synced since that is expected."""
+        return self.synced_at is not None and self.synced_at >= self.expected_since
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of a company at a moment."""
+
+    company: Company
+    moments: Moments
+    is_being_synced: bool
+    waits_for_daemon: bool
+    failed_run: FailedRun | None
+    failed_checks: tuple[FailedCheck, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyHealth:
+    """A company's state: its problems, the worst first, when it was synced and when it will be.
+
+    `waits_for_daemon`: a sync of it waits, or its process is gone, and nothing goes on before a daemon runs.
+    """
+
+    company: Company
+    color: Color
+    problems: tuple[Problem, ...]
+    synced_at: datetime | None
+    next_sync_at: datetime | None
+    is_being_synced: bool
+    waits_for_daemon: bool
+
+
+def assess(facts: Facts, now: datetime, settings: Settings) -> CompanyHealth:
+    """Judge a company. A disabled one has no problems: nobody expects anything of it."""
+    company, synced_at = facts.company, facts.moments.synced_at
+    if not company.enabled:
+        return CompanyHealth(company, "disabled", (), synced_at, None, facts.is_being_synced, facts.waits_for_daemon)
+    problems = sorted(_problems(facts, now, settings), key=lambda problem: problem.severity)  # "error" < "warning"
+    color: Color = "green"
+    if problems:
+        color = "red" if problems[0].severity == "error" else "yellow"
+    elif synced_at is None or staleness(company, synced_at, now, settings) is not None:
+        color = "yellow"
+    cron = cron_line(company.schedule, settings)
+    due = next_tick(cron, now, settings) if cron else None
+    return CompanyHealth(company, color, tuple(problems), synced_at, due, facts.is_being_synced, facts.waits_for_daemon)
+
+
+class Limits(NamedTuple):
+    """The ages from which a company that was not synced is out: first a warning, then an error."""
+
+    warning: timedelta
+    error: timedelta
+
+
+def limits_of_age(company: Company, since: datetime, settings: Settings) -> Limits | None:
+    """How long a company that was last synced (or registered) at `since` may go without a sync; None: for ever.
+
+    A day is a warning and two are an error, or GRACE and a day more after the next sync was due, where that is later:
+    at the weekend for `hourly`, after a week for `weekly`, never for `manual`. So the companies of one tick, which
+    end one after another, are missed in the same moment.
+    """
+    cron = cron_line(company.schedule, settings)
+    if cron is None:
+        return None
+    pause = next_tick(cron, since, settings) - since
+    return Limits(max(WARNING_AGE, pause + GRACE), max(ERROR_AGE, pause + GRACE + ERROR_AGE - WARNING_AGE))
+
+
+def staleness(company: Company, since: datetime, now: datetime, settings: Settings) -> Severity | None:
+    """How bad it is by now that a company was last synced (or registered) at `since`."""
+    limits = limits_of_age(company, since, settings)
+    if limits is None or now - since < limits.warning:
+        return None
+    return "warning" if now - since < limits.error else "error"
+
+
+def _problems(facts: Facts, now: datetime, settings: Settings) -> list[Problem]:
+    key, problems = facts.company.key, []
+    if facts.company.api_key_encrypted is None:
+        summary = f"{key} has no API key. Store one: billingo-assets company set-key {key}"
+        problems.append(Problem(NO_API_KEY, "error", NO_API_KEY, summary))
+    if (failed := facts.failed_run) is not None:
+        reason = f"{RUN_FAILED}:{failed.error_type or 'unknown'}"
+        problems.append(Problem(RUN_FAILED, "error", reason, failed.error, failed.run_id))
+    severity = staleness(facts.company, facts.moments.counted_from, now, settings)
+    # One that failed is out for a reason that was told; that it has not been synced follows from it.
+    if severity is not None and facts.failed_run is None and not (facts.is_being_synced and severity == "warning"):
+        problems.append(Problem(STALE, severity, STALE, _describe_stale(facts, now, settings)))
+    for check in facts.failed_checks:
+        advice = ADVICE.get(check.name, "Look at the check in Dagster's UI.").format(key=key)
+        summary = f"{check.name}: {check.description} {advice}"
+        problems.append(Problem(check.name, check.severity, check.name, summary, check.run_id))
+    return problems
+
+
+def _describe_stale(facts: Facts, now: datetime, settings: Settings) -> str:
+    what_to_do = "Is the daemon running, or cron? `billingo-assets doctor` looks."
+    expected_since, synced_at = facts.moments
+    if synced_at is None:
+        return f"It was never synced, although it should have been for {_ago(now - expected_since)}. {what_to_do}"
+    at = f"{synced_at.astimezone(settings.zone):%Y-%m-%d %H:%M}"
+    return f"It was last synced {_ago(now - synced_at)} ago ({at}). {what_to_do}"
+
+
+def _ago(age: timedelta) -> str:
+    hours = int(age.total_seconds() // 3600)
+    return f"{hours} hours" if hours < 72 else f"{hours // 24} days"

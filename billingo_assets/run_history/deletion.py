@@ -1,0 +1,28 @@
+"""Deletes what Dagster keeps of a company that was erased: its runs, their events, the results of its checks."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from billingo_assets.run_history.results import delete_events_of_partition, delete_results_of_runs
+from billingo_assets.partitions import PARTITION_TAG
+
+PAGE = 200
+
+
+def forget_company(instance: dg.DagsterInstance, key: str) -> int:
+    """Delete the company's whole history of runs. Returns how many runs it was.
+
+    A backfill of several companies keeps the list of those it was for.
+    """
+    runs = 0
+    while records := instance.get_run_records(dg.RunsFilter(tags={PARTITION_TAG: key}), limit=PAGE):
+        run_ids = [record.dagster_run.run_id for record in records]
+        # The run last, by which the rest is found again if it breaks off.
+        delete_results_of_runs(instance, run_ids)
+        for run_id in run_ids:
+            instance.event_log_storage.delete_events(run_id)
+            instance.delete_run(run_id)
+        runs += len(run_ids)
+    delete_events_of_partition(instance, key)
+    return runs

@@ -1,0 +1,108 @@
+"""What the syncs of the past did, as Dagster remembers them: the sync log that nobody has to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from billingo_assets.companies.registry import Company
+from billingo_assets.run_history.outcomes import Fault, Outcome, PastOutcome, Status, duration_of, read_events
+from billingo_assets.health.reading import events_of, is_sync
+from billingo_assets.run_history.retries import UNFINISHED, Retries
+from billingo_assets.partitions import PARTITION_TAG, REFUSED_TAG, was_refused
+from billingo_assets.dagster_support.in_process import is_of_command
+
+PAGE = 200
+"""Runs that are asked for at a time."""
+
+TRIGGERS = (
+    ("dagster/schedule_name", "schedule"),
+    ("dagster/sensor_name", "sensor"),
+    ("dagster/backfill", "backfill"),
+)
+
+
+def past_outcomes(
+    instance: dg.DagsterInstance,
+    companies: Mapping[str, Company],
+    *,
+    company: str | None = None,
+    since: datetime | None = None,
+    failed_only: bool = False,
+) -> Iterator[PastOutcome]:
+    """The syncs of the past, the newest first; with `failed_only`, those that failed or were partial.
+
+    `companies` maps the keys that are registered; of others, the key is all that is known.
+    """
+    tags = {PARTITION_TAG: company} if company else {}
+    statuses = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS] if failed_only else None
+    retries = Retries(instance, datetime.now(UTC))
+    cursor = None
+    while True:
+        found = dg.RunsFilter(tags=tags, created_after=since, statuses=statuses)
+        records = instance.get_run_records(found, limit=PAGE, cursor=cursor)
+        for record in records:
+            run = record.dagster_run
+            if is_sync(run) and PARTITION_TAG in run.tags:
+                past = _read(instance, record, companies.get(run.tags[PARTITION_TAG]), retries)
+                if not failed_only or past.outcome.status in ("failed", "partial"):
+                    yield past
+        if len(records) < PAGE:
+            return
+        cursor = records[-1].dagster_run.run_id
+
+
+def has_runs(instance: dg.DagsterInstance, company: str) -> bool:
+    """Whether any run of a company is remembered: of one that is gone from the registry as well."""
+    return bool(instance.get_run_records(dg.RunsFilter(tags={PARTITION_TAG: company}), limit=1))
+
+
+def trigger_of(run: dg.DagsterRun) -> str:
+    """Who or what asked for a run, and whether it is a second try."""
+    retry = run.tags.get("dagster/retry_number")
+    if run.parent_run_id is not None and retry is None:
+        return "UI"  # run again by hand: it has the tags of the run before it
+    named = next((f"{what} {run.tags[tag]}" for tag, what in TRIGGERS if tag in run.tags), None)
+    trigger = named or ("CLI" if is_of_command(run) else "UI")
+    return f"{trigger}, retry {retry}" if retry else trigger
+
+
+def _read(instance: dg.DagsterInstance, record: dg.RunRecord, company: Company | None, retries: Retries) -> PastOutcome:
+    run = record.dagster_run
+    told = read_events(events_of(instance, run.run_id))
+    started = _moment(record.start_time) or record.create_timestamp.replace(tzinfo=UTC)
+    key = run.tags[PARTITION_TAG]
+    failures = [Fault(error) for error in told.errors] if run.is_failure else []
+    refusals = (f"Nothing was synced: {run.tags[REFUSED_TAG]}.",) if was_refused(run) else ()
+    counts = dict(told.counts)
+    if told.rejected is not None:
+        counts["skipped"] = told.rejected
+    outcome = Outcome(
+        key=key,
+        id=company.id if company else 0,
+        name=company.name if company else key,
+        status=_status(run, bool(told.failed_checks)),
+        run_id=run.run_id,
+        duration_seconds=duration_of(record, datetime.now(UTC)),
+        errors=(*failures, *told.check_errors),
+        warnings=refusals + told.quarantine + told.warnings,
+        **counts,
+    )
+    is_retried = run.is_failure and not retries.failed_for_good(run)
+    return PastOutcome(outcome, started, trigger_of(run), is_retried)
+
+
+def _status(run: dg.DagsterRun, has_failed_checks: bool) -> Status:
+    if run.status in UNFINISHED:
+        return "running"
+    if run.status is dg.DagsterRunStatus.CANCELED or was_refused(run):
+        return "canceled"
+    if run.is_failure:
+        return "failed"
+    return "partial" if has_failed_checks else "success"
+
+
+def _moment(timestamp: float | None) -> datetime | None:
+    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)

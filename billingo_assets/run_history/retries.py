@@ -1,0 +1,130 @@
+"""Whether a run that failed did so for good. Everything that speaks of failures asks here.
+
+Dagster marks a failed run with `dagster/will_retry` at once, and its daemon decides seconds later. The mark stays
+where the daemon decides otherwise, so it is no proof of a retry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, BACKFILL_ID_TAG, WILL_RETRY_TAG
+
+from billingo_assets.run_history.daemon import Daemon, read_daemon
+from billingo_assets.partitions import was_refused
+
+UNFINISHED = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+
+PATIENCE = timedelta(minutes=10)
+"""How long a failure waits for its retry while the part of the daemon that retries reports errors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What decides whether a run that failed is tried again.
+
+    `event_id` is the storage id of its failure, None without a record of it. `will_retry` is Dagster's mark, None
+    before it is set. `backfill_is_over` says that the run belongs to a backfill that has ended or was deleted.
+    `retry` is the status of the run that the daemon made of it, None without one, or where it was deleted.
+    """
+
+    event_id: int | None
+    failed_at: datetime
+    will_retry: bool | None
+    backfill_is_over: bool = False
+    retry: dg.DagsterRunStatus | None = None
+
+
+def failed_for_good(failure: Failure, daemon: Daemon, now: datetime) -> bool:
+    """Whether no retry stands for a failed run, and none can come any more as things are.
+
+    A retry that has ended speaks for itself, unless it was canceled.
+    """
+    match failure.retry:
+        case None | dg.DagsterRunStatus.NOT_STARTED:  # not handed over yet; the daemon does so if it comes that far
+            return not _can_be_retried(failure, daemon, now)
+        case dg.DagsterRunStatus.QUEUED:
+            return not daemon.runs
+        case dg.DagsterRunStatus.CANCELED:
+            return True
+        case _:
+            return False
+
+
+def _can_be_retried(failure: Failure, daemon: Daemon, now: datetime) -> bool:
+    """Whether the daemon has yet to look at the failure, and would then run it again."""
+    return (
+        failure.will_retry is not False
+        and not failure.backfill_is_over
+        and daemon.runs
+        and daemon.retried_until is not None
+        and failure.event_id is not None
+        and failure.event_id > daemon.retried_until
+        and not (daemon.retries_break and now - failure.failed_at > PATIENCE)
+    )
+
+
+class Retries:
+    """Reads what `failed_for_good` asks for. One serves one look: the daemon is asked once."""
+
+    def __init__(self, instance: dg.DagsterInstance, now: datetime) -> None:
+        """Look at `now`."""
+        self._instance = instance
+        self._now = now
+        self.daemon = read_daemon(instance, now)
+
+    def failed_for_good(self, run: dg.DagsterRun, *, silent: Container[str] = ()) -> bool:
+        """Whether a run that failed did so for good. Those in `silent`, by id, say nothing, as if canceled."""
+        tag = run.tags.get(WILL_RETRY_TAG)
+        if tag == "false":
+            return True
+        retry = self._retry_of(run)
+        says_nothing = retry is not None and (retry.run_id in silent or was_refused(retry))
+        event_id, failed_at, backfill_is_over = None, self._now, False
+        if retry is None or retry.status is dg.DagsterRunStatus.NOT_STARTED:
+            event_id, failed_at = self._event_of(run)
+            backfill_is_over = self._backfill_is_over(run)
+        failure = Failure(
+            event_id=event_id,
+            failed_at=failed_at,
+            will_retry=None if tag is None else tag == "true",
+            backfill_is_over=backfill_is_over,
+            retry=dg.DagsterRunStatus.CANCELED if says_nothing else retry.status if retry else None,
+        )
+        return failed_for_good(failure, self.daemon, self._now)
+
+    def is_undecided(self, run: dg.DagsterRun) -> bool:
+        """Whether what a run left behind may yet be replaced: it goes on, or it failed and a retry goes on, or may."""
+        if not run.is_failure:
+            return run.status in UNFINISHED
+        retry = self._retry_of(run)
+        if retry is None or retry.status in UNFINISHED:
+            return not self.failed_for_good(run)
+        return self.is_undecided(retry)
+
+    def _retry_of(self, run: dg.DagsterRun) -> dg.DagsterRun | None:
+        retry_id = run.tags.get(AUTO_RETRY_RUN_ID_TAG)
+        return self._instance.get_run_by_id(retry_id) if retry_id else None
+
+    def _event_of(self, run: dg.DagsterRun) -> tuple[int | None, datetime]:
+        """The storage id of a run's last failure, and when it was."""
+        records = self._instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+        if not records:
+            return None, self._now
+        return records[-1].storage_id, datetime.fromtimestamp(records[-1].timestamp, UTC)
+
+    def _backfill_is_over(self, run: dg.DagsterRun) -> bool:
+        if (backfill_id := run.tags.get(BACKFILL_ID_TAG)) is None:
+            return False
+        backfill = self._instance.get_backfill(backfill_id)
+        return backfill is None or backfill.status in BULK_ACTION_TERMINAL_STATUSES
