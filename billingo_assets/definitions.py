@@ -1,9 +1,40 @@
-"""The code location that `workspace.yaml` names. What is in it, `build` says."""
+"""The code location that `workspace.yaml` names: the definitions in `defs/`, the resources and the executor.
+
+Loading it reads the settings; it touches no network and no database.
+"""
 
 from __future__ import annotations
 
-from billingo_assets.build import build_defs
+from collections.abc import Mapping
+from pathlib import Path
+
+import dagster as dg
+
+from billingo_assets.dagster_support import errors
+from billingo_assets.dagster_support.resources import BillingoResource, ProgressLog, WarehouseResource
 from billingo_assets.startup import loading
 
-with loading():
-    defs = build_defs()
+
+def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+    """Assemble the code location; `resource_overrides` replaces resources by key."""
+    errors.install()
+    return dg.Definitions.merge(
+        dg.load_from_defs_folder(path_within_project=Path(__file__).parent),
+        dg.Definitions(
+            resources={
+                "billingo": BillingoResource(),
+                "warehouse": WarehouseResource(),
+                "progress": ProgressLog(),
+                **(resource_overrides or {}),
+            },
+            # The steps of a run are short and follow one another: a process for each would cost ten times the work.
+            executor=dg.in_process_executor,
+        ),
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Load the code location, which stays for as long as the process."""
+    with loading():
+        return build_defs()

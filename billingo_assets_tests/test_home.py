@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from billingo_assets.companies.encryption import open_keyring
+from billingo_assets.dagster_support.instance import prepare_dagster_home
+from billingo_assets.embedded_postgres import embedded_server
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.home import make_private, require_private
-from billingo_assets.dagster_support.instance import prepare_dagster_home
 from billingo_assets.settings import Settings
-from billingo_assets.embedded_postgres import embedded_server
 
 ELSEWHERE = "Set BILLINGO_HOME to a folder of your own"
 

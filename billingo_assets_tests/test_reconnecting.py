@@ -14,8 +14,8 @@ from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy import Engine, text
 
 from billingo_assets.dagster_support import reconnecting
-from billingo_assets.errors import DatabaseUnavailableError
 from billingo_assets.dagster_support.instance import open_instance
+from billingo_assets.errors import DatabaseUnavailableError
 from billingo_assets.settings import load_settings
 from billingo_assets_tests.patience import until
 from billingo_assets_tests.sync.own_server import TEMPLATE, own_server

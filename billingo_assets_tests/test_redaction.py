@@ -17,9 +17,9 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from pydantic import SecretStr
 
 from billingo_assets import redaction
-from billingo_assets.dagster_support import errors as dagster_errors
 from billingo_assets.billingo.client import BillingoClient
 from billingo_assets.companies.encryption import Keyring
+from billingo_assets.dagster_support import errors as dagster_errors
 from billingo_assets.errors import DatabaseError
 from billingo_assets.settings import load_settings
 

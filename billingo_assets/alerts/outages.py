@@ -47,6 +47,8 @@ _SEE_AGAIN = text(
 )
 _LAST_SUCCESS = text("SELECT max(synced_at) FROM billingo.sync_state")
 _END = text("UPDATE billingo.outages SET ended_at = :now WHERE id = :id AND ended_at IS NULL")
+_DELETE_MESSAGES = text("DELETE FROM billingo.alert_messages WHERE created_at < :before")
+_DELETE_OUTAGES = text("DELETE FROM billingo.outages WHERE ended_at < :before")
 _SETTLE = text("UPDATE billingo.outages SET end_told_at = :now WHERE id = ANY(:ids)")
 _TELL = text(
     "UPDATE billingo.outages SET told_at = :now, told_severity = severity, told_reason = reason WHERE id = ANY(:ids)"
@@ -126,6 +128,13 @@ def remember(connection: Connection, subjects: Iterable[Subject], now: datetime)
 def read_outages(connection: Connection) -> list[Outage]:
     """Every outage that goes on, or whose end was not told yet, the oldest first."""
     return [Outage(*row) for row in connection.execute(_UNSETTLED)]
+
+
+def prune_outages(connection: Connection, before: datetime) -> int:
+    """Delete outages that ended before a moment, and messages written before it. Returns how many messages it was."""
+    messages = connection.execute(_DELETE_MESSAGES, {"before": before}).rowcount
+    connection.execute(_DELETE_OUTAGES, {"before": before})
+    return messages
 
 
 def news(

@@ -12,11 +12,12 @@ from sqlalchemy import Connection
 from billingo_assets.alerts.channels import open_channels
 from billingo_assets.alerts.delivery import deliver, write_down
 from billingo_assets.alerts.outages import Subject, lock_outages, news, remember
-from billingo_assets.defs.jobs import PRUNE_HISTORY, REFRESH_HEALTH
+from billingo_assets.health.reading import read_health
 from billingo_assets.health.rules import Problem
-from billingo_assets.run_history.outcomes import read_events
-from billingo_assets.health.reading import RUNS_OF_ONE, events_of, read_health
+from billingo_assets.names import PRUNE_HISTORY, REFRESH_HEALTH
+from billingo_assets.run_history.outcomes import events_of, read_events
 from billingo_assets.run_history.retries import Retries
+from billingo_assets.run_history.runs import NEWEST
 from billingo_assets.settings import Settings
 
 OTHER_JOBS = (PRUNE_HISTORY, REFRESH_HEALTH)
@@ -57,7 +58,7 @@ def _problems_of_jobs(instance: dg.DagsterInstance, now: datetime) -> list[Probl
     retries, problems = Retries(instance, now), []
     for job in OTHER_JOBS:
         ended = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
-        runs = [record.dagster_run for record in instance.get_run_records(ended, limit=RUNS_OF_ONE)]
+        runs = [record.dagster_run for record in instance.get_run_records(ended, limit=NEWEST)]
         last = next((run for run in runs if not run.is_failure or retries.failed_for_good(run)), None)
         if last is not None and last.is_failure:
             told = read_events(events_of(instance, last.run_id))

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from billingo_assets.alerts.channels import Message
 from billingo_assets.companies.registry import Company
-from billingo_assets.text import visible, visible_lines
 from billingo_assets.health.rules import NO_API_KEY, RUN_FAILED, STALE, Problem
+from billingo_assets.text import visible, visible_lines
 
 MAX_LISTED = 20
 """Companies that a message names."""

@@ -8,8 +8,8 @@ from datetime import timedelta
 import click
 
 from billingo_assets.cli.output import say, say_json
-from billingo_assets.text import visible
 from billingo_assets.settings import load_settings
+from billingo_assets.text import visible
 from billingo_assets.warehouse.audit import records
 from billingo_assets.warehouse.database import connecting, open_database
 

@@ -19,11 +19,11 @@ from billingo_assets.cli.demo_sandbox import serving_demo_companies
 from billingo_assets.cli.ending import SIGNALS
 from billingo_assets.cli.output import say
 from billingo_assets.companies.registry import list_companies
+from billingo_assets.embedded_postgres.keeper import try_lock
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.home import make_private
 from billingo_assets.settings import PROJECT_VARIABLE, is_loopback, load_settings, project_root, shipped_file
 from billingo_assets.warehouse.database import connecting, open_database, require_writable
-from billingo_assets.embedded_postgres.keeper import try_lock
 
 LOOPBACK = "127.0.0.1"
 LOOK_SECONDS = 0.2

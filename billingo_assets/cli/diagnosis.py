@@ -20,15 +20,15 @@ from sqlalchemy import Connection, text
 
 from billingo_assets.alerts.channels import DeliveryError, call_heartbeat, open_channels
 from billingo_assets.billingo.connecting import connect
-from billingo_assets.build import build_defs
 from billingo_assets.companies.registry import Company, keyring_for, list_companies
-from billingo_assets.errors import BillingoAssetsError, DatabaseError
-from billingo_assets.text import told
 from billingo_assets.dagster_support.instance import open_instance
-from billingo_assets.run_history.daemon import Daemon, read_daemon
+from billingo_assets.definitions import build_defs
+from billingo_assets.errors import BillingoAssetsError, DatabaseError
 from billingo_assets.health.overview import local_time
+from billingo_assets.run_history.daemon import Daemon, read_daemon
 from billingo_assets.settings import Settings, env_file, holds_secrets
 from billingo_assets.sync.identity import identify
+from billingo_assets.text import told
 from billingo_assets.unreachable import why_unreachable
 from billingo_assets.warehouse.database import connecting, is_read_only_by_default, open_database, require_writable
 

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 def history(key: str | None, days: int | None, failed: bool, limit: int, wants_json: bool) -> None:
     """Show the last syncs, the newest first: what each did, who or what triggered it, and where to look."""
     from billingo_assets.dagster_support.instance import open_instance
-    from billingo_assets.run_history.history import has_runs, past_outcomes
+    from billingo_assets.run_history.history import past_outcomes
+    from billingo_assets.run_history.runs import has_runs
 
     settings = load_settings()
     with connecting(open_database(settings)) as connection, open_instance(settings) as instance:

@@ -16,8 +16,8 @@ from billingo_assets.cli.output import losing_output, say, say_json
 from billingo_assets.cli.summary import as_json, print_outcome, print_totals
 from billingo_assets.companies.registry import Company, get_company, keyring_for, list_companies, why_not_any_more
 from billingo_assets.errors import ConfigurationError, DatabaseError
-from billingo_assets.startup import loading
 from billingo_assets.settings import Settings, load_settings
+from billingo_assets.startup import loading
 from billingo_assets.warehouse.database import connecting, open_database, require_writable
 
 if TYPE_CHECKING:
@@ -104,11 +104,11 @@ def sync_companies(
     """
     # Here and not above: Dagster takes a second to load, which a wrong key need not wait for.
     with loading():
-        from billingo_assets.dagster_support import in_process as runs
-        from billingo_assets.build import build_defs
         from billingo_assets.cli.progress import SyncProgress
+        from billingo_assets.dagster_support import in_process as runs
         from billingo_assets.dagster_support.instance import add_partitions, open_instance
-        from billingo_assets.defs.jobs import SYNC_COMPANY
+        from billingo_assets.definitions import build_defs
+        from billingo_assets.names import SYNC_COMPANY
 
         # Loaded before a run rather than in it: Ctrl-C in the midst of loading would leave half of it.
         from billingo_assets.sync import engine, refresh  # noqa: F401

@@ -17,25 +17,18 @@ from dagster._core.utils import make_new_run_id
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from billingo_assets.defs.assets.describing import RAW_INVOICES
 from billingo_assets.companies.registry import Company
-from billingo_assets.errors import BillingoAssetsError, DatabaseUnavailableError
 from billingo_assets.dagster_support.instance import pool_connections
-from billingo_assets.run_history.outcomes import KILLED, Fault, Outcome, Status, duration_of, is_interrupt, read_events
-from billingo_assets.partitions import PARTITION_TAG
-from billingo_assets.redaction import redact
 from billingo_assets.dagster_support.resources import WarehouseResource
+from billingo_assets.errors import BillingoAssetsError, DatabaseUnavailableError
+from billingo_assets.names import PARTITION_TAG, RAW_INVOICES, TRIGGER_TAG
+from billingo_assets.redaction import redact
+from billingo_assets.run_history.outcomes import KILLED, Fault, Outcome, Status, duration_of, is_interrupt, read_events
 from billingo_assets.warehouse.locks import run_is_alive, showing_run_alive
 from billingo_assets.warehouse.rejections import OpenRejection, open_rejections
 
-TRIGGER_TAG = "billingo/trigger"
 TAGS = {TRIGGER_TAG: "cli", "dagster/max_retries": "0"}
 """Who started it; and a daemon does not try again behind the back of a person, or a script, who was told."""
-
-
-def is_of_command(run: dg.DagsterRun) -> bool:
-    """Whether a person or a script named the company on the command line, and now waits for the outcome."""
-    return run.tags.get(TRIGGER_TAG) == "cli"
 
 
 CODE_LOCATION = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("billingo_assets"), SINGLETON_REPOSITORY_NAME)

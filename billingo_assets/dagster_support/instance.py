@@ -13,7 +13,7 @@ import dagster as dg
 from billingo_assets.dagster_support import reconnecting
 from billingo_assets.errors import BillingoAssetsError, ConfigurationError, DatabaseUnavailableError
 from billingo_assets.home import make_private, require_private
-from billingo_assets.partitions import COMPANIES
+from billingo_assets.names import COMPANIES
 from billingo_assets.settings import Settings, shipped_file
 
 STATEMENT_TIMEOUT_MS = 60_000

@@ -2,7 +2,8 @@
 
 `dagster-webserver` (1.13) takes orders from any web page that a person has open beside it: it runs a mutation that
 comes as a GET, as the address of a picture does, and asks neither who sent it nor under which name it was called. So
-it is started through here, by `python -m billingo_assets.dagster_support.webserver`, with the options of `dagster-webserver`.
+it is started through here, by `python -m billingo_assets.dagster_support.webserver`, with the options of
+`dagster-webserver`.
 """
 
 from __future__ import annotations

@@ -4,15 +4,21 @@
 forgets old runs.
 """
 
+from datetime import UTC, datetime, timedelta
+
 import dagster as dg
 
-from billingo_assets.defs.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
-from billingo_assets.defs.assets.sync_health import SYNC_HEALTH
 from billingo_assets.dagster_support.resources import WarehouseResource
-
-SYNC_COMPANY = "sync_company"
-REFRESH_HEALTH = "refresh_health"
-PRUNE_HISTORY = "prune_history"
+from billingo_assets.names import (
+    INVOICE_ITEMS,
+    INVOICES,
+    PRUNE_HISTORY,
+    RAW_INVOICES,
+    REFRESH_HEALTH,
+    SYNC_COMPANY,
+    SYNC_HEALTH,
+)
+from billingo_assets.settings import load_settings
 
 sync_company = dg.define_asset_job(
     SYNC_COMPANY,
@@ -30,10 +36,14 @@ refresh_health = dg.define_asset_job(
 @dg.op(description="Deletes runs older than BILLINGO_RETENTION_DAYS, but what shows each company's present state.")
 def prune_old_runs(context: dg.OpExecutionContext, warehouse: WarehouseResource) -> None:
     """Forget what is older than the settings keep."""
-    from billingo_assets.run_history.pruning import prune
+    from billingo_assets.alerts.outages import prune_outages
+    from billingo_assets.run_history.pruning import prune_runs
 
-    pruned = prune(context.instance, warehouse)
-    context.add_output_metadata({"runs": pruned.runs, "kept": pruned.kept, "messages": pruned.messages})
+    before = datetime.now(UTC) - timedelta(days=load_settings().retention_days)
+    pruned = prune_runs(context.instance, before)
+    with warehouse.connect() as connection, connection.begin():
+        messages = prune_outages(connection, before)
+    context.add_output_metadata({"runs": pruned.runs, "kept": pruned.kept, "messages": messages})
     context.log.info(f"{pruned.runs:,} runs were deleted; {pruned.kept:,} old ones show a present state and were kept.")
 
 

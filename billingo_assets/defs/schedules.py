@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from billingo_assets.defs.assets.describing import RAW_INVOICES
 from billingo_assets.companies.schedule import Schedule
-from billingo_assets.defs.jobs import SYNC_COMPANY, prune_history_job
-from billingo_assets.partitions import COMPANIES
 from billingo_assets.dagster_support.resources import WarehouseResource
 from billingo_assets.dagster_support.rhythms import cron_line
-from billingo_assets.settings import Settings
+from billingo_assets.defs.jobs import prune_history_job
+from billingo_assets.names import COMPANIES, RAW_INVOICES, SYNC_COMPANY
+from billingo_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from billingo_assets.companies.registry import Company
@@ -20,6 +19,12 @@ if TYPE_CHECKING:
 RHYTHMS: tuple[Schedule, ...] = ("daily", "twice-daily", "hourly", "weekly")
 
 READ_EVERYTHING = {"ops": {RAW_INVOICES.to_python_identifier(): {"config": {"full": True}}}}
+
+
+@dg.definitions
+def schedules() -> dg.Definitions:
+    """Every schedule, as the settings have it."""
+    return dg.Definitions(schedules=build_schedules(load_settings()))
 
 
 def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:

@@ -21,7 +21,6 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from billingo_assets.errors import DatabaseError
 from billingo_assets.embedded_postgres.account import (
     ACCOUNTS,
     Account,
@@ -29,6 +28,7 @@ from billingo_assets.embedded_postgres.account import (
     open_way,
     server_account,
 )
+from billingo_assets.errors import DatabaseError
 
 INIT_SECONDS = 120
 """The longest that making a data directory may take."""

@@ -18,9 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from billingo_assets.home import make_private
 from billingo_assets.embedded_postgres import address, cluster, keeper
 from billingo_assets.embedded_postgres.cluster import EmbeddedServerError
+from billingo_assets.home import make_private
 
 LOG_BYTES = 8 * 1024 * 1024
 """A log that a joining process finds longer than this becomes `server.log.1`, in place of the one before."""

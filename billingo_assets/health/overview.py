@@ -9,8 +9,8 @@ from datetime import datetime
 import dagster as dg
 from sqlalchemy import Connection, text
 
-from billingo_assets.health.rules import Color, CompanyHealth
 from billingo_assets.health.reading import read_health
+from billingo_assets.health.rules import Color, CompanyHealth
 from billingo_assets.settings import Settings
 
 _AMOUNTS = text(

@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from billingo_assets.defs.assets.describing import RAW_INVOICES
+from billingo_assets.names import RAW_INVOICES
 from billingo_assets.run_history.outcomes import duration_of
-from billingo_assets.health.reading import found_company_busy, is_sync
 from billingo_assets.run_history.retries import Retries
-from billingo_assets.partitions import was_refused
+from billingo_assets.run_history.runs import is_sync, was_refused
+from billingo_assets.run_history.verdicts import found_company_busy
 
 DAYS = 30
 PAGE = 500

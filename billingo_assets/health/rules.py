@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from billingo_assets.companies.registry import Company
 from billingo_assets.dagster_support.rhythms import cron_line, next_tick
+from billingo_assets.run_history.verdicts import FailedRun
 from billingo_assets.settings import Settings
 
 Severity = Literal["warning", "error"]
@@ -76,15 +77,6 @@ class FailedCheck:
     severity: Severity
     description: str
     run_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class FailedRun:
-    """A run for the company that failed for good, and was not followed by one that went well."""
-
-    run_id: str
-    error: str
-    error_type: str | None
 
 
 class Moments(NamedTuple):

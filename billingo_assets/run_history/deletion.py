@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dagster as dg
 
+from billingo_assets.names import PARTITION_TAG
 from billingo_assets.run_history.results import delete_events_of_partition, delete_results_of_runs
-from billingo_assets.partitions import PARTITION_TAG
 
 PAGE = 200
 

@@ -8,20 +8,21 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from billingo_assets.companies.registry import Company
-from billingo_assets.run_history.outcomes import Fault, Outcome, PastOutcome, Status, duration_of, read_events
-from billingo_assets.health.reading import events_of, is_sync
-from billingo_assets.run_history.retries import UNFINISHED, Retries
-from billingo_assets.partitions import PARTITION_TAG, REFUSED_TAG, was_refused
-from billingo_assets.dagster_support.in_process import is_of_command
+from billingo_assets.names import PARTITION_TAG, REFUSED_TAG
+from billingo_assets.run_history.outcomes import (
+    Fault,
+    Outcome,
+    PastOutcome,
+    Status,
+    duration_of,
+    events_of,
+    read_events,
+)
+from billingo_assets.run_history.retries import Retries
+from billingo_assets.run_history.runs import UNFINISHED, is_sync, trigger_of, was_refused
 
 PAGE = 200
 """Runs that are asked for at a time."""
-
-TRIGGERS = (
-    ("dagster/schedule_name", "schedule"),
-    ("dagster/sensor_name", "sensor"),
-    ("dagster/backfill", "backfill"),
-)
 
 
 def past_outcomes(
@@ -52,21 +53,6 @@ def past_outcomes(
         if len(records) < PAGE:
             return
         cursor = records[-1].dagster_run.run_id
-
-
-def has_runs(instance: dg.DagsterInstance, company: str) -> bool:
-    """Whether any run of a company is remembered: of one that is gone from the registry as well."""
-    return bool(instance.get_run_records(dg.RunsFilter(tags={PARTITION_TAG: company}), limit=1))
-
-
-def trigger_of(run: dg.DagsterRun) -> str:
-    """Who or what asked for a run, and whether it is a second try."""
-    retry = run.tags.get("dagster/retry_number")
-    if run.parent_run_id is not None and retry is None:
-        return "UI"  # run again by hand: it has the tags of the run before it
-    named = next((f"{what} {run.tags[tag]}" for tag, what in TRIGGERS if tag in run.tags), None)
-    trigger = named or ("CLI" if is_of_command(run) else "UI")
-    return f"{trigger}, retry {retry}" if retry else trigger
 
 
 def _read(instance: dg.DagsterInstance, record: dg.RunRecord, company: Company | None, retries: Retries) -> PastOutcome:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from textwrap import shorten
@@ -13,7 +13,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.execution.plan.objects import ErrorSource
 
-from billingo_assets.defs.assets.describing import RAW_INVOICES
+from billingo_assets.names import RAW_INVOICES
 
 Status = Literal["success", "partial", "failed", "canceled", "running"]
 
@@ -37,6 +37,15 @@ ENDED_BY_ITSELF = "unexpectedly exited with code"
 MARKED_FROM_OUTSIDE = "This run has been marked as failed from outside the execution context."
 """Dagster's words where it has none to say why, as when a code server finds a run's process gone."""
 
+
+OUTCOME_EVENTS = {
+    dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+    dg.DagsterEventType.ENGINE_EVENT,
+    dg.DagsterEventType.RUN_START,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.RUN_FAILURE,
+}
 
 SAID_LENGTH = 300
 
@@ -157,6 +166,13 @@ def duration_of(record: dg.RunRecord, now: datetime) -> float:
     if record.start_time is None:
         return 0.0
     return round((record.end_time or now.timestamp()) - record.start_time, 3)
+
+
+def events_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.DagsterEvent]:
+    """The events of a run that tell what came of it, in order."""
+    for entry in instance.all_logs(run_id, of_type=OUTCOME_EVENTS):
+        if entry.dagster_event is not None:
+            yield entry.dagster_event
 
 
 def read_events(events: Iterable[dg.DagsterEvent]) -> Told:

@@ -1,45 +1,36 @@
-"""Deletes the runs that are past keeping, and what was said of outages that are long over."""
+"""Deletes runs that are older than BILLINGO_RETENTION_DAYS."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
-from sqlalchemy import text
 
-from billingo_assets.defs.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
-from billingo_assets.defs.checks.names import CHECKS
-from billingo_assets.health.reading import ANSWERED, past_until_decided
-from billingo_assets.run_history.results import delete_results_of_runs
-from billingo_assets.run_history.retries import UNFINISHED, Retries
-from billingo_assets.partitions import COMPANIES
-from billingo_assets.dagster_support.resources import WarehouseResource
-from billingo_assets.settings import load_settings
+from billingo_assets.names import CHECKS, COMPANIES, INVOICE_ITEMS, INVOICES, RAW_INVOICES
+from billingo_assets.run_history.results import ANSWERED, delete_results_of_runs
+from billingo_assets.run_history.retries import Retries
+from billingo_assets.run_history.runs import UNFINISHED
+from billingo_assets.run_history.verdicts import past_until_decided
 
 ASSETS = (RAW_INVOICES, INVOICES, INVOICE_ITEMS)
 PAGE = 200
 
-_FORGET_MESSAGES = text("DELETE FROM billingo.alert_messages WHERE created_at < :before")
-_FORGET_OUTAGES = text("DELETE FROM billingo.outages WHERE ended_at < :before")
-
 
 class Pruned(NamedTuple):
-    """How many runs were deleted, how many old ones were kept for what they show, and how many messages went."""
+    """How many runs were deleted, and how many old ones were kept for what they show."""
 
     runs: int
     kept: int
-    messages: int
 
 
-def prune(instance: dg.DagsterInstance, warehouse: WarehouseResource, now: datetime | None = None) -> Pruned:
-    """Delete finished runs, ended outages and messages older than BILLINGO_RETENTION_DAYS.
+def prune_runs(instance: dg.DagsterInstance, before: datetime) -> Pruned:
+    """Delete finished runs that were created before a moment.
 
     A run that made the newest materialization of an asset for a company, or the newest result of a check, is kept:
     it shows how the company is. So is its last sync, which may have made neither, and failed.
     """
-    before = (now or datetime.now(UTC)) - timedelta(days=load_settings().retention_days)
     shown: set[str] | None = None
     deleted = kept = 0
     cursor = None
@@ -56,10 +47,7 @@ def prune(instance: dg.DagsterInstance, warehouse: WarehouseResource, now: datet
         deleted, kept = deleted + len(past), kept + len(run_ids) - len(past)
         # What is deleted cannot be a cursor: the next page begins after the last that was kept, or anew.
         cursor = next((run_id for run_id in reversed(run_ids) if run_id in shown), cursor)
-    with warehouse.connect() as connection, connection.begin():
-        messages = connection.execute(_FORGET_MESSAGES, {"before": before}).rowcount
-        connection.execute(_FORGET_OUTAGES, {"before": before})
-    return Pruned(deleted, kept, messages)
+    return Pruned(deleted, kept)
 
 
 def _runs_that_show_the_present(instance: dg.DagsterInstance) -> set[str]:

@@ -15,15 +15,7 @@ from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, BACKFILL_ID_TAG, WILL_RETRY_TAG
 
 from billingo_assets.run_history.daemon import Daemon, read_daemon
-from billingo_assets.partitions import was_refused
-
-UNFINISHED = (
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-)
+from billingo_assets.run_history.runs import UNFINISHED, was_refused
 
 PATIENCE = timedelta(minutes=10)
 """How long a failure waits for its retry while the part of the daemon that retries reports errors."""

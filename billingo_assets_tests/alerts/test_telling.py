@@ -11,12 +11,12 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from billingo_assets.alerts.outages import lock_outages
-from billingo_assets.build import build_defs
+from billingo_assets.alerts.sending import Told, tell
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
-from billingo_assets.defs.jobs import SYNC_COMPANY
-from billingo_assets.alerts.sending import Told, tell
 from billingo_assets.dagster_support.resources import WarehouseResource
+from billingo_assets.definitions import build_defs
+from billingo_assets.names import SYNC_COMPANY
 from billingo_assets.sandbox import Fault, SandboxServer, World
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.locks import showing_run_alive

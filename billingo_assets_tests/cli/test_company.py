@@ -18,7 +18,7 @@ from billingo_assets.companies import registry
 from billingo_assets.companies.encryption import KEY_FILE, Keyring
 from billingo_assets.companies.registry import Company
 from billingo_assets.dagster_support.instance import open_instance
-from billingo_assets.partitions import COMPANIES
+from billingo_assets.names import COMPANIES
 from billingo_assets.sandbox.faults import Fault
 from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World

@@ -9,10 +9,10 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, text
 
-from billingo_assets.build import build_defs
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
-from billingo_assets.defs.jobs import SYNC_COMPANY
+from billingo_assets.definitions import build_defs
+from billingo_assets.names import SYNC_COMPANY
 from billingo_assets.sandbox.world import World
 from billingo_assets_tests.cli.conftest import Command
 from billingo_assets_tests.monitoring.conftest import leave_run

@@ -29,7 +29,7 @@ from billingo_assets.companies import exporting
 from billingo_assets.companies.formats import spreadsheet
 from billingo_assets.companies.registry import Company
 from billingo_assets.dagster_support.instance import open_instance
-from billingo_assets.partitions import COMPANIES, PARTITION_TAG
+from billingo_assets.names import COMPANIES, PARTITION_TAG
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.locks import company_lock
 from billingo_assets.warehouse.tables import metadata

@@ -11,10 +11,10 @@ from dagster._daemon.types import DaemonHeartbeat
 from sqlalchemy import Engine, text
 
 from billingo_assets.companies.registry import Company
+from billingo_assets.dagster_support.in_process import CODE_LOCATION
+from billingo_assets.names import PARTITION_TAG
 from billingo_assets.run_history.daemon import RETRIER, RETRIER_CURSOR
 from billingo_assets.run_history.outcomes import Outcome
-from billingo_assets.partitions import PARTITION_TAG
-from billingo_assets.dagster_support.in_process import CODE_LOCATION
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.locks import company_lock
 from billingo_assets_tests.orchestration.conftest import Sync, live_defs, sync

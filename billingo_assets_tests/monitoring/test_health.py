@@ -8,19 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from billingo_assets.defs.checks.names import CHECKS
 from billingo_assets.companies.registry import Company
 from billingo_assets.companies.schedule import Schedule
-from billingo_assets.health.rules import (
-    ADVICE,
-    CompanyHealth,
-    Facts,
-    FailedCheck,
-    FailedRun,
-    Moments,
-    assess,
-    limits_of_age,
-)
+from billingo_assets.health.rules import ADVICE, CompanyHealth, Facts, FailedCheck, Moments, assess, limits_of_age
+from billingo_assets.names import CHECKS
+from billingo_assets.run_history.verdicts import FailedRun
 from billingo_assets.settings import Settings
 
 BUDAPEST = ZoneInfo("Europe/Budapest")

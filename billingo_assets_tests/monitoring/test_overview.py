@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from billingo_assets.companies import registry
-from billingo_assets.defs.jobs import REFRESH_HEALTH, SYNC_COMPANY
 from billingo_assets.health.plotting import Day, plot_days, read_days
+from billingo_assets.names import REFRESH_HEALTH, SYNC_COMPANY
 from billingo_assets.sandbox import World
 from billingo_assets_tests.monitoring.conftest import leave_run, let_daemon_run
 from billingo_assets_tests.orchestration.conftest import LARGE, SMALL, Sync

@@ -9,18 +9,19 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, text
 
+from billingo_assets.alerts.outages import prune_outages
 from billingo_assets.companies import registry
-from billingo_assets.defs.jobs import PRUNE_HISTORY, SYNC_COMPANY
-from billingo_assets.run_history import pruning
-from billingo_assets.run_history.pruning import Pruned, prune
 from billingo_assets.health.reading import read_health
-from billingo_assets.dagster_support.resources import WarehouseResource
+from billingo_assets.names import PRUNE_HISTORY, SYNC_COMPANY
+from billingo_assets.run_history import pruning
+from billingo_assets.run_history.pruning import Pruned, prune_runs
 from billingo_assets.sandbox import World
 from billingo_assets.settings import load_settings
 from billingo_assets_tests.monitoring.conftest import leave_run
 from billingo_assets_tests.orchestration.conftest import LARGE, SMALL, Sync, materializations, statuses
 
 OLD = timedelta(days=91)
+LIMIT = datetime.now(UTC) - timedelta(days=90)
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_old_runs_go_and_what_shows_the_present_stays(
     first, last, other = sync(SMALL).run_id, sync(SMALL).run_id, sync(LARGE).run_id
     make_old([first, last, other])
     recent = sync(LARGE).run_id
-    assert prune(instance, WarehouseResource()) == Pruned(2, 1, 0)
+    assert prune_runs(instance, LIMIT) == Pruned(2, 1)
     assert left(instance) == {last, recent}
     assert len(materializations(instance, dg.AssetKey(["billingo", "raw_invoices"]), SMALL)) == 1
     assert statuses(instance, "api_total_matches").keys() == {SMALL, LARGE}
@@ -66,18 +67,24 @@ def test_the_results_of_checks_go_with_their_run(
 ) -> None:
     first, last = sync(SMALL).run_id, sync(SMALL).run_id
     make_old([first, last])
-    prune(instance, WarehouseResource())
+    prune_runs(instance, LIMIT)
     with engine.connect() as connection:
         assert set(connection.scalars(text("SELECT run_id FROM dagster.asset_check_executions"))) == {last}
 
 
 def test_runs_that_are_younger_than_the_setting_stay(
-    sync: Sync, instance: dg.DagsterInstance, make_old: MakeOld, monkeypatch: pytest.MonkeyPatch
+    sync: Sync,
+    instance: dg.DagsterInstance,
+    make_old: MakeOld,
+    live_defs: dg.Definitions,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    make_old([sync(SMALL).run_id, sync(SMALL).run_id])
+    old = {sync(SMALL).run_id, sync(SMALL).run_id}
+    make_old(old)
     monkeypatch.setenv("BILLINGO_RETENTION_DAYS", "92")
     load_settings.cache_clear()
-    assert prune(instance, WarehouseResource()).runs == 0
+    assert live_defs.resolve_job_def(PRUNE_HISTORY).execute_in_process(instance=instance).success
+    assert old < left(instance)
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
@@ -87,7 +94,7 @@ def test_a_run_that_waits_or_goes_is_never_deleted(
     leave_run(instance, job, dg.DagsterRunStatus.SUCCESS, company=SMALL)
     run = leave_run(instance, job, status, company=SMALL)
     make_old(left(instance))
-    prune(instance, WarehouseResource())
+    prune_runs(instance, LIMIT)
     assert run.run_id in left(instance)
 
 
@@ -98,7 +105,7 @@ def test_the_newest_result_of_a_check_is_kept_although_a_later_run_meant_to_ask_
     checked = sync(SMALL).run_id
     broke_off = leave_run(instance, job, dg.DagsterRunStatus.CANCELED, company=SMALL).run_id
     make_old([checked, broke_off])
-    prune(instance, WarehouseResource())
+    prune_runs(instance, LIMIT)
     assert left(instance) == {checked}
 
 
@@ -110,7 +117,7 @@ def test_the_last_failure_of_a_company_that_is_synced_by_hand_is_not_forgotten(
     world.company(SMALL).replace_api_key("00000000-0000-4000-8000-000000000000")
     failed, last = sync(SMALL).run_id, sync(SMALL).run_id
     make_old([failed, last])
-    prune(instance, WarehouseResource())
+    prune_runs(instance, LIMIT)
     assert left(instance) == {last}
     with engine.connect() as connection:
         healths = read_health(connection, instance, load_settings(), datetime.now(UTC))
@@ -132,7 +139,7 @@ def test_more_runs_than_a_page_are_all_looked_at(
         kept.append(leave_run(instance, job, dg.DagsterRunStatus.SUCCESS, company=company).run_id)
         leave_run(instance, other, dg.DagsterRunStatus.SUCCESS)
     make_old(left(instance))
-    assert prune(instance, WarehouseResource()) == Pruned(6, 3, 0)
+    assert prune_runs(instance, LIMIT) == Pruned(6, 3)
     assert left(instance) == set(kept)
 
 
@@ -151,8 +158,8 @@ def test_messages_and_outages_that_are_long_over_are_forgotten(instance: dg.Dags
                 " RETURNING id) INSERT INTO billingo.alert_deliveries (message_id, channel) SELECT id, '' FROM messages"
             )
         )
-    assert prune(instance, WarehouseResource()).messages == 1
-    with engine.connect() as connection:
+    with engine.begin() as connection:
+        assert prune_outages(connection, LIMIT) == 1
         assert set(connection.scalars(text("SELECT kind FROM billingo.outages"))) == {"over", "going on"}
         assert list(connection.scalars(text("SELECT title FROM billingo.alert_messages"))) == ["89"]
         assert connection.scalar(text("SELECT count(*) FROM billingo.alert_deliveries")) == 1

@@ -14,17 +14,18 @@ from dagster._core.execution.api import execute_run
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 from sqlalchemy import Connection, Engine
 
-from billingo_assets.defs.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
+from billingo_assets.defs.partitions import companies_partitions
 from billingo_assets.errors import NotToBeSyncedError
-from billingo_assets.defs.jobs import SYNC_COMPANY
+from billingo_assets.health.plotting import read_days
+from billingo_assets.health.reading import read_health
 from billingo_assets.health.rules import CompanyHealth
+from billingo_assets.names import INVOICE_ITEMS, INVOICES, PARTITION_TAG, RAW_INVOICES, SYNC_COMPANY
 from billingo_assets.run_history.history import past_outcomes
 from billingo_assets.run_history.outcomes import KILLED, NEVER_BEGAN
-from billingo_assets.health.plotting import read_days
-from billingo_assets.health.reading import RUNS_OF_ONE, busy_companies, read_health
-from billingo_assets.partitions import PARTITION_TAG, companies_partitions
+from billingo_assets.run_history.runs import busy_companies
+from billingo_assets.run_history.verdicts import RUNS_OF_ONE
 from billingo_assets.sandbox import Fault, SandboxServer, World
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.locks import showing_run_alive

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from billingo_assets.run_history.history import trigger_of
+from billingo_assets.run_history.runs import trigger_of
 
 CLI = {"billingo/trigger": "cli"}
 

@@ -12,11 +12,10 @@ from dagster._core.execution.api import create_execution_plan, execute_run
 from dagster._core.snap import snapshot_from_execution_plan
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from billingo_assets.dagster_support import in_process as runs
-from billingo_assets.defs.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
-from billingo_assets.build import build_defs
 from billingo_assets.companies.registry import Company
-from billingo_assets.defs.jobs import SYNC_COMPANY
+from billingo_assets.dagster_support import in_process as runs
+from billingo_assets.definitions import build_defs
+from billingo_assets.names import INVOICE_ITEMS, INVOICES, RAW_INVOICES, SYNC_COMPANY
 from billingo_assets.run_history.outcomes import Outcome
 
 SMALL = "ozon-bt"

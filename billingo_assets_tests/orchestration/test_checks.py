@@ -10,12 +10,10 @@ import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from sqlalchemy import Engine, text, update
 
-from billingo_assets.defs.assets.describing import INVOICES, RAW_INVOICES
-from billingo_assets.defs.checks.raw_invoices import describe_gaps
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
-from billingo_assets.defs.jobs import SYNC_COMPANY
-from billingo_assets.partitions import COMPANIES, PARTITION_TAG
+from billingo_assets.defs.checks.raw_invoices import describe_gaps
+from billingo_assets.names import COMPANIES, INVOICES, PARTITION_TAG, RAW_INVOICES, SYNC_COMPANY
 from billingo_assets.sandbox import SandboxServer, World
 from billingo_assets.warehouse.number_gaps import Gaps
 from billingo_assets.warehouse.tables import companies as companies_table

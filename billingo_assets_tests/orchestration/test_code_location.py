@@ -14,9 +14,9 @@ import pytest
 import yaml
 from sqlalchemy import URL, create_engine, inspect
 
-from billingo_assets.defs.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES
-from billingo_assets.build import build_defs
 from billingo_assets.dagster_support.resources import BillingoResource
+from billingo_assets.definitions import build_defs
+from billingo_assets.names import INVOICE_ITEMS, INVOICES, RAW_INVOICES
 from billingo_assets.settings import project_root
 from billingo_assets_tests.orchestration.conftest import CHECKS
 
@@ -52,7 +52,7 @@ warnings.simplefilter("always")
 warnings.showwarning = note
 sys.addaudithook(audit)
 import billingo_assets.definitions
-repository = billingo_assets.definitions.defs.get_repository_def()
+repository = billingo_assets.definitions.defs().get_repository_def()
 json.dump(
     {
         "assets": sorted(key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()),

@@ -14,9 +14,14 @@ import dagster as dg
 import pytest
 from sqlalchemy import URL, Engine, inspect, text
 
+from billingo_assets.dagster_support.instance import (
+    add_partitions,
+    open_instance,
+    prepare_dagster_home,
+    remove_partition,
+)
 from billingo_assets.errors import ConfigurationError, DatabaseError
-from billingo_assets.dagster_support.instance import add_partitions, open_instance, prepare_dagster_home, remove_partition
-from billingo_assets.partitions import COMPANIES
+from billingo_assets.names import COMPANIES
 from billingo_assets.settings import Settings, load_settings, project_root
 from billingo_assets.warehouse.database import connecting, engine_for
 from billingo_assets_tests.patience import PATIENCE_SECONDS

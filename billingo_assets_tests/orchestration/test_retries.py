@@ -7,7 +7,7 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
-from billingo_assets.defs.jobs import SYNC_COMPANY
+from billingo_assets.names import SYNC_COMPANY
 from billingo_assets.sandbox import Fault, SandboxServer, World
 from billingo_assets_tests.orchestration.conftest import SMALL, Sync
 

@@ -14,17 +14,16 @@ from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 from dagster_shared.error import SerializableErrorInfo
 from sqlalchemy import Engine, text, update
 
-from billingo_assets.dagster_support import in_process as runs
-from billingo_assets.defs.assets.describing import INVOICE_ITEMS, INVOICES, RAW_INVOICES, RETRY_TAG
-from billingo_assets.build import build_defs
 from billingo_assets.companies.registry import Company
-from billingo_assets.defs.jobs import SYNC_COMPANY
-from billingo_assets.run_history.history import past_outcomes
-from billingo_assets.run_history.outcomes import INTERRUPTED
+from billingo_assets.dagster_support import in_process as runs
+from billingo_assets.dagster_support.resources import BillingoResource
+from billingo_assets.definitions import build_defs
+from billingo_assets.defs.partitions import companies_partitions
 from billingo_assets.health.plotting import read_days
 from billingo_assets.health.reading import read_health
-from billingo_assets.partitions import companies_partitions
-from billingo_assets.dagster_support.resources import BillingoResource
+from billingo_assets.names import INVOICE_ITEMS, INVOICES, RAW_INVOICES, RETRY_TAG, SYNC_COMPANY
+from billingo_assets.run_history.history import past_outcomes
+from billingo_assets.run_history.outcomes import INTERRUPTED
 from billingo_assets.sandbox import Fault, Quirks, SandboxServer, World
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.locks import company_lock

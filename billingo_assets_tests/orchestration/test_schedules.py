@@ -15,13 +15,13 @@ from dagster._core.definitions.run_request import RunRequest
 from dagster._utils.schedules import schedule_execution_time_iterator
 from sqlalchemy import Engine
 
-from billingo_assets.build import build_defs
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
 from billingo_assets.companies.schedule import Schedule
-from billingo_assets.errors import ConfigurationError
 from billingo_assets.dagster_support.instance import remove_partition
 from billingo_assets.dagster_support.resources import WarehouseResource
+from billingo_assets.definitions import build_defs
+from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import load_settings
 
 BUDAPEST = ZoneInfo("Europe/Budapest")

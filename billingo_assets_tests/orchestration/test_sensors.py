@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text, update
 
-from billingo_assets.build import build_defs
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
 from billingo_assets.dagster_support.instance import remove_partition
-from billingo_assets.partitions import COMPANIES
 from billingo_assets.dagster_support.resources import WarehouseResource
+from billingo_assets.definitions import build_defs
 from billingo_assets.defs.sensors.partitions import partition_changes
+from billingo_assets.names import COMPANIES
 from billingo_assets.warehouse.tables import companies as companies_table
 from billingo_assets_tests.monitoring.conftest import Age, age, leave_run
 from billingo_assets_tests.orchestration.conftest import LARGE, SMALL, Sync, statuses

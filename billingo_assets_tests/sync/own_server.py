@@ -21,9 +21,9 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import URL, make_url
 
+from billingo_assets.embedded_postgres import EmbeddedServer, embedded_server
 from billingo_assets.settings import Settings
 from billingo_assets.warehouse.database import engine_for, upgrade_database
-from billingo_assets.embedded_postgres import EmbeddedServer, embedded_server
 from billingo_assets_tests.warehouse.embedded_users import await_release, postmaster
 
 TEMPLATE = "migrated"

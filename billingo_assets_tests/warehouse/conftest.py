@@ -21,10 +21,10 @@ from sqlalchemy import URL, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from billingo_assets.companies.registry import Company, add_company
-from billingo_assets.sandbox.server import SandboxServer
-from billingo_assets.sandbox.world import World
 from billingo_assets.embedded_postgres.account import open_programs, server_account
 from billingo_assets.embedded_postgres.cluster import ENVIRONMENT, programs
+from billingo_assets.sandbox.server import SandboxServer
+from billingo_assets.sandbox.world import World
 from billingo_assets.warehouse.roles import MASKED, READER, SYNC
 from billingo_assets_tests.warehouse.embedded_users import fresh_home, nobody_left
 

@@ -17,10 +17,10 @@ import psycopg
 import pytest
 
 import billingo_assets
-from billingo_assets.errors import ConfigurationError
 from billingo_assets.embedded_postgres import EmbeddedServerError, account, address, embedded_server
 from billingo_assets.embedded_postgres.cluster import programs
 from billingo_assets.embedded_postgres.server import LOG_BYTES
+from billingo_assets.errors import ConfigurationError
 from billingo_assets_tests.warehouse.embedded_users import (
     NOBODY,
     User,

@@ -12,12 +12,12 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import URL
 
+from billingo_assets.embedded_postgres.cluster import programs
 from billingo_assets.errors import DatabaseError
 from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World
 from billingo_assets.settings import Settings
 from billingo_assets.warehouse.database import engine_for, libpq_url, upgrade_database
-from billingo_assets.embedded_postgres.cluster import programs
 from billingo_assets_tests.warehouse.conftest import Books, SyncedBooks, ask, refusal
 from billingo_assets_tests.warehouse.embedded_users import throwaway_server
 

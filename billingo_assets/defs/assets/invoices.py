@@ -7,19 +7,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from billingo_assets.defs.assets.describing import (
-    GROUP,
-    INVOICE_ITEMS,
-    INVOICES,
-    OWNERS,
-    RAW_INVOICES,
-    company_of,
-    failing_in_words,
-    refuse,
-    table_metadata,
-)
-from billingo_assets.partitions import companies_partitions
+from billingo_assets.dagster_support.failures import company_of, failing_in_words, refuse
 from billingo_assets.dagster_support.resources import WarehouseResource
+from billingo_assets.defs.assets.metadata import OWNERS, table_metadata
+from billingo_assets.defs.partitions import companies_partitions
+from billingo_assets.names import GROUP, INVOICE_ITEMS, INVOICES, RAW_INVOICES
 from billingo_assets.warehouse import tables
 
 KINDS = {"python", "postgres"}
@@ -58,7 +50,7 @@ def normalized_invoices(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Normalize the documents that changed since they were last normalized."""
     from billingo_assets.errors import NotToBeSyncedError
-    from billingo_assets.dagster_support.in_process import is_of_command
+    from billingo_assets.run_history.runs import is_of_command
     from billingo_assets.sync.refresh import refresh_tables
     from billingo_assets.warehouse.normalized import count_rows
 

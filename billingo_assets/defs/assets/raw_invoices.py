@@ -5,19 +5,12 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
-from billingo_assets.defs.assets.describing import (
-    GROUP,
-    OWNERS,
-    RAW_INVOICES,
-    company_of,
-    failing_in_words,
-    name_company,
-    refuse,
-    table_metadata,
-)
-from billingo_assets.defs.checks.raw_invoices import tax_code_matches, tax_code_result
-from billingo_assets.partitions import companies_partitions
+from billingo_assets.dagster_support.failures import company_of, failing_in_words, name_company, refuse
 from billingo_assets.dagster_support.resources import BillingoResource, ProgressLog, WarehouseResource
+from billingo_assets.defs.assets.metadata import OWNERS, table_metadata
+from billingo_assets.defs.checks.raw_invoices import tax_code_matches, tax_code_result
+from billingo_assets.defs.partitions import companies_partitions
+from billingo_assets.names import GROUP, RAW_INVOICES
 from billingo_assets.warehouse import tables
 
 
@@ -61,8 +54,7 @@ def raw_invoices(
     # What a run needs and a code server does not is loaded here, so that loading the definitions stays quick.
     from billingo_assets.billingo.errors import IdentityMismatchError
     from billingo_assets.errors import BillingoAssetsError, NotToBeSyncedError
-    from billingo_assets.run_history.history import trigger_of
-    from billingo_assets.dagster_support.in_process import is_of_command
+    from billingo_assets.run_history.runs import is_of_command, trigger_of
     from billingo_assets.sync.engine import CompanySync, SyncOptions
     from billingo_assets.sync.refresh import refresh_tables
 

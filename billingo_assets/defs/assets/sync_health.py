@@ -2,10 +2,10 @@
 
 import dagster as dg
 
-from billingo_assets.defs.assets.describing import GROUP, INVOICE_ITEMS, INVOICES, OWNERS, RAW_INVOICES, failing_in_words
+from billingo_assets.dagster_support.failures import failing_in_words
 from billingo_assets.dagster_support.resources import WarehouseResource
-
-SYNC_HEALTH = dg.AssetKey([GROUP, "sync_health"])
+from billingo_assets.defs.assets.metadata import OWNERS
+from billingo_assets.names import GROUP, INVOICE_ITEMS, INVOICES, RAW_INVOICES, SYNC_HEALTH
 
 
 @dg.asset(

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import dagster as dg
 from sqlalchemy import Connection
 
-from billingo_assets.defs.assets.describing import INVOICE_ITEMS, INVOICES
-from billingo_assets.defs.checks.results import Question, check_result, company_check
 from billingo_assets.dagster_support.resources import WarehouseResource
+from billingo_assets.defs.checks.results import Question, check_result, company_check
+from billingo_assets.names import INVOICE_ITEMS, INVOICES
 from billingo_assets.warehouse import reconciliation, totals
 from billingo_assets.warehouse.reconciliation import Reconciliation
 from billingo_assets.warehouse.sync_state import read_sync_state

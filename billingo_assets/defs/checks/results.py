@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
-from billingo_assets.defs.assets.describing import company_of, do_not_retry, failing_in_words
-from billingo_assets.defs.checks.names import only_executes_checks
-from billingo_assets.errors import BillingoAssetsError
-from billingo_assets.partitions import COMPANIES, companies_of_run, companies_partitions
+from billingo_assets.dagster_support.failures import company_of, do_not_retry, failing_in_words
 from billingo_assets.dagster_support.resources import WarehouseResource
+from billingo_assets.defs.partitions import companies_partitions
+from billingo_assets.errors import BillingoAssetsError
+from billingo_assets.names import COMPANIES
+from billingo_assets.run_history.runs import companies_of_run, only_executes_checks
 from billingo_assets.warehouse.reconciliation import Reconciliation
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from billingo_assets.defs.assets.describing import RAW_INVOICES
 from billingo_assets.dagster_support.resources import WarehouseResource
+from billingo_assets.names import RAW_INVOICES
 
 
 @dg.sensor(

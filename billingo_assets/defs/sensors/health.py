@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from billingo_assets.defs.jobs import REFRESH_HEALTH
+from billingo_assets.names import REFRESH_HEALTH
 
 
 @dg.sensor(
@@ -16,8 +16,8 @@ def health_table(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Skip
     """Ask for one refresh after each time that all syncs have come to rest."""
     from datetime import UTC, datetime
 
-    from billingo_assets.health.reading import last_finished_sync, syncs_to_retry
-    from billingo_assets.run_history.retries import UNFINISHED
+    from billingo_assets.run_history.runs import UNFINISHED, last_finished_sync
+    from billingo_assets.run_history.verdicts import syncs_to_retry
 
     if context.instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED), limit=1):
         return dg.SkipReason("Runs are waiting or going.")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from billingo_assets.defs.jobs import SYNC_COMPANY
-from billingo_assets.partitions import COMPANIES, companies_partitions
 from billingo_assets.dagster_support.resources import WarehouseResource
+from billingo_assets.defs.partitions import companies_partitions
+from billingo_assets.names import COMPANIES, SYNC_COMPANY
 
 if TYPE_CHECKING:
     from billingo_assets.companies.registry import Company
@@ -63,7 +63,7 @@ def company_partitions(
     """Add and remove partitions; ask once for the sync of each company that waits for none of its ticks."""
     from billingo_assets.companies.registry import list_companies
     from billingo_assets.health.freshness import read_moments
-    from billingo_assets.health.reading import busy_companies
+    from billingo_assets.run_history.runs import busy_companies
 
     busy = busy_companies(context.instance)  # before the tables are read: a sync that ends meanwhile is in them
     with warehouse.connect() as connection:

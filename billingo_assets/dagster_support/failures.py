@@ -1,43 +1,14 @@
-"""What the UI is told of an asset beyond its function: keys, owners, tables; and failures in words."""
+"""How a step ends that does not do its work: in words, and with a retry only for what may pass by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import dagster as dg
-from sqlalchemy import Table
-from sqlalchemy.dialects import postgresql
 
 from billingo_assets.errors import BillingoAssetsError, ConfigurationError, NotToBeSyncedError
-from billingo_assets.partitions import COMPANY_TAG, NOT_REFUSED, REFUSED_TAG
-
-GROUP = "billingo"
-OWNERS = ("team:finance",)
-POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
-
-RAW_INVOICES = dg.AssetKey([GROUP, "raw_invoices"])
-INVOICES = dg.AssetKey([GROUP, "invoices"])
-INVOICE_ITEMS = dg.AssetKey([GROUP, "invoice_items"])
-
-
-def table_metadata(table: Table) -> dict[str, Any]:
-    """The table's name and column schema, as Dagster's UI shows them."""
-    columns = [
-        dg.TableColumn(
-            name=column.name,
-            type=column.type.compile(dialect=POSTGRESQL).lower(),
-            description=column.comment,
-            constraints=dg.TableColumnConstraints(nullable=bool(column.nullable)),
-        )
-        for column in table.columns
-    ]
-    return {"dagster/table_name": table.fullname, "dagster/column_schema": dg.TableSchema(columns=columns)}
-
-
-RETRY_TAG = "dagster/retry_on_asset_or_op_failure"
-"""What Dagster asks before it runs a failed run again; that a failure disallows retries concerns its step alone."""
+from billingo_assets.names import COMPANY_TAG, NOT_REFUSED, REFUSED_TAG, RETRY_TAG
 
 
 def do_not_retry(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> None:
