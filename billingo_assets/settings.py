@@ -9,13 +9,11 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import time
 from collections.abc import Iterator
 from functools import lru_cache
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo, available_timezones
 
 from dotenv import dotenv_values
@@ -24,163 +22,27 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from billingo_assets import redaction
+from billingo_assets.cron import checked_cron
 from billingo_assets.errors import ConfigurationError
+from billingo_assets.project import PREFIX, PROJECT_VARIABLE, env_file, located, project_root
+from billingo_assets.urls import (
+    LIVE_API_URL,
+    checked_api_url,
+    checked_database_url,
+    checked_loopback_url,
+    checked_secret_web_url,
+    checked_web_url,
+)
 
 _PASSWORD = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
 _HOST = re.compile(r"(?:://|@)([^\s/?&=@:,]+\.[^\s/?&=@:,]+)")
 _TOKEN = re.compile(r"(?=[^\s/?&=@:,]*\d)[^\s/?&=@:,]{8,}|[^\s/?&=@:,]{16,}")
 """What in a webhook's URL is taken for a secret: a long word, or one with a digit."""
 
-PREFIX = "BILLINGO_"
 FILE_SUFFIX = "_FILE"
 MAX_SECRET_BYTES = 2**16
-LIVE_API_URL = "https://api.billingo.hu/v3"
-
-
-PROJECT_VARIABLE = f"{PREFIX}PROJECT"
-_PACKAGE = Path(__file__).resolve().parent
-
-
-def checkout() -> Path | None:
-    """The checkout that this package lies in; None where it is installed without one."""
-    return _PACKAGE.parent if (_PACKAGE.parent / "workspace.yaml").is_file() else None
-
-
-def project_root() -> Path:
-    """The folder of `.env` and, by default, of the data: BILLINGO_PROJECT, the checkout, or the working directory.
-
-    Raises:
-        ConfigurationError: BILLINGO_PROJECT is not the absolute path of a folder.
-    """
-    if named := os.environ.get(PROJECT_VARIABLE):
-        if not Path(named).is_absolute() or not Path(named).is_dir():
-            raise ConfigurationError(f"{PROJECT_VARIABLE} is {named}, which is not the absolute path of a folder.")
-        return Path(named)
-    return checkout() or Path.cwd()
-
-
-def shipped_file(name: str) -> Path:
-    """A file of the checkout's top level, which an installed package has a copy of."""
-    return (checkout() or _PACKAGE) / name
-
-
-def env_file() -> Path:
-    """Where settings may stand that the environment does not have."""
-    return project_root() / ".env"
-
-
-def checked_api_url(url: str) -> str:
-    """Return `url` without a trailing slash. Raises ValueError unless it is https, or http to loopback, and bare.
-
-    An API key goes wherever this URL points, so nothing in it may be ambiguous.
-    """
-    if any(character.isspace() or not character.isprintable() for character in url):
-        raise ValueError("must not contain spaces or control characters")
-    parts = _split(url, like=LIVE_API_URL)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not _can_be_connected_to(parts):
-        raise ValueError(f"must look like {LIVE_API_URL}")
-    if parts.username is not None or "?" in url or "#" in url:
-        raise ValueError("must not contain a user name, a password, a query or a fragment")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ValueError("must be https: plain http is allowed to loopback only, since the API key travels with it")
-    return url.rstrip("/")
-
-
-def checked_loopback_url(url: str) -> str:
-    """Return `url` as `checked_api_url` does. Raises ValueError unless it is this machine's."""
-    checked = checked_api_url(url)
-    if not is_loopback(urlsplit(checked).hostname or ""):
-        raise ValueError("must be on loopback")
-    return checked
-
-
-def _split(url: str, *, like: str) -> SplitResult:
-    try:
-        return urlsplit(url)
-    except ValueError:  # whose text may quote the user name and the password
-        raise ValueError(f"must look like {like}") from None
-
-
-def _can_be_connected_to(parts: SplitResult) -> bool:
-    try:
-        (parts.hostname or "").encode("idna")
-        port = parts.port
-    except ValueError:
-        return False
-    return port != 0
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine can be meant."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _checked_database_url(secret: SecretStr) -> SecretStr:
-    url, example = secret.get_secret_value(), "postgresql://user@host:5432/database"
-    # What follows the first @ is taken for the host, and a host is no secret.
-    if url.count("@") > 1:
-        raise ValueError("must not contain a second @: within a user name or a password, write it as %40")
-    if _split(url, like=example).scheme not in ("postgresql", "postgres") or not _has_port_that_exists(url):
-        raise ValueError(f"must be a postgresql:// URL, such as {example}")
-    return secret
-
-
-def _has_port_that_exists(url: str) -> bool:
-    """As the database's engine reads the URL: to it, a password may contain a slash."""
-    try:
-        port = make_url(url).port
-    except (ArgumentError, ValueError):
-        return False
-    return port is None or 0 < port < 65536
-
-
-def _checked_cron(line: str) -> str:
-    # Loaded where a line is set only: Dagster takes a second, and knows best what it can keep to.
-    from dagster._utils.schedules import is_valid_cron_string
-
-    fields = line.split()
-    if len(fields) != 5:  # an alias such as @daily has one
-        raise ValueError("must be a cron line of five fields, such as 0 2 * * *")
-    minute, hour, day, month, weekday = fields
-    if is_valid_cron_string(line):
-        ticks = _ticks(line)
-    elif all(is_valid_cron_string(f"{minute} {hour} {date} {weekday}") for date in (f"{day} *", f"* {month}")):
-        ticks = False  # the day and the month exist, but not together
-    else:
-        raise ValueError("is not a cron line: minute, hour, day of the month, month, weekday, such as 0 2 * * *")
-    if not ticks:
-        raise ValueError("would never tick: no month that it names has such a day")
-    return line
-
-
-def _ticks(line: str) -> bool:
-    from dagster._utils.schedules import schedule_execution_time_iterator
-    from dagster._vendored.croniter.croniter import CroniterBadDateError
-
-    try:
-        next(schedule_execution_time_iterator(time.time(), line, "UTC"))
-    except CroniterBadDateError:
-        return False
-    return True
-
-
-def _checked_web_url(url: str) -> str:
-    parts = _split(url, like="https://dagster.example.com")
-    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
-        raise ValueError("must be an http:// or https:// URL")
-    return url.rstrip("/")
-
-
-def _checked_secret_web_url(secret: SecretStr) -> SecretStr:
-    return SecretStr(_checked_web_url(secret.get_secret_value()))
 
 
 def _checked_timezone(name: str) -> str:
@@ -189,18 +51,10 @@ def _checked_timezone(name: str) -> str:
     return name
 
 
-def _located(path: Path) -> Path:
-    """A relative path is one in the project's folder, from wherever a command is called."""
-    try:
-        return project_root() / path.expanduser()
-    except RuntimeError:
-        raise ValueError("begins with a ~ that names nobody's home directory") from None
-
-
 def _secret_in(named: str | Path, name: str) -> str:
     """The content of a file that holds a secret, without the line's end. Who may read it is its maker's business."""
     try:
-        path = _located(Path(named))
+        path = located(Path(named))
     except ValueError as error:
         raise ConfigurationError(f"{name}: {error}.") from None
     try:
@@ -217,7 +71,7 @@ def _secret_in(named: str | Path, name: str) -> str:
     return text
 
 
-CronLine = Annotated[str, AfterValidator(_checked_cron)]
+CronLine = Annotated[str, AfterValidator(checked_cron)]
 """When a schedule ticks, in `timezone`."""
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -229,9 +83,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
-    database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
+    database_url: Annotated[SecretStr, AfterValidator(checked_database_url)] | None = None
     """A PostgreSQL of your own (15 or newer); unset, an embedded one runs under `home`."""
-    home: Annotated[Path, AfterValidator(_located)] = Field(default_factory=lambda: project_root() / ".billingo")
+    home: Annotated[Path, AfterValidator(located)] = Field(default_factory=lambda: project_root() / ".billingo")
     """Embedded data, Dagster's home, the generated encryption key."""
     api_url: Annotated[str, AfterValidator(checked_api_url)] = LIVE_API_URL
     """The Billingo API that the keys are sent to."""
@@ -257,9 +111,9 @@ class Settings(BaseSettings):
     """How long the history of runs is kept; the newest materialization and check of each company always is."""
     alert_urls: SecretStr | None = None
     """Where alerts go: Apprise URLs, separated by commas or spaces."""
-    heartbeat_url: Annotated[SecretStr, AfterValidator(_checked_secret_web_url)] | None = None
+    heartbeat_url: Annotated[SecretStr, AfterValidator(checked_secret_web_url)] | None = None
     """Called after each tick that found and told everything, so that its silence is noticed."""
-    ui_url: Annotated[str, AfterValidator(_checked_web_url)] = "http://127.0.0.1:3000"
+    ui_url: Annotated[str, AfterValidator(checked_web_url)] = "http://127.0.0.1:3000"
     """Where people find Dagster's UI: links to runs begin with it."""
     database_url_file: Path | None = None
     """A file that holds `database_url`, as Docker's secrets and systemd's credentials are."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from billingo_assets.settings import project_root
+from billingo_assets.project import project_root
 from tools.audit import NO_ANSWER, excuse, judge
 
 SOUND = {"name": "six", "version": "1.16.0", "vulns": []}

@@ -9,7 +9,8 @@ import pytest
 
 import billingo_assets
 from billingo_assets.errors import ConfigurationError
-from billingo_assets.settings import LIVE_API_URL, Settings, checked_api_url, load_settings
+from billingo_assets.settings import Settings, load_settings
+from billingo_assets.urls import LIVE_API_URL, checked_api_url
 
 SECRET = "kep0nya-c-titok"
 

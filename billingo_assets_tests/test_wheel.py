@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from billingo_assets.settings import checkout
+from billingo_assets.project import checkout
 from billingo_assets_tests.orchestration.services import free_port
 from billingo_assets_tests.patience import PATIENCE_SECONDS, until
 

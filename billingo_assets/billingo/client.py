@@ -50,9 +50,9 @@ from billingo_assets.billingo.models import (
 from billingo_assets.billingo.pacing import pacer_for
 from billingo_assets.billingo.salvage import elements, members
 from billingo_assets.billingo.unpacking import ACCEPTED, DamagedError, OverflowingError, read_body
-from billingo_assets.settings import checked_api_url
 from billingo_assets.text import told
 from billingo_assets.unreachable import why_unreachable
+from billingo_assets.urls import checked_api_url
 
 MAX_PAGE_SIZE = 100
 """Documents a page: the most that may be asked for. A server may put fewer on one."""

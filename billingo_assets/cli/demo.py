@@ -15,7 +15,8 @@ from billingo_assets.cli.sync import sync_companies
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
 from billingo_assets.errors import ConfigurationError
-from billingo_assets.settings import Settings, checkout, load_settings
+from billingo_assets.project import checkout
+from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.database import connecting, open_database
 from billingo_assets.warehouse.normalized import count_rows
 from billingo_assets.warehouse.sums import sums_by_currency

@@ -22,7 +22,9 @@ from billingo_assets.companies.registry import list_companies
 from billingo_assets.embedded_postgres.keeper import try_lock
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.home import make_private
-from billingo_assets.settings import PROJECT_VARIABLE, is_loopback, load_settings, project_root, shipped_file
+from billingo_assets.project import PROJECT_VARIABLE, project_root, shipped_file
+from billingo_assets.settings import load_settings
+from billingo_assets.urls import is_loopback
 from billingo_assets.warehouse.database import connecting, open_database, require_writable
 
 LOOPBACK = "127.0.0.1"

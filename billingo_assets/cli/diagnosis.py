@@ -25,8 +25,9 @@ from billingo_assets.dagster_support.instance import open_instance
 from billingo_assets.definitions import build_defs
 from billingo_assets.errors import BillingoAssetsError, DatabaseError
 from billingo_assets.health.overview import local_time
+from billingo_assets.project import env_file
 from billingo_assets.run_history.daemon import Daemon, read_daemon
-from billingo_assets.settings import Settings, env_file, holds_secrets
+from billingo_assets.settings import Settings, holds_secrets
 from billingo_assets.sync.identity import identify
 from billingo_assets.text import told
 from billingo_assets.unreachable import why_unreachable

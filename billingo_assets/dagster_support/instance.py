@@ -14,7 +14,8 @@ from billingo_assets.dagster_support import reconnecting
 from billingo_assets.errors import BillingoAssetsError, ConfigurationError, DatabaseUnavailableError
 from billingo_assets.home import make_private, require_private
 from billingo_assets.names import COMPANIES
-from billingo_assets.settings import Settings, shipped_file
+from billingo_assets.project import shipped_file
+from billingo_assets.settings import Settings
 
 STATEMENT_TIMEOUT_MS = 60_000
 POOL_RECYCLE_SECONDS = 3_600

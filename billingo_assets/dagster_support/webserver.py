@@ -20,7 +20,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from billingo_assets.dagster_support.reconnecting import DATABASE_ERRORS
-from billingo_assets.settings import is_loopback, load_settings
+from billingo_assets.settings import load_settings
+from billingo_assets.urls import is_loopback
 
 AGAIN_SECONDS = 5
 NO_DATABASE = "PostgreSQL does not answer. This page reloads by itself until it does.\n"

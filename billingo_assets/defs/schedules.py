@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from billingo_assets.companies.schedule import Schedule
+from billingo_assets.companies.schedule import Schedule, cron_line
 from billingo_assets.dagster_support.resources import WarehouseResource
-from billingo_assets.dagster_support.rhythms import cron_line
 from billingo_assets.defs.jobs import prune_history_job
 from billingo_assets.names import COMPANIES, RAW_INVOICES, SYNC_COMPANY
 from billingo_assets.settings import Settings, load_settings

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from billingo_assets.companies.registry import Company
-from billingo_assets.dagster_support.rhythms import cron_line, next_tick
+from billingo_assets.companies.schedule import cron_line
+from billingo_assets.cron import next_tick
 from billingo_assets.run_history.verdicts import FailedRun
 from billingo_assets.settings import Settings
 
@@ -136,7 +137,7 @@ def assess(facts: Facts, now: datetime, settings: Settings) -> CompanyHealth:
     elif synced_at is None or staleness(company, synced_at, now, settings) is not None:
         color = "yellow"
     cron = cron_line(company.schedule, settings)
-    due = next_tick(cron, now, settings) if cron else None
+    due = next_tick(cron, now, settings.timezone) if cron else None
     return CompanyHealth(company, color, tuple(problems), synced_at, due, facts.is_being_synced, facts.waits_for_daemon)
 
 
@@ -157,7 +158,7 @@ def limits_of_age(company: Company, since: datetime, settings: Settings) -> Limi
     cron = cron_line(company.schedule, settings)
     if cron is None:
         return None
-    pause = next_tick(cron, since, settings) - since
+    pause = next_tick(cron, since, settings.timezone) - since
     return Limits(max(WARNING_AGE, pause + GRACE), max(ERROR_AGE, pause + GRACE + ERROR_AGE - WARNING_AGE))
 
 

@@ -95,7 +95,7 @@ def test_each_finding_is_a_line_for_people(
 @pytest.fixture
 def dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project's `.env`, which is not there yet."""
-    monkeypatch.setattr("billingo_assets.settings.project_root", lambda: tmp_path)
+    monkeypatch.setattr("billingo_assets.project.project_root", lambda: tmp_path)
     return tmp_path / ".env"
 
 

@@ -15,7 +15,8 @@ from billingo_assets.companies.encryption import KEY_FILE, Keyring
 from billingo_assets.companies.registry import Company
 from billingo_assets.companies.schedule import SCHEDULES
 from billingo_assets.errors import ConfigurationError
-from billingo_assets.settings import LIVE_API_URL, Settings, load_settings
+from billingo_assets.settings import Settings, load_settings
+from billingo_assets.urls import LIVE_API_URL
 from billingo_assets.warehouse.raw_invoices import count_documents
 from billingo_assets_tests.patience import PATIENCE_SECONDS
 

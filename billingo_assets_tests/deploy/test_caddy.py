@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from billingo_assets.settings import project_root
+from billingo_assets.project import project_root
 from billingo_assets_tests.deploy.webserver import caddy, in_folder
 
 

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import URL, Engine
 from websockets.exceptions import InvalidStatus, InvalidURI
 
+from billingo_assets.project import project_root
 from billingo_assets.sandbox import SandboxServer, World
-from billingo_assets.settings import project_root
 from billingo_assets_tests.conftest import fresh_database
 from billingo_assets_tests.deploy.webserver import (
     NAME,

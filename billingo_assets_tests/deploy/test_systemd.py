@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, Engine
 
+from billingo_assets.project import project_root
 from billingo_assets.sandbox import SandboxServer, World
-from billingo_assets.settings import Settings, project_root
+from billingo_assets.settings import Settings
 from billingo_assets_tests.conftest import fresh_database
 from billingo_assets_tests.orchestration.services import PROGRAM, Place, running_services
 

@@ -17,7 +17,7 @@ from sqlalchemy import URL, create_engine, inspect
 from billingo_assets.dagster_support.resources import BillingoResource
 from billingo_assets.definitions import build_defs
 from billingo_assets.names import INVOICE_ITEMS, INVOICES, RAW_INVOICES
-from billingo_assets.settings import project_root
+from billingo_assets.project import project_root
 from billingo_assets_tests.orchestration.conftest import CHECKS
 
 HEAVY = (

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import URL, Engine
 
+from billingo_assets.project import project_root
 from billingo_assets.sandbox import SandboxServer, World
-from billingo_assets.settings import project_root
 from billingo_assets_tests.conftest import fresh_database
 from billingo_assets_tests.orchestration.conftest import SMALL
 from billingo_assets_tests.orchestration.services import PROGRAM, Place, running_services, until

@@ -20,9 +20,10 @@ from sqlalchemy import URL, Engine
 
 from billingo_assets.companies import registry
 from billingo_assets.dagster_support.instance import add_partitions, open_instance
+from billingo_assets.project import project_root
 from billingo_assets.run_history.daemon import RETRIER_CURSOR, SILENCE
 from billingo_assets.sandbox import Fault, SandboxServer, World
-from billingo_assets.settings import load_settings, project_root
+from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.locks import showing_run_alive
 from billingo_assets_tests.alerts.sinks import WebSink
 from billingo_assets_tests.conftest import fresh_database

@@ -22,7 +22,8 @@ from billingo_assets.dagster_support.instance import (
 )
 from billingo_assets.errors import ConfigurationError, DatabaseError
 from billingo_assets.names import COMPANIES
-from billingo_assets.settings import Settings, load_settings, project_root
+from billingo_assets.project import project_root
+from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.database import connecting, engine_for
 from billingo_assets_tests.patience import PATIENCE_SECONDS
 

@@ -22,8 +22,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
+from billingo_assets.project import project_root
 from billingo_assets.sandbox import SandboxServer, World
-from billingo_assets.settings import project_root
 from billingo_assets_tests.conftest import fresh_database
 from billingo_assets_tests.orchestration.conftest import SMALL
 from billingo_assets_tests.orchestration.services import (

@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
 from sqlalchemy import URL, Engine
 
+from billingo_assets.project import project_root
 from billingo_assets.sandbox import SandboxServer, World
-from billingo_assets.settings import project_root
 from billingo_assets_tests.conftest import fresh_database
 from billingo_assets_tests.orchestration.services import PROGRAM, Place, Services, running_services
 from billingo_assets_tests.patience import PATIENCE_SECONDS
