@@ -53,6 +53,8 @@ lint: $(INSTALLED) ## format, style, security, types, secrets, known vulnerabili
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --no-cache
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/dg check defs
 	@git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --disable-plugin KeywordDetector \
 	  --exclude-secrets '$(INVENTED)' --exclude-files '(^|/)requirements\.lock$$'
 	@$(BIN)/python -m tools.audit requirements.lock
