@@ -38,7 +38,7 @@ WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # Without one, the tests of the UI fail and say what to do; the others need none.
 programs: $(INSTALLED)
-	-@$(BIN)/python -m billingo_assets_tests.programs
+	-@$(BIN)/python -m billingo_assets_tests.support.programs
 
 screenshots: $(INSTALLED) programs ## take the README's pictures of the UI anew
 	$(BIN)/python -m pytest --screenshots billingo_assets_tests/ui

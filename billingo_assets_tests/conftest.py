@@ -28,8 +28,8 @@ from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.database import open_database, upgrade_database
-from billingo_assets_tests.alerts.sinks import MailSink, WebSink, mail_sink, web_sink
-from billingo_assets_tests.warehouse.embedded_users import throwaway_server
+from billingo_assets_tests.support.embedded_users import throwaway_server
+from billingo_assets_tests.support.sinks import MailSink, WebSink, mail_sink, web_sink
 
 _numbers = itertools.count(1)
 

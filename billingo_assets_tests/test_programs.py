@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from billingo_assets_tests.programs import Needed, NoProgramError, ensure_all
+from billingo_assets_tests.support.programs import Needed, NoProgramError, ensure_all
 
 
 def _nowhere() -> Path:

@@ -18,8 +18,8 @@ import httpx
 import pytest
 
 from billingo_assets.project import checkout
-from billingo_assets_tests.orchestration.services import free_port
-from billingo_assets_tests.patience import PATIENCE_SECONDS, until
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS, until
+from billingo_assets_tests.support.services import free_port
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from sqlalchemy import URL, Engine, NullPool, create_engine
 
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets_tests.conftest import fresh_database
-from billingo_assets_tests.monitoring.conftest import age, refuse
-from billingo_assets_tests.orchestration.conftest import live_defs, sync
+from billingo_assets_tests.support.dagster_runs import live_defs, sync
+from billingo_assets_tests.support.past_runs import age, refuse
 
 __all__ = ["age", "live_defs", "refuse", "sync"]
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from billingo_assets.alerts.channels import Channel, DeliveryError, Message, call_heartbeat, open_channels
 from billingo_assets_tests.alerts.conftest import Configure
-from billingo_assets_tests.alerts.sinks import PASSWORD, TOKEN, MailSink, WebSink, free_port
+from billingo_assets_tests.support.sinks import PASSWORD, TOKEN, MailSink, WebSink, free_port
 
 MESSAGE = Message("error", "it-cardigan: the sync failed", "IT Cardigan & Fia <Kft.>\n- Árvíztűrő 401.\n  http://ui/1")
 SLACK_TOKEN = "TIiajkdnlazkcOXrIdevi7FQ"

@@ -11,7 +11,7 @@ from billingo_assets.alerts import delivery
 from billingo_assets.alerts.channels import Channel, Message, open_channels
 from billingo_assets.alerts.delivery import deliver, write_down
 from billingo_assets_tests.alerts.conftest import Configure
-from billingo_assets_tests.alerts.sinks import PASSWORD, TOKEN, MailSink, WebSink
+from billingo_assets_tests.support.sinks import PASSWORD, TOKEN, MailSink, WebSink
 
 FIRST, SECOND, THIRD = (Message("error", f"message {number}", "It is broken.") for number in (1, 2, 3))
 

@@ -8,7 +8,7 @@ from billingo_assets.billingo.client import BillingoClient
 from billingo_assets.billingo.errors import BillingoError, MalformedAnswerError, TooLargeAnswerError, UnavailableError
 from billingo_assets.sandbox import Company, Quirks, SandboxServer
 from billingo_assets_tests.billingo.conftest import KEY, Connect, Listener
-from billingo_assets_tests.patience import PATIENCE_SECONDS
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS
 
 
 def test_the_identity_is_the_tax_code_of_the_key(client: BillingoClient, company: Company) -> None:

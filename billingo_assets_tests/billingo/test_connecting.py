@@ -14,7 +14,7 @@ from billingo_assets.billingo.connecting import connect
 from billingo_assets.billingo.errors import BillingoError
 from billingo_assets.settings import Settings
 from billingo_assets_tests.billingo.conftest import KEY, Listener
-from billingo_assets_tests.patience import PATIENCE_SECONDS
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS
 
 ConnectWith = Callable[..., BillingoClient]
 

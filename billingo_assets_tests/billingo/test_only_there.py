@@ -12,7 +12,7 @@ import pytest
 from billingo_assets.billingo import client as client_module
 from billingo_assets.billingo.errors import CertificateError, RedirectError
 from billingo_assets_tests.billingo.conftest import KEY, Connect, Listener, listening
-from billingo_assets_tests.certificates import certificate
+from billingo_assets_tests.support.certificates import certificate
 
 CERTIFICATE_VARIABLES = ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
 

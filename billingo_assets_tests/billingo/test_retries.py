@@ -19,7 +19,7 @@ from billingo_assets.billingo.errors import (
 )
 from billingo_assets.sandbox import Company, Fault, Quirks, SandboxServer
 from billingo_assets_tests.billingo.conftest import Connect, Listener
-from billingo_assets_tests.patience import PATIENCE_SECONDS
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS
 
 TRANSIENT = [
     pytest.param({"kind": "status", "status": 429}, RateLimitError, id="429"),

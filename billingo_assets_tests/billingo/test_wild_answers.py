@@ -12,8 +12,8 @@ import pytest
 
 from billingo_assets.billingo.errors import MalformedAnswerError, TooLargeAnswerError
 from billingo_assets_tests.billingo.conftest import KEY, Connect, Listener
-from billingo_assets_tests.billingo.wild_server import head, sized, wild_server, zipped
-from billingo_assets_tests.patience import PATIENCE_SECONDS
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS
+from billingo_assets_tests.support.wild_server import head, sized, wild_server, zipped
 
 MIB = 2**20
 PAGE = b'{"data":[{"id":1}],"total":1,"last_page":1}'

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from billingo_assets_tests.alerts.sinks import PASSWORD, TOKEN, MailSink, WebSink
 from billingo_assets_tests.cli.conftest import Command
+from billingo_assets_tests.support.sinks import PASSWORD, TOKEN, MailSink, WebSink
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from sqlalchemy import URL
 
 from billingo_assets.cli import cli
 from billingo_assets_tests.cli.conftest import Command
-from billingo_assets_tests.fuzz.running import run_property
+from billingo_assets_tests.support.fuzz_running import run_property
 
 
 def commands_of(group: click.Group, before: tuple[str, ...] = ()) -> dict[tuple[str, ...], click.Command]:

@@ -15,7 +15,7 @@ import httpx
 import psycopg
 import pytest
 
-from billingo_assets_tests.patience import PATIENCE_SECONDS, until
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS, until
 
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 

@@ -34,8 +34,8 @@ from billingo_assets.companies.registry import Company
 from billingo_assets.sandbox import Fault, SandboxServer, World
 from billingo_assets.sandbox.quirks import Quirks
 from billingo_assets.settings import load_settings
-from billingo_assets_tests.alerts.sinks import MailSink, WebSink
 from billingo_assets_tests.cli.conftest import Command
+from billingo_assets_tests.support.sinks import MailSink, WebSink
 
 SMALL = "ozon-bt"
 

@@ -15,7 +15,7 @@ from billingo_assets.definitions import build_defs
 from billingo_assets.names import SYNC_COMPANY
 from billingo_assets.sandbox.world import World
 from billingo_assets_tests.cli.conftest import Command
-from billingo_assets_tests.monitoring.conftest import leave_run
+from billingo_assets_tests.support.past_runs import leave_run
 
 SMALL, LARGE = "ozon-bt", "arvizturo"
 COUNTS = ("processed", "created", "updated", "unchanged", "deleted", "skipped", "items", "api_calls")

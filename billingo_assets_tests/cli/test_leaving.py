@@ -35,8 +35,8 @@ from billingo_assets.warehouse.locks import company_lock
 from billingo_assets.warehouse.tables import metadata
 from billingo_assets_tests.cli.conftest import Command
 from billingo_assets_tests.companies.test_export_formats import column
-from billingo_assets_tests.office import Cell, sheets
-from billingo_assets_tests.patience import PATIENCE_SECONDS, until
+from billingo_assets_tests.support.office import Cell, sheets
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS, until
 
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 

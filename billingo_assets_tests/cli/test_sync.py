@@ -22,7 +22,7 @@ from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.normalized import count_rows
 from billingo_assets.warehouse.sums import sums_by_currency
 from billingo_assets_tests.cli.conftest import Command
-from billingo_assets_tests.patience import PATIENCE_SECONDS
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS
 
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 

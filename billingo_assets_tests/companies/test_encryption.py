@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from billingo_assets.companies.encryption import KEY_FILE, Keyring, open_keyring
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings
-from billingo_assets_tests.patience import PATIENCE_SECONDS
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS
 
 API_KEY = SecretStr("2f6d1c9e-0000-4000-8000-1234567890ab")
 OLD, NEW = (urlsafe_b64encode(letter * 32).decode() for letter in (b"o", b"n"))

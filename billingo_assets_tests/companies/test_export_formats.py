@@ -24,7 +24,7 @@ from pyarrow import dataset, parquet
 from billingo_assets.companies.formats import FORMATS, spreadsheet
 from billingo_assets.companies.formats.columns import Column
 from billingo_assets.companies.formats.writer import Target
-from billingo_assets_tests.office import Cell, sheets
+from billingo_assets_tests.support.office import Cell, sheets
 
 COLUMNS = (
     Column("company_id", "integer"),

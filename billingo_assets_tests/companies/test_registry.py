@@ -18,7 +18,7 @@ from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.urls import LIVE_API_URL
 from billingo_assets.warehouse.raw_invoices import count_documents
-from billingo_assets_tests.patience import PATIENCE_SECONDS
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS
 
 TAX_CODE = "12345678-2-42"
 SANDBOX_URL = "http://127.0.0.1:8765/v3"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from billingo_assets.project import project_root
-from billingo_assets_tests.deploy.webserver import caddy, in_folder
+from billingo_assets_tests.support.webserver import caddy, in_folder
 
 
 @pytest.mark.parametrize("name", ["Caddyfile", "Caddyfile.oidc"])

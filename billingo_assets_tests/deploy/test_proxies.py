@@ -17,7 +17,9 @@ from websockets.exceptions import InvalidStatus, InvalidURI
 from billingo_assets.project import project_root
 from billingo_assets.sandbox import SandboxServer, World
 from billingo_assets_tests.conftest import fresh_database
-from billingo_assets_tests.deploy.webserver import (
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS
+from billingo_assets_tests.support.services import LOCATIONS, Place, Services, running_services
+from billingo_assets_tests.support.webserver import (
     NAME,
     Proxy,
     password_hash,
@@ -25,8 +27,6 @@ from billingo_assets_tests.deploy.webserver import (
     running_caddy,
     running_nginx,
 )
-from billingo_assets_tests.orchestration.services import LOCATIONS, Place, Services, running_services
-from billingo_assets_tests.patience import PATIENCE_SECONDS
 
 DEPLOY = project_root() / "deploy"
 PLACEHOLDER = "$2a$14$REPLACE.WITH.WHAT.caddy.hash-password.PRINTS"

@@ -15,7 +15,7 @@ from billingo_assets.project import project_root
 from billingo_assets.sandbox import SandboxServer, World
 from billingo_assets.settings import Settings
 from billingo_assets_tests.conftest import fresh_database
-from billingo_assets_tests.orchestration.services import PROGRAM, Place, running_services
+from billingo_assets_tests.support.services import PROGRAM, Place, running_services
 
 UNIT = project_root() / "deploy" / "billingo-assets.service"
 

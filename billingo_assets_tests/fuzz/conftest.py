@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from billingo_assets_tests.fuzz.running import run_property
+from billingo_assets_tests.support.fuzz_running import run_property
 
 Fuzz = Callable[..., None]
 

@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from billingo_assets_tests.fuzz.conftest import Fuzz
-from billingo_assets_tests.fuzz.mutations import VALUES, mutated_body, mutated_document
-from billingo_assets_tests.fuzz.properties import check_body, check_document, check_packed
 from billingo_assets_tests.normalize.test_any_document import FIELDS
+from billingo_assets_tests.support.fuzz_mutations import VALUES, mutated_body, mutated_document
+from billingo_assets_tests.support.fuzz_properties import check_body, check_document, check_packed
 
 SEED = st.integers(0, 2**64)
 ANY = st.recursive(

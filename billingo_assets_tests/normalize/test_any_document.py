@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, RELATED_COLUMNS, Column
-from billingo_assets_tests.normalize.documents import as_json, document
-from billingo_assets_tests.normalize.frames import Frames, normalize
+from billingo_assets_tests.support.documents import as_json, document
+from billingo_assets_tests.support.frames import Frames, normalize
 
 TYPES = {"text": "str", "integer": "int", "amount": "Decimal", "date": "date", "boolean": "bool"}
 

@@ -5,7 +5,7 @@ import pytest
 
 from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, RELATED_COLUMNS, Column
 from billingo_assets.normalize.documents import ABOUT_INVOICES
-from billingo_assets_tests.normalize.frames import normalize
+from billingo_assets_tests.support.frames import normalize
 
 
 def test_the_columns_can_be_imported_without_pandas() -> None:

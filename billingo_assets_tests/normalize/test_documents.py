@@ -6,8 +6,8 @@ import pytest
 
 from billingo_assets.normalize.columns import CODES, ESSENTIAL, INVOICE_COLUMNS, Column
 from billingo_assets.normalize.documents import Rejection
-from billingo_assets_tests.normalize.documents import as_json, document, item, partner
-from billingo_assets_tests.normalize.frames import Frames, normalize
+from billingo_assets_tests.support.documents import as_json, document, item, partner
+from billingo_assets_tests.support.frames import Frames, normalize
 
 
 def normalized(value: Any, document_id: int = 90_210_001) -> Frames:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from billingo_assets.normalize.reconciling import Totals, gaps_of
-from billingo_assets_tests.normalize.documents import as_json, document, item
-from billingo_assets_tests.normalize.frames import normalize
+from billingo_assets_tests.support.documents import as_json, document, item
+from billingo_assets_tests.support.frames import normalize
 
 
 def gap(

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from billingo_assets.sandbox import Company, CompanySpec, SandboxServer, World
-from billingo_assets_tests.patience import PATIENCE_SECONDS
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS
 
 NOW = 1_783_000_000.0  # 2 July 2026, 15:46:40 in Budapest
 SINCE = "2026-07-02 15:46:40"  # the same as local time

@@ -9,7 +9,7 @@ import pytest
 
 from billingo_assets.sandbox import Company, Fault, RateLimit, SandboxServer
 from billingo_assets.sandbox.faults import FaultKind, RetryAfter
-from billingo_assets_tests.patience import until
+from billingo_assets_tests.support.patience import until
 
 SOUND_PIECES = 5  # a sound answer arrives in so many at most, a slow one in 20: seconds would depend on the machine
 PER_PAGE = 60  # of the 160 documents: three pages

@@ -15,7 +15,7 @@ from billingo_assets.sandbox import (
     SandboxServer,
     World,
 )
-from billingo_assets_tests.patience import PATIENCE_SECONDS, until
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS, until
 
 SCRIPT = """
 from billingo_assets.sandbox import CompanySpec, World, serve

@@ -14,7 +14,7 @@ from billingo_assets.sandbox import SandboxServer, World
 from billingo_assets.settings import Settings
 from billingo_assets.warehouse.database import engine_for
 from billingo_assets_tests.conftest import fresh_database
-from billingo_assets_tests.sync.books import Books
+from billingo_assets_tests.support.books import Books
 
 OpenBooks = Callable[..., Books]
 

@@ -26,12 +26,12 @@ from billingo_assets.companies.registry import Company
 from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sandbox import CompanySpec, Quirks, SandboxServer, World
 from billingo_assets.sync.report import Progress, SyncReport
-from billingo_assets_tests.sync import people
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.expectation import Expectation
-from billingo_assets_tests.sync.happenings import DEEDS, LIES, MEANWHILE, NTH, REFUSALS, Death, Meanwhile, Trouble
-from billingo_assets_tests.sync.people import Account, Clock, Deed
-from billingo_assets_tests.sync.snapshot import (
+from billingo_assets_tests.support import people
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.expectation import Expectation
+from billingo_assets_tests.support.happenings import DEEDS, LIES, MEANWHILE, NTH, REFUSALS, Death, Meanwhile, Trouble
+from billingo_assets_tests.support.people import Account, Clock, Deed
+from billingo_assets_tests.support.snapshot import (
     FINGERPRINT,
     FRAGMENTS,
     TABLES,
@@ -39,7 +39,7 @@ from billingo_assets_tests.sync.snapshot import (
     require_nothing_lost,
     require_whole_history,
 )
-from billingo_assets_tests.sync.truth import require_served, require_truth
+from billingo_assets_tests.support.truth import require_served, require_truth
 
 SIZES = {"hatvan": 60, "szaz": 100, "szazegy": 101, "ketszazegy": 201, "ketszazotven": 250, "haromszaz": 300}
 """Documents of the companies to choose from: one to three pages, full ones and nearly empty ones."""

@@ -12,9 +12,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from billingo_assets.sandbox import CompanySpec, Quirks, SandboxServer, World
-from billingo_assets_tests.sync.books import Books
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.truth import require_truth
 from billingo_assets_tests.sync.conftest import OpenBooks
-from billingo_assets_tests.sync.truth import require_truth
 
 TIME_ZONES = ["UTC", "Europe/Budapest", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
 SUMMER_BEGINS = datetime(2026, 3, 29, 1, tzinfo=UTC)

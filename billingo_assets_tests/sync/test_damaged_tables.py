@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.truth import require_truth
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.truth import require_truth
 
 A_LINE = "(SELECT min(invoice_id) FROM billingo.invoice_items WHERE company_id = :company)"
 

@@ -15,15 +15,15 @@ from sqlalchemy import URL
 from billingo_assets.errors import DatabaseError, DatabaseUnavailableError
 from billingo_assets.sandbox import SandboxServer
 from billingo_assets.settings import load_settings
-from billingo_assets_tests.sync.aftermath import (
+from billingo_assets_tests.support.aftermath import (
     former_versions,
     recover,
     require_listing_is_stored,
     require_vouched_is_stored,
 )
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.own_server import TEMPLATE, Door, OwnServer, SmallDisk, own_server, small_disk
-from billingo_assets_tests.sync.victim import FETCHED, Trail, sync_as_the_assets_do
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.own_server import TEMPLATE, Door, OwnServer, SmallDisk, own_server, small_disk
+from billingo_assets_tests.support.victim import FETCHED, Trail, sync_as_the_assets_do
 
 WORDLESS = ("Traceback", "psycopg", "sqlalchemy", "[SQL", "SELECT", "INSERT", "COPY")
 

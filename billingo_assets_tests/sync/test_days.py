@@ -14,10 +14,10 @@ from sqlalchemy import text
 from billingo_assets.sandbox import Quirks
 from billingo_assets.sync.documents import read_document
 from billingo_assets.warehouse.raw_invoices import Document, content_of
-from billingo_assets_tests.normalize.documents import as_json, document
-from billingo_assets_tests.sync.books import Books
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.documents import as_json, document
+from billingo_assets_tests.support.truth import require_truth
 from billingo_assets_tests.sync.conftest import OpenBooks
-from billingo_assets_tests.sync.truth import require_truth
 
 EITHER_WAY = pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
 UNPAID = ("outstanding", "expired", "none")

@@ -9,9 +9,9 @@ import pytest
 from billingo_assets.billingo.errors import UnavailableError
 from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sandbox import Fault
-from billingo_assets_tests.sync.asked import questions
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.truth import require_truth
+from billingo_assets_tests.support.asked import questions
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.truth import require_truth
 
 KINDS = pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
 

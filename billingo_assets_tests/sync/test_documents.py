@@ -19,7 +19,7 @@ from billingo_assets.normalize.numbering import Numbering
 from billingo_assets.sync.documents import MAX_DOCUMENT_BYTES, Unreadable, read_document, why_unstorable
 from billingo_assets.sync.storing import DocumentStore
 from billingo_assets.warehouse.raw_invoices import Document
-from billingo_assets_tests.normalize.documents import as_json, document
+from billingo_assets_tests.support.documents import as_json, document
 
 
 def readable(payload: str | bytes) -> Document:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from billingo_assets.billingo.errors import IdentityMismatchError
-from billingo_assets_tests.normalize.documents import as_json, document, item
-from billingo_assets_tests.sync.asked import questions
-from billingo_assets_tests.sync.books import Books
+from billingo_assets_tests.support.asked import questions
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.documents import as_json, document, item
+from billingo_assets_tests.support.truth import require_truth
 from billingo_assets_tests.sync.conftest import OpenBooks
-from billingo_assets_tests.sync.truth import require_truth
 
 SETTLED = pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
 

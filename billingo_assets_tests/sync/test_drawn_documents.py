@@ -9,9 +9,9 @@ from sqlalchemy import Engine
 
 from billingo_assets.companies.registry import add_company
 from billingo_assets.sandbox import CompanySpec, Quirks, SandboxServer, World
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.drawn import Drawing
-from billingo_assets_tests.sync.truth import require_truth
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.drawn import Drawing
+from billingo_assets_tests.support.truth import require_truth
 
 DAYS = 3
 

@@ -14,9 +14,9 @@ from billingo_assets.billingo.errors import CredentialsError, IdentityMismatchEr
 from billingo_assets.sandbox import Fault, Quirks, SandboxServer
 from billingo_assets.sandbox.ledger import ledger_of
 from billingo_assets.sync.report import Progress, SyncReport
-from billingo_assets_tests.normalize.documents import as_json, document
-from billingo_assets_tests.sync.books import TABLES, Books
-from billingo_assets_tests.sync.truth import held, require_truth
+from billingo_assets_tests.support.books import TABLES, Books
+from billingo_assets_tests.support.documents import as_json, document
+from billingo_assets_tests.support.truth import held, require_truth
 
 NUMERALS = msgspec.json.Decoder(float_hook=lambda numeral: f"number {numeral}")
 

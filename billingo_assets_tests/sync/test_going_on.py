@@ -13,11 +13,11 @@ from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sandbox import Fault, SandboxServer, World
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.listings import ListingState, begin_listing
-from billingo_assets_tests.patience import PATIENCE_SECONDS
-from billingo_assets_tests.sync.aftermath import asked, recover
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.truth import require_truth
-from billingo_assets_tests.sync.victim import kill_a_sync, sync_as_the_assets_do
+from billingo_assets_tests.support.aftermath import asked, recover
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS
+from billingo_assets_tests.support.truth import require_truth
+from billingo_assets_tests.support.victim import kill_a_sync, sync_as_the_assets_do
 
 
 @pytest.fixture(autouse=True)

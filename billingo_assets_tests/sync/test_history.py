@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Row
 
-from billingo_assets_tests.normalize.documents import document
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.truth import require_truth
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.documents import document
+from billingo_assets_tests.support.truth import require_truth
 
 DAY = date(2026, 7, 1)
 

@@ -12,8 +12,8 @@ from billingo_assets.sandbox import Fault
 from billingo_assets.sync.engine import CompanySync, SyncOptions
 from billingo_assets.sync.listing import BATCH_BYTES, Listing
 from billingo_assets.warehouse.normalized import BATCH_CHARACTERS, pending_documents
-from billingo_assets_tests.normalize.documents import as_json, document, item
-from billingo_assets_tests.sync.books import Books
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.documents import as_json, document, item
 
 ID = 777
 

@@ -20,10 +20,10 @@ from billingo_assets.billingo.errors import (
     UnavailableError,
 )
 from billingo_assets.sandbox import Fault
-from billingo_assets_tests.sync.asked import questions
-from billingo_assets_tests.sync.books import Books
+from billingo_assets_tests.support.asked import questions
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.truth import require_truth
 from billingo_assets_tests.sync.conftest import OpenBooks
-from billingo_assets_tests.sync.truth import require_truth
 
 SILENCE = {"read_seconds": 0.5}
 """For faults that are noticed by waiting. The others are left the default, so that a busy machine disturbs no test."""

@@ -9,9 +9,9 @@ import pytest
 
 from billingo_assets.billingo.errors import IdentityMismatchError
 from billingo_assets.companies.registry import Company, get_company
-from billingo_assets_tests.sync.asked import questions
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.truth import require_truth
+from billingo_assets_tests.support.asked import questions
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.truth import require_truth
 
 
 def registered(books: Books) -> Company:

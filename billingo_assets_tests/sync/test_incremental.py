@@ -10,9 +10,9 @@ import pytest
 
 from billingo_assets.billingo.errors import UnavailableError
 from billingo_assets.sandbox import Fault, Quirks, SandboxServer
-from billingo_assets_tests.sync.asked import NOTHING_CHANGED, questions, told
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.truth import require_truth
+from billingo_assets_tests.support.asked import NOTHING_CHANGED, questions, told
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.truth import require_truth
 
 MARGIN = timedelta(hours=14)
 

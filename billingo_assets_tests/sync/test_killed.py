@@ -11,15 +11,15 @@ import pytest
 
 from billingo_assets.sandbox import Fault, SandboxServer
 from billingo_assets.settings import load_settings
-from billingo_assets_tests.patience import PATIENCE_SECONDS
-from billingo_assets_tests.sync.aftermath import (
+from billingo_assets_tests.support.aftermath import (
     former_versions,
     recover,
     require_listing_is_stored,
     require_vouched_is_stored,
 )
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.victim import (
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS
+from billingo_assets_tests.support.victim import (
     COMMIT,
     FETCHED,
     kill_a_sync,

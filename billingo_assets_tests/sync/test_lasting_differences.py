@@ -9,9 +9,9 @@ import pytest
 from billingo_assets.errors import UnsettledListingError
 from billingo_assets.sandbox import Fault, Quirks
 from billingo_assets.sync.report import LASTING
-from billingo_assets_tests.sync.asked import NOTHING_CHANGED, questions
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.truth import require_served, require_truth
+from billingo_assets_tests.support.asked import NOTHING_CHANGED, questions
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.truth import require_served, require_truth
 
 
 def count_off_by(books: Books, difference: int, *hidden: int) -> None:

@@ -16,9 +16,9 @@ from billingo_assets.sandbox import CompanySpec, Fault, SandboxServer, World
 from billingo_assets.sync.listing import BATCH_PAGES, Listing
 from billingo_assets.sync.report import SyncReport
 from billingo_assets.sync.work import MAX_LISTINGS
-from billingo_assets_tests.normalize.documents import document
-from billingo_assets_tests.patience import PATIENCE_SECONDS
-from billingo_assets_tests.sync.books import Books
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.documents import document
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS
 
 
 def documents_requests(sandbox: SandboxServer) -> list[str]:

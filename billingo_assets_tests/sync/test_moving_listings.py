@@ -14,9 +14,9 @@ import pytest
 
 from billingo_assets.billingo.errors import UnavailableError
 from billingo_assets.sandbox import Fault, Quirks
-from billingo_assets_tests.sync.asked import questions
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.truth import require_truth
+from billingo_assets_tests.support.asked import questions
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.truth import require_truth
 
 PAGES = (1, 2, 3)
 

@@ -6,8 +6,8 @@ import pytest
 
 from billingo_assets.billingo.errors import UnavailableError
 from billingo_assets.sandbox import Fault, Quirks
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.truth import require_truth
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.truth import require_truth
 
 
 def create_unseen(books: Books, count: int = 1) -> list[int]:

@@ -20,10 +20,9 @@ from billingo_assets.warehouse.number_gaps import (
     summarize_gaps,
     update_gaps,
 )
-from billingo_assets_tests.sync.asked import NOTHING_CHANGED, questions, told
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.conftest import OpenBooks
-from billingo_assets_tests.sync.numbered import (
+from billingo_assets_tests.support.asked import NOTHING_CHANGED, questions, told
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.numbered import (
     BLOCK,
     gaps,
     hide,
@@ -33,7 +32,8 @@ from billingo_assets_tests.sync.numbered import (
     remove,
     serve_numbers,
 )
-from billingo_assets_tests.sync.truth import require_truth
+from billingo_assets_tests.support.truth import require_truth
+from billingo_assets_tests.sync.conftest import OpenBooks
 
 
 def summary(books: Books) -> Gaps:

@@ -17,8 +17,8 @@ from billingo_assets.companies.formats import FORMATS
 from billingo_assets.normalize.values import MOST_DIGITS
 from billingo_assets.warehouse.sums import sums_by_currency
 from billingo_assets.warehouse.totals import reconciled_totals, totals_as_normalized
-from billingo_assets_tests.normalize.frames import normalize
-from billingo_assets_tests.sync.books import Books
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.frames import normalize
 
 NUMERALS = (
     "5.551115123125783e-17",

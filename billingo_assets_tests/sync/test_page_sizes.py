@@ -13,10 +13,10 @@ from billingo_assets.sandbox import Fault, Quirks
 from billingo_assets.sync.full import in_pages_of
 from billingo_assets.sync.report import SyncReport
 from billingo_assets.warehouse.listings import ListingState
-from billingo_assets_tests.sync.asked import NOTHING_CHANGED, questions
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.numbered import numbered_between_others
-from billingo_assets_tests.sync.truth import require_truth
+from billingo_assets_tests.support.asked import NOTHING_CHANGED, questions
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.numbered import numbered_between_others
+from billingo_assets_tests.support.truth import require_truth
 
 CAPS = pytest.mark.parametrize("cap", [25, 30, 50, 99])
 TOLD = pytest.mark.parametrize("told", ["number", "text", "asked", "nothing"])

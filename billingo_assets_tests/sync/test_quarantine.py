@@ -12,8 +12,8 @@ from billingo_assets.sync import refresh
 from billingo_assets.warehouse import normalized
 from billingo_assets.warehouse.acceptances import accept_rejected
 from billingo_assets.warehouse.rejections import RejectedDocument, open_rejections, reject
-from billingo_assets_tests.normalize.documents import document
-from billingo_assets_tests.sync.books import Books
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.documents import document
 
 NUL = b'{"id": 7, "comment": "\\u0000"}'
 WRONG_AMOUNT = "12,5"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from billingo_assets.sandbox import RateLimit
-from billingo_assets_tests.patience import PATIENCE_SECONDS, until
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.other_process import syncing
-from billingo_assets_tests.sync.truth import require_truth
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.other_process import syncing
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS, until
+from billingo_assets_tests.support.truth import require_truth
 
 
 def await_a_session_that_waits(books: Books) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from billingo_assets.sandbox import Fault, Quirks, SandboxServer
-from billingo_assets_tests.normalize.documents import document
-from billingo_assets_tests.sync.asked import questions
-from billingo_assets_tests.sync.books import Books
+from billingo_assets_tests.support.asked import questions
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.documents import document
+from billingo_assets_tests.support.numbered import numbered_between_others
+from billingo_assets_tests.support.truth import require_truth
 from billingo_assets_tests.sync.conftest import OpenBooks
-from billingo_assets_tests.sync.numbered import numbered_between_others
-from billingo_assets_tests.sync.truth import require_truth
 
 
 @pytest.fixture

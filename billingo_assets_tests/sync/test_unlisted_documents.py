@@ -9,10 +9,10 @@ import pytest
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.sandbox import Fault, Quirks
 from billingo_assets.sync.numbers import MAX_QUESTIONS
-from billingo_assets_tests.sync.asked import NOTHING_CHANGED, questions
-from billingo_assets_tests.sync.books import Books
-from billingo_assets_tests.sync.numbered import gaps, hide, numbered, numbered_between_others, remove
-from billingo_assets_tests.sync.truth import require_truth
+from billingo_assets_tests.support.asked import NOTHING_CHANGED, questions
+from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.numbered import gaps, hide, numbered, numbered_between_others, remove
+from billingo_assets_tests.support.truth import require_truth
 
 
 def versions(books: Books) -> int:

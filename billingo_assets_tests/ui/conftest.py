@@ -15,9 +15,9 @@ from sqlalchemy import URL, Engine
 from billingo_assets.project import project_root
 from billingo_assets.sandbox import SandboxServer, World
 from billingo_assets_tests.conftest import fresh_database
-from billingo_assets_tests.orchestration.services import PROGRAM, Place, Services, running_services
-from billingo_assets_tests.patience import PATIENCE_SECONDS
-from billingo_assets_tests.ui.browser import arguments, find_browser
+from billingo_assets_tests.support.browser import arguments, find_browser
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS
+from billingo_assets_tests.support.services import PROGRAM, Place, Services, running_services
 
 WAIT_MS = 1_000 * PATIENCE_SECONDS
 PICTURES = project_root() / "docs" / "images"

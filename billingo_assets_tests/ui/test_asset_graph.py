@@ -7,8 +7,8 @@ import re
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from billingo_assets_tests.orchestration.conftest import SMALL
-from billingo_assets_tests.orchestration.services import Place, Services
+from billingo_assets_tests.support.dagster_runs import SMALL
+from billingo_assets_tests.support.services import Place, Services
 from billingo_assets_tests.ui.conftest import Picture, open_asset, open_room, watched_page
 
 

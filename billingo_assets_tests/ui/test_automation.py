@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Locator, Page, expect
 
-from billingo_assets_tests.orchestration.services import CODE_LOCATION, Services
+from billingo_assets_tests.support.services import CODE_LOCATION, Services
 from billingo_assets_tests.ui.conftest import open_room
 
 SCHEDULE = "hourly"

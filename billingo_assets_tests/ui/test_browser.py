@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from billingo_assets_tests.programs import NoProgramError
-from billingo_assets_tests.ui.browser import find_browser
+from billingo_assets_tests.support.browser import find_browser
+from billingo_assets_tests.support.programs import NoProgramError
 
 
 def program(path: Path, *, ends_with: int) -> Path:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from billingo_assets_tests.orchestration.conftest import LARGE, SMALL
-from billingo_assets_tests.orchestration.services import Services
+from billingo_assets_tests.support.dagster_runs import LARGE, SMALL
+from billingo_assets_tests.support.services import Services
 from billingo_assets_tests.ui.conftest import Picture, open_asset, open_run
 
 REVOKED, BROKEN, SOUND = SMALL, LARGE, "it-cardigan"

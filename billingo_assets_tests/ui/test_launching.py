@@ -10,8 +10,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 from sqlalchemy import URL, Engine
 
-from billingo_assets_tests.orchestration.conftest import SMALL
-from billingo_assets_tests.orchestration.services import (
+from billingo_assets_tests.support.dagster_runs import SMALL
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS, until
+from billingo_assets_tests.support.services import (
     ASSETS,
     BACKFILL,
     CHECK_STATUSES,
@@ -21,7 +22,6 @@ from billingo_assets_tests.orchestration.services import (
     Services,
     running_services,
 )
-from billingo_assets_tests.patience import PATIENCE_SECONDS, until
 from billingo_assets_tests.ui.conftest import new_place, open_asset, open_room, watched_page
 
 STRAY = "nobody"

@@ -26,33 +26,11 @@ from billingo_assets.embedded_postgres.cluster import ENVIRONMENT, programs
 from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World
 from billingo_assets.warehouse.roles import MASKED, READER, SYNC
-from billingo_assets_tests.warehouse.embedded_users import fresh_home, nobody_left
 
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 _numbers = itertools.count(1)
 
 PASSWORD = "jelszó: titok"
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """Where no embedded server was yet."""
-    with fresh_home() as home:
-        yield home
-
-
-@pytest.fixture(scope="module")
-def module_home() -> Iterator[Path]:
-    """One home for the tests of a module."""
-    with fresh_home() as home:
-        yield home
-
-
-@pytest.fixture
-def used_home(module_home: Path) -> Iterator[Path]:
-    """The home that the tests before have used: its data are there, its server is not."""
-    with nobody_left(module_home):
-        yield module_home
 
 
 @contextmanager

@@ -22,9 +22,9 @@ from billingo_assets.warehouse.database import (
     require_tables,
     upgrade_database,
 )
-from billingo_assets_tests.sync.own_server import own_server, small_disk
+from billingo_assets_tests.support.embedded_users import fresh_home
+from billingo_assets_tests.support.own_server import own_server, small_disk
 from billingo_assets_tests.warehouse.conftest import PASSWORD
-from billingo_assets_tests.warehouse.embedded_users import fresh_home
 
 NEWEST = database_module.REVISIONS[-1]
 

@@ -7,8 +7,8 @@ import subprocess
 from sqlalchemy import URL
 
 from billingo_assets.embedded_postgres.cluster import programs
+from billingo_assets_tests.support.embedded_users import throwaway_server
 from billingo_assets_tests.warehouse.conftest import Books, SyncedBooks, ask, refusal
-from billingo_assets_tests.warehouse.embedded_users import throwaway_server
 
 COUNTS = """
 SELECT (SELECT count(*) FROM billingo.raw_invoices), (SELECT count(*) FROM billingo.invoice_items),

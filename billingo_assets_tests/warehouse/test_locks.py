@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from billingo_assets.warehouse.database import APPLICATION_NAME
 from billingo_assets.warehouse.locks import CompanyBusyError, company_lock, run_is_alive, showing_run_alive
-from billingo_assets_tests.patience import PATIENCE_SECONDS, until
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS, until
 
 
 def lock(

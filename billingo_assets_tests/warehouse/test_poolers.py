@@ -16,8 +16,8 @@ from billingo_assets.settings import Settings
 from billingo_assets.warehouse.database import connecting, engine_for, open_database
 from billingo_assets.warehouse.locks import CompanyBusyError, company_lock
 from billingo_assets.warehouse.sessions import SharedSessionError
+from billingo_assets_tests.support.pooler import pooler
 from billingo_assets_tests.warehouse.conftest import Books, ask
-from billingo_assets_tests.warehouse.pooler import pooler
 
 LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
 

@@ -23,7 +23,7 @@ from billingo_assets.warehouse.reconciliation import (
 )
 from billingo_assets.warehouse.rejections import RejectedDocument, reject
 from billingo_assets.warehouse.totals import reconciled_totals, totals_as_normalized
-from billingo_assets_tests.normalize.documents import as_json, document, item
+from billingo_assets_tests.support.documents import as_json, document, item
 
 Reconcile = Callable[[Connection, int], Reconciliation]
 

@@ -18,8 +18,8 @@ from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World
 from billingo_assets.settings import Settings
 from billingo_assets.warehouse.database import engine_for, libpq_url, upgrade_database
+from billingo_assets_tests.support.embedded_users import throwaway_server
 from billingo_assets_tests.warehouse.conftest import Books, SyncedBooks, ask, refusal
-from billingo_assets_tests.warehouse.embedded_users import throwaway_server
 
 # Whoever reads needs these and no more; rows of other companies are the policies' matter.
 READABLE = {

@@ -14,8 +14,8 @@ from sqlalchemy import URL, Engine, create_engine, text
 from billingo_assets.dagster_support.storage import dagster_url
 from billingo_assets.settings import Settings
 from billingo_assets.warehouse.database import engine_for
+from billingo_assets_tests.support.embedded_users import throwaway_server
 from billingo_assets_tests.warehouse.conftest import Books, SyncedBooks, ask
-from billingo_assets_tests.warehouse.embedded_users import throwaway_server
 from billingo_assets_tests.warehouse.test_dump import load
 
 UNKIND = {
