@@ -11,20 +11,6 @@ INVOICES = dg.AssetKey([GROUP, "invoices"])
 INVOICE_ITEMS = dg.AssetKey([GROUP, "invoice_items"])
 SYNC_HEALTH = dg.AssetKey([GROUP, "sync_health"])
 
-CHECKS = tuple(
-    dg.AssetCheckKey(asset, name)
-    for asset, names in (
-        (
-            RAW_INVOICES,
-            ("tax_code_matches", "api_total_matches", "no_rejected_documents", "no_number_gaps"),
-        ),
-        (INVOICES, ("one_row_per_document", "totals_reconcile")),
-        (INVOICE_ITEMS, ("item_count_matches_raw",)),
-    )
-    for name in names
-)
-"""Those that judge a company's documents. `synced_recently`, which judges their age, follows from the clock."""
-
 SYNC_COMPANY = "sync_company"
 REFRESH_HEALTH = "refresh_health"
 PRUNE_HISTORY = "prune_history"

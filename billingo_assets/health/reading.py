@@ -11,10 +11,10 @@ from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from sqlalchemy import Connection
 
+from billingo_assets.checks import checks_of_runs
 from billingo_assets.companies.registry import list_companies
 from billingo_assets.health.freshness import read_moments
 from billingo_assets.health.rules import CompanyHealth, Facts, FailedCheck, Severity, assess
-from billingo_assets.names import CHECKS
 from billingo_assets.run_history.daemon import Daemon
 from billingo_assets.run_history.results import ANSWERED
 from billingo_assets.run_history.retries import Retries
@@ -63,14 +63,14 @@ def _failed_checks(instance: dg.DagsterInstance, keys: set[str], retries: Retrie
     """The checks whose last result was a failure, by company; that of a run that may yet be retried is left out."""
     failed: dict[str, list[FailedCheck]] = defaultdict(list)
     storage = instance.event_log_storage
-    for check in CHECKS:
-        for info in storage.get_asset_check_partition_info([check]):
+    for check in checks_of_runs():
+        for info in storage.get_asset_check_partition_info([check.key]):
             key = info.partition_key
             if key not in keys or info.latest_execution_status is AssetCheckExecutionRecordStatus.SUCCEEDED:
                 continue
             # Within a run that is going, or broke off, the last thing known is that the check was planned.
             results = storage.get_asset_check_execution_history(
-                check, limit=RESULTS_OF_ONE, status=ANSWERED, partition_filter=PartitionKeyFilter(key=key)
+                check.key, limit=RESULTS_OF_ONE, status=ANSWERED, partition_filter=PartitionKeyFilter(key=key)
             )
             last = next((result for result in results if not _is_undecided(instance, result.run_id, retries)), None)
             if last is not None and (evaluation := last.evaluation) is not None and not evaluation.passed:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from billingo_assets.checks import CHECKS
 from billingo_assets.companies.registry import Company
 from billingo_assets.companies.schedule import cron_line
 from billingo_assets.cron import next_tick
@@ -29,24 +28,6 @@ GRACE = timedelta(hours=1)
 
 SHARED_ERRORS = frozenset({"UnavailableError", "RateLimitError", "MalformedAnswerError", "DatabaseUnavailableError"})
 """Failures whose cause is no company's own: the API, the network or the database is down for all."""
-
-ADVICE: Mapping[str, str] = MappingProxyType(
-    {
-        "tax_code_matches": "Store the company's own key: billingo-assets company set-key {key}",
-        "api_total_matches": "Read everything again: billingo-assets sync {key} --full",
-        "no_rejected_documents": (
-            "Compare them with Billingo. If nothing can be done: billingo-assets company accept-rejected {key}"
-        ),
-        "no_number_gaps": "Look them up in Billingo. If nothing is wrong: billingo-assets company accept-gaps {key}",
-        "one_row_per_document": "Read everything again: billingo-assets sync {key} --full",
-        "totals_reconcile": (
-            "Compare the listed invoices with those in Billingo. If nothing is wrong:"
-            " billingo-assets company accept-totals {key}"
-        ),
-        "item_count_matches_raw": "Read everything again: billingo-assets sync {key} --full",
-    }
-)
-"""What to do about a check that failed."""
 
 
 def is_shared(reason: str) -> bool:
@@ -183,14 +164,13 @@ def _problems(facts: Facts, now: datetime, settings: Settings) -> list[Problem]:
     if severity is not None and facts.failed_run is None and not (facts.is_being_synced and severity == "warning"):
         problems.append(Problem(STALE, severity, STALE, _describe_stale(facts, now, settings)))
     for check in facts.failed_checks:
-        advice = ADVICE.get(check.name, "Look at the check in Dagster's UI.").format(key=key)
-        summary = f"{check.name}: {check.description} {advice}"
+        summary = f"{check.name}: {check.description} {CHECKS[check.name].advise(key)}"
         problems.append(Problem(check.name, check.severity, check.name, summary, check.run_id))
     return problems
 
 
 def _describe_stale(facts: Facts, now: datetime, settings: Settings) -> str:
-    what_to_do = "Is the daemon running, or cron? `billingo-assets doctor` looks."
+    what_to_do = CHECKS["synced_recently"].advise(facts.company.key)
     expected_since, synced_at = facts.moments
     if synced_at is None:
         return f"It was never synced, although it should have been for {_ago(now - expected_since)}. {what_to_do}"

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
 
-from billingo_assets.names import CHECKS, COMPANIES, INVOICE_ITEMS, INVOICES, RAW_INVOICES
+from billingo_assets.checks import checks_of_runs
+from billingo_assets.names import COMPANIES, INVOICE_ITEMS, INVOICES, RAW_INVOICES
 from billingo_assets.run_history.results import ANSWERED, delete_results_of_runs
 from billingo_assets.run_history.retries import Retries
 from billingo_assets.run_history.runs import UNFINISHED
@@ -63,10 +64,10 @@ def _runs_that_show_the_present(instance: dg.DagsterInstance) -> set[str]:
             )
             shown |= {record.run_id for record in found.records}
             keys |= newest.keys()  # a company that was removed has no partition any more, but a history
-    for check in CHECKS:
+    for check in checks_of_runs():
         for key in keys:
             last = storage.get_asset_check_execution_history(
-                check, limit=1, status=ANSWERED, partition_filter=PartitionKeyFilter(key=key)
+                check.key, limit=1, status=ANSWERED, partition_filter=PartitionKeyFilter(key=key)
             )
             shown |= {record.run_id for record in last}
     retries = Retries(instance, datetime.now(UTC))

@@ -10,8 +10,7 @@ import pytest
 
 from billingo_assets.companies.registry import Company
 from billingo_assets.companies.schedule import Schedule
-from billingo_assets.health.rules import ADVICE, CompanyHealth, Facts, FailedCheck, Moments, assess, limits_of_age
-from billingo_assets.names import CHECKS
+from billingo_assets.health.rules import CompanyHealth, Facts, FailedCheck, Moments, assess, limits_of_age
 from billingo_assets.run_history.verdicts import FailedRun
 from billingo_assets.settings import Settings
 
@@ -169,12 +168,6 @@ def test_of_a_disabled_company_nothing_is_expected() -> None:
 )
 def test_the_next_sync_is_the_next_tick_of_the_rhythm(schedule: Schedule, due: datetime) -> None:
     assert judged(facts(schedule=schedule)).next_sync_at == due
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_every_check_has_advice_that_names_no_other_company(check: object) -> None:
-    advice = ADVICE[check.name].format(key="it-cardigan")  # type: ignore[attr-defined]
-    assert "{" not in advice
 
 
 def test_only_what_is_down_for_all_is_shared() -> None:

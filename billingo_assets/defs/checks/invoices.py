@@ -7,7 +7,6 @@ from sqlalchemy import Connection
 
 from billingo_assets.dagster_support.resources import WarehouseResource
 from billingo_assets.defs.checks.results import Question, check_result, company_check
-from billingo_assets.names import INVOICE_ITEMS, INVOICES
 from billingo_assets.warehouse import reconciliation, totals
 from billingo_assets.warehouse.reconciliation import Reconciliation
 from billingo_assets.warehouse.sync_state import read_sync_state
@@ -16,18 +15,18 @@ MAX_NAMED = 3
 """Documents that a check's description names; its table has more."""
 
 
-@company_check(INVOICES)
+@company_check()
 def one_row_per_document(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Each live document has one live row, made from its newest version; those in quarantine are counted apart."""
     answer = _reconcile(question, warehouse, reconciliation.rows_per_document)
     return check_result(
+        question,
         answer,
-        severity=dg.AssetCheckSeverity.ERROR,
         description=f"{answer.found:,} rows for {answer.expected:,} documents.{_at_fault(answer)}",
     )
 
 
-@company_check(INVOICES)
+@company_check()
 def totals_reconcile(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Gross is net + VAT, and the sum of the lines, within what rounding and a discount explain. The worst are listed.
 
@@ -42,8 +41,8 @@ def totals_reconcile(question: Question, warehouse: WarehouseResource) -> dg.Ass
 
     answer = _reconcile(question, warehouse, compare)
     return check_result(
+        question,
         answer,
-        severity=dg.AssetCheckSeverity.WARN,
         description=(
             f"{answer.found:,} of {answer.expected:,} invoices reconcile within rounding.{_at_fault(answer)}"
             f"{_accepted(answer)}{_unjudged(answer)}"
@@ -53,13 +52,13 @@ def totals_reconcile(question: Question, warehouse: WarehouseResource) -> dg.Ass
     )
 
 
-@company_check(INVOICE_ITEMS)
+@company_check()
 def item_count_matches_raw(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """As many lines of each document as its JSON lists; those in quarantine are counted apart."""
     answer = _reconcile(question, warehouse, reconciliation.items_per_document)
     return check_result(
+        question,
         answer,
-        severity=dg.AssetCheckSeverity.ERROR,
         description=f"{answer.found:,} rows for {answer.expected:,} items.{_at_fault(answer)}",
     )
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from billingo_assets.checks import CHECKS
 from billingo_assets.dagster_support.resources import BillingoResource, WarehouseResource
 from billingo_assets.defs.checks.results import Question, check_result, company_check, company_check_spec, table_of
 from billingo_assets.names import INVOICES, RAW_INVOICES
@@ -14,10 +15,7 @@ MAX_LISTED = 50
 """Rejected documents, or gaps, that a result names."""
 
 tax_code_matches = company_check_spec(
-    "tax_code_matches",
-    RAW_INVOICES,
-    description="The API key still opens the books of the company that it is stored for.",
-    blocking=True,
+    CHECKS["tax_code_matches"], description="The API key still opens the books of the company that it is stored for."
 )
 
 
@@ -50,7 +48,7 @@ def tax_code_result(*, expected: str | None, found: str | None) -> dg.AssetCheck
     )
 
 
-@company_check(RAW_INVOICES, blocking=True)
+@company_check()
 def api_total_matches(
     question: Question, billingo: BillingoResource, warehouse: WarehouseResource
 ) -> dg.AssetCheckResult:
@@ -75,8 +73,8 @@ def api_total_matches(
         answer = Reconciliation(expected=total, found=held_documents(work.connection, work.company.id))
         accepted = accepted_difference(work.connection, work.company.id)
     return check_result(
+        question,
         answer,
-        severity=dg.AssetCheckSeverity.ERROR,
         description=(
             f"Every document that Billingo shows is held ({total:,}). That it counts other than it shows, by"
             f" {accepted.difference:,}, was accepted on {accepted.at:%Y-%m-%d} by {accepted.by}."
@@ -91,7 +89,7 @@ def api_total_matches(
 
 
 # Normalization puts documents into quarantine too: asked before it, the answer would be that of the sync before.
-@company_check(RAW_INVOICES, after=[INVOICES])
+@company_check(after=[INVOICES])
 def no_rejected_documents(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """No document of the company is in quarantine. Those of which only optional parts cannot be read are counted."""
     from billingo_assets.companies.registry import get_company
@@ -106,8 +104,8 @@ def no_rejected_documents(question: Question, warehouse: WarehouseResource) -> d
     accepted = [one for one in rejections if one.accepted_at is not None]
     new = [one for one in rejections if one.accepted_at is None]
     return check_result(
+        question,
         Reconciliation(expected=0, found=len(new), at_fault=tuple(map(_rejected, new[:MAX_LISTED]))),
-        severity=dg.AssetCheckSeverity.WARN,
         description=_in_quarantine(len(new), len(accepted)) + _unreadable(in_part),
         accepted=len(accepted),
         **({"accepted_documents": table_of([_rejected(one) for one in accepted[:MAX_LISTED]])} if accepted else {}),
@@ -140,7 +138,7 @@ def _unreadable(in_part: int) -> str:
     return f" Of {them} an optional part could not be read: the column unreadable of billingo.invoices says which."
 
 
-@company_check(RAW_INVOICES)
+@company_check()
 def synced_recently(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """The company was synced within a day, or within its rhythm where that has longer pauses.
 
@@ -159,7 +157,7 @@ def synced_recently(question: Question, warehouse: WarehouseResource) -> dg.Asse
     )
 
 
-@company_check(RAW_INVOICES)
+@company_check()
 def no_number_gaps(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """The numbers of invoices and receipts run without gaps in their series; Billingo was asked for what is missing.
 
@@ -184,8 +182,8 @@ def no_number_gaps(question: Question, warehouse: WarehouseResource) -> dg.Asset
         for gap in gaps.listed
     ]
     return check_result(
+        question,
         Reconciliation(expected=0, found=gaps.missing, at_fault=tuple(at_fault)),
-        severity=dg.AssetCheckSeverity.WARN,
         description=describe_gaps(gaps),
         gaps_accepted=gaps.accepted,
         gaps_allowed=gaps.allowed,

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
+from billingo_assets.checks import CHECKS, Check
 from billingo_assets.dagster_support.failures import company_of, do_not_retry, failing_in_words
 from billingo_assets.dagster_support.resources import WarehouseResource
 from billingo_assets.defs.partitions import companies_partitions
@@ -24,11 +25,12 @@ from billingo_assets.warehouse.reconciliation import Reconciliation
 class Question(NamedTuple):
     """What a check answers: how `company` is, within the run `run_id`."""
 
+    check: Check
     company: str
     run_id: str
 
 
-Check = Callable[..., dg.AssetCheckResult]
+Answer = Callable[..., dg.AssetCheckResult]
 """What answers a question; its further parameters name the resources that it needs, `warehouse` among them."""
 
 
@@ -40,46 +42,56 @@ def _with_partitioned_checks() -> Iterator[None]:
         yield
 
 
-def company_check_spec(name: str, asset: dg.AssetKey, *, description: str, blocking: bool) -> dg.AssetCheckSpec:
-    """Declare a check, one result a company, that an asset yields itself."""
+def company_check_spec(check: Check, *, description: str) -> dg.AssetCheckSpec:
+    """Declare a check that an asset yields itself."""
     with _with_partitioned_checks():
         return dg.AssetCheckSpec(
-            name, asset=asset, description=description, blocking=blocking, partitions_def=companies_partitions
+            check.name,
+            asset=check.asset,
+            description=description,
+            blocking=check.blocking,
+            partitions_def=companies_partitions,
         )
 
 
-def company_check(
-    asset: dg.AssetKey, *, blocking: bool = False, after: Sequence[dg.AssetKey] = ()
-) -> Callable[[Check], dg.AssetChecksDefinition]:
-    """Declare a check, one result a company.
+def company_check(*, after: Sequence[dg.AssetKey] = ()) -> Callable[[Answer], dg.AssetChecksDefinition]:
+    """Declare the check of the registry that has the function's name.
 
     Within a sync it runs after its asset (and those of `after`), and answers for the company that is synced. In a
     run of checks alone it answers for each company of the run, or for every enabled one where the run names none, as
     with "Execute all" in the UI.
+
+    Raises:
+        KeyError: no such check is in the registry, so nobody would hear of its failures.
     """
 
-    def declare(check: Check) -> dg.AssetChecksDefinition:
-        @functools.wraps(check)
+    def declare(answer: Answer) -> dg.AssetChecksDefinition:
+        check = CHECKS[answer.__name__]
+
+        @functools.wraps(answer)
         def execute(context: dg.AssetCheckExecutionContext, **resources: Any) -> Any:
             if only_executes_checks(context.run):
-                return _answer_for_each(check, asset, context, resources)
+                return _answer_for_each(check, answer, context, resources)
             with failing_in_words(context):
-                return check(Question(company_of(context), context.run.run_id), **resources)
+                return answer(Question(check, company_of(context), context.run.run_id), **resources)
 
         # Dagster reads from the signature which resources to pass.
-        _, *needed = inspect.signature(check).parameters.values()
+        _, *needed = inspect.signature(answer).parameters.values()
         asked = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         execute.__signature__ = inspect.Signature([asked, *needed])  # type: ignore[attr-defined]
         with _with_partitioned_checks():
             return dg.asset_check(
-                asset=asset, blocking=blocking, additional_deps=after, partitions_def=companies_partitions
+                asset=check.asset,
+                blocking=check.blocking,
+                additional_deps=after,
+                partitions_def=companies_partitions,
             )(execute)
 
     return declare
 
 
 def _answer_for_each(
-    check: Check, asset: dg.AssetKey, context: dg.AssetCheckExecutionContext, resources: dict[str, Any]
+    check: Check, answer: Answer, context: dg.AssetCheckExecutionContext, resources: dict[str, Any]
 ) -> Iterator[dg.AssetCheckEvaluation | dg.Output[None]]:
     """Record a result for each company. Nobody waits for this run, so none of them blocks, and nothing is retried.
 
@@ -94,19 +106,19 @@ def _answer_for_each(
     errors = []
     for key in keys:
         try:
-            result = check(Question(key, context.run.run_id), **resources)
+            result = answer(Question(check, key, context.run.run_id), **resources)
         except BillingoAssetsError as error:
             errors.append(f"{key}: {error}")
             continue
         evaluation = dg.AssetCheckEvaluation(
-            asset_key=asset,
-            check_name=check.__name__,
+            asset_key=check.asset,
+            check_name=check.name,
             partition=key,
             passed=result.passed,
             severity=result.severity,
             description=result.description,
             metadata={"company": key, **(result.metadata or {})},  # the log of the run names no partition
-            target_materialization_data=_newest_materialization(context.instance, asset, key),
+            target_materialization_data=_newest_materialization(context.instance, check.asset, key),
         )
         if result.passed:
             yield evaluation
@@ -119,8 +131,8 @@ def _answer_for_each(
     if not named:
         passed = len(keys) - len(failures)
         yield dg.AssetCheckEvaluation(
-            asset_key=asset,
-            check_name=check.__name__,
+            asset_key=check.asset,
+            check_name=check.name,
             passed=passed == len(keys),
             severity=dg.AssetCheckSeverity.WARN,
             description=f"{passed:,} of {len(keys):,} companies pass. The result of each is in its partition.",
@@ -150,7 +162,7 @@ def _newest_materialization(
 
 
 def check_result(
-    answer: Reconciliation, *, severity: dg.AssetCheckSeverity, description: str, **metadata: Any
+    question: Question, answer: Reconciliation, *, description: str, **metadata: Any
 ) -> dg.AssetCheckResult:
     """Show a reconciliation: expected, found, difference, and the documents at fault as a table.
 
@@ -162,7 +174,9 @@ def check_result(
     }
     if answer.at_fault:
         shown["at_fault"] = table_of(answer.at_fault)
-    return dg.AssetCheckResult(passed=answer.holds, severity=severity, description=description, metadata=shown)
+    return dg.AssetCheckResult(
+        passed=answer.holds, severity=question.check.severity, description=description, metadata=shown
+    )
 
 
 def table_of(rows: Sequence[dict[str, str]]) -> dg.TableMetadataValue:

@@ -1,0 +1,125 @@
+"""The registry of asset checks: definitions, `status`, alerts, pruning and the docs follow from it.
+
+A check that is not in it cannot be declared: see `defs/checks/results.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+
+from billingo_assets.names import INVOICE_ITEMS, INVOICES, RAW_INVOICES
+
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check, which has one result for each company.
+
+    `severity` is the worst that a failure can be. A `blocking` check ends the run. `advice` says what to do about a
+    failure; `{key}` stands for the company's key. A check that `follows_clock` judges an age: a company's runs say
+    nothing of it, and `status` computes it.
+    """
+
+    name: str
+    asset: dg.AssetKey
+    holds_when: str
+    severity: dg.AssetCheckSeverity
+    advice: str
+    cleared_by: str
+    blocking: bool = False
+    follows_clock: bool = False
+
+    @property
+    def key(self) -> dg.AssetCheckKey:
+        """The key under which Dagster stores the results."""
+        return dg.AssetCheckKey(self.asset, self.name)
+
+    def advise(self, company: str) -> str:
+        """What to do about a failure for the company of this key."""
+        return self.advice.format(key=company)
+
+
+CHECKS: dict[str, Check] = {
+    check.name: check
+    for check in (
+        Check(
+            name="tax_code_matches",
+            asset=RAW_INVOICES,
+            holds_when="the API key opens the books of the company it is stored for",
+            severity=ERROR,
+            blocking=True,
+            advice="Store the company's own key: billingo-assets company set-key {key}",
+            cleared_by="a sync with the company's own key, or `company confirm-identity`",
+        ),
+        Check(
+            name="api_total_matches",
+            asset=RAW_INVOICES,
+            holds_when="documents held and not deleted = the total that Billingo counts",
+            severity=ERROR,
+            blocking=True,
+            advice="Read everything again: billingo-assets sync {key} --full",
+            cleared_by="the first sync that finds both equal, or `sync --accept-difference`",
+        ),
+        Check(
+            name="no_rejected_documents",
+            asset=RAW_INVOICES,
+            holds_when="no document is in quarantine",
+            severity=WARN,
+            advice="Compare them with Billingo. If nothing can be done: billingo-assets company accept-rejected {key}",
+            cleared_by="a version of the document that can be stored, or `company accept-rejected`",
+        ),
+        Check(
+            name="no_number_gaps",
+            asset=RAW_INVOICES,
+            holds_when="numbers of invoices and receipts run without gaps in their block and year",
+            severity=WARN,
+            advice="Look them up in Billingo. If nothing is wrong: billingo-assets company accept-gaps {key}",
+            cleared_by="a document that has the number, or `company accept-gaps`",
+        ),
+        Check(
+            name="synced_recently",
+            asset=RAW_INVOICES,
+            holds_when="the company was synced within a day, or within its rhythm",
+            severity=ERROR,
+            follows_clock=True,
+            advice="Is the daemon running, or cron? `billingo-assets doctor` looks.",
+            cleared_by="the next whole sync",
+        ),
+        Check(
+            name="one_row_per_document",
+            asset=INVOICES,
+            holds_when="`invoices` has one row for each document, made from its newest version",
+            severity=ERROR,
+            advice="Read everything again: billingo-assets sync {key} --full",
+            cleared_by="a full sync",
+        ),
+        Check(
+            name="totals_reconcile",
+            asset=INVOICES,
+            holds_when="gross = net + VAT = the sum of the lines, within rounding and the discount",
+            severity=WARN,
+            advice=(
+                "Compare the listed invoices with those in Billingo. If nothing is wrong:"
+                " billingo-assets company accept-totals {key}"
+            ),
+            cleared_by="a corrected document, or `company accept-totals`",
+        ),
+        Check(
+            name="item_count_matches_raw",
+            asset=INVOICE_ITEMS,
+            holds_when="as many lines as each document lists",
+            severity=ERROR,
+            advice="Read everything again: billingo-assets sync {key} --full",
+            cleared_by="a full sync",
+        ),
+    )
+}
+
+
+def checks_of_runs() -> Iterator[Check]:
+    """Those whose last result says how a company is."""
+    return (check for check in CHECKS.values() if not check.follows_clock)
