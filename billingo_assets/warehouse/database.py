@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from urllib.parse import quote, unquote, urlencode
 
 import psycopg
@@ -24,8 +25,8 @@ from billingo_assets.settings import Settings
 from billingo_assets.warehouse.sessions import CONNECT_SECONDS, pin_sessions
 
 OLDEST_SERVER = 15
-REVISIONS = tuple(f"{number:04}" for number in range(1, 16))
-"""Every migration, oldest first. Kept here as well so that a sync need not load Alembic to compare."""
+REVISIONS = tuple(sorted(file.name[:4] for file in (Path(__file__).parent / "migrations/versions").glob("[0-9]*_*.py")))
+"""Every migration, oldest first, by the names of their files: a sync need not load Alembic to compare."""
 
 _IS_OF_SOMETHING_ELSE = text(
     "SELECT bool_and(relname <> 'alembic_version') FROM pg_class WHERE relnamespace = to_regnamespace('billingo')"
