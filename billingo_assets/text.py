@@ -10,7 +10,7 @@ import re
 
 from billingo_assets.redaction import redact
 
-MAX_TOLD = 200
+MAX_EXCERPT = 200
 """Characters of somebody else's message that an error of ours repeats."""
 
 
@@ -24,9 +24,9 @@ def visible_lines(text: str) -> str:
     return text if text.isprintable() else "\n".join(visible(line) for line in text.split("\n"))
 
 
-def told(text: str) -> str:
+def excerpt(text: str) -> str:
     """The beginning of the text in one line, without secrets: cut off, one would not be known again."""
-    return " ".join(visible(redact(text)[: 2 * MAX_TOLD]).split())[:MAX_TOLD]
+    return " ".join(visible(redact(text)[: 2 * MAX_EXCERPT]).split())[:MAX_EXCERPT]
 
 
 def visible_json(text: str) -> str:

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billingo_assets import redaction
-from billingo_assets.text import MAX_TOLD, told, visible, visible_json, visible_lines
+from billingo_assets.text import MAX_EXCERPT, excerpt, visible, visible_json, visible_lines
 
 
 @pytest.mark.parametrize("text", ["Kötött kardigán, kék", "=1+1", "<b>", "日本", "😀", "`a` | *b*"])
 def test_what_can_be_seen_stays_as_it_is(text: str) -> None:
-    assert visible(text) == visible_lines(text) == told(text) == visible_json(text) == text
+    assert visible(text) == visible_lines(text) == excerpt(text) == visible_json(text) == text
 
 
 @given(st.text(alphabet=st.characters()))
@@ -22,14 +22,14 @@ def test_nothing_that_a_terminal_obeys_or_hides_is_left(text: str) -> None:
     assert visible(text).isprintable()
     assert len(visible(text)) == len(text)
     assert all(line.isprintable() for line in visible_lines(text).split("\n"))
-    assert told(text).isprintable()
-    assert len(told(text)) <= MAX_TOLD
+    assert excerpt(text).isprintable()
+    assert len(excerpt(text)) <= MAX_EXCERPT
 
 
 def test_no_part_of_a_secret_is_told_where_the_text_is_cut() -> None:
     redaction.remember("1a5e5be2-b29c-4191-82ff-bac050ba0000")
-    for before in range(2 * MAX_TOLD):
-        assert "b29c" not in told("x" * before + "1a5e5be2-b29c-4191-82ff-bac050ba0000")
+    for before in range(2 * MAX_EXCERPT):
+        assert "b29c" not in excerpt("x" * before + "1a5e5be2-b29c-4191-82ff-bac050ba0000")
 
 
 @given(st.text(alphabet=st.characters()))

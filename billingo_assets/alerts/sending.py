@@ -24,7 +24,7 @@ OTHER_JOBS = (PRUNE_HISTORY, REFRESH_HEALTH)
 """Jobs that are no company's, and whose failure is told as well."""
 
 
-class Told(NamedTuple):
+class Sent(NamedTuple):
     """How many problems there are, how many messages went out, and why some channels were told nothing."""
 
     out: int
@@ -32,7 +32,7 @@ class Told(NamedTuple):
     failures: Sequence[str]
 
 
-def tell(connection: Connection, instance: dg.DagsterInstance, settings: Settings, now: datetime) -> Told:
+def send_alerts(connection: Connection, instance: dg.DagsterInstance, settings: Settings, now: datetime) -> Sent:
     """Remember what is out, and tell the channels what is new of it.
 
     Without a channel nothing counts as told: the first one that is configured hears of all that is out then.
@@ -51,7 +51,7 @@ def tell(connection: Connection, instance: dg.DagsterInstance, settings: Setting
             write_down(connection, messages, channels.usable)
     delivered = deliver(connection, channels.usable)
     failures = [*channels.faults, *delivered.failures]
-    return Told(sum(len(subject.problems) for subject in subjects), delivered.messages, failures)
+    return Sent(sum(len(subject.problems) for subject in subjects), delivered.messages, failures)
 
 
 def _problems_of_jobs(instance: dg.DagsterInstance, now: datetime) -> list[Problem]:

@@ -24,7 +24,7 @@ from billingo_assets.billingo.errors import (
     SubscriptionError,
     UnavailableError,
 )
-from billingo_assets.text import told
+from billingo_assets.text import excerpt
 
 
 def raise_for_answer(status: int, headers: httpx.Headers, body: bytes) -> None:
@@ -107,4 +107,4 @@ def _error_message(body: bytes) -> str | None:
 def _told(body: bytes) -> str:
     message = _error_message(body)
     # Without the API key, which a gateway that refuses it may repeat; before a part of it is cut off.
-    return "no explanation" if message is None else told(message).rstrip(".")
+    return "no explanation" if message is None else excerpt(message).rstrip(".")

@@ -50,7 +50,7 @@ from billingo_assets.billingo.models import (
 from billingo_assets.billingo.pacing import pacer_for
 from billingo_assets.billingo.salvage import elements, members
 from billingo_assets.billingo.unpacking import ACCEPTED, DamagedError, OverflowingError, read_body
-from billingo_assets.text import told
+from billingo_assets.text import excerpt
 from billingo_assets.unreachable import why_unreachable
 from billingo_assets.urls import checked_api_url
 
@@ -257,7 +257,7 @@ class BillingoClient:
         except httpx.TimeoutException:
             raise UnavailableError(f"Billingo at {self._http.base_url} did not answer in time.") from None
         except (DamagedError, httpx.RemoteProtocolError) as error:
-            raise MalformedAnswerError(f"Billingo's answer broke off or is damaged ({told(str(error))}).") from None
+            raise MalformedAnswerError(f"Billingo's answer broke off or is damaged ({excerpt(str(error))}).") from None
         except httpx.TransportError as error:
             if (fault := _certificate_fault(error)) is not None:
                 raise CertificateError(f"Billingo at {self._http.base_url} has a wrong certificate: {fault}.") from None
@@ -317,7 +317,7 @@ def _decode(body: bytes, kind: type[Answer]) -> Answer:
     try:
         return msgspec.json.decode(body, type=kind, strict=False)
     except (ValueError, RecursionError) as error:
-        raise MalformedAnswerError(f"Billingo's answer is not what its API promises ({told(str(error))}).") from None
+        raise MalformedAnswerError(f"Billingo's answer is not what its API promises ({excerpt(str(error))}).") from None
 
 
 LARGE_PAGE_BYTES = 2**20

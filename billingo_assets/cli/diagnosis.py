@@ -29,7 +29,7 @@ from billingo_assets.project import env_file
 from billingo_assets.run_history.daemon import Daemon, read_daemon
 from billingo_assets.settings import Settings, holds_secrets
 from billingo_assets.sync.identity import identify
-from billingo_assets.text import told
+from billingo_assets.text import excerpt
 from billingo_assets.unreachable import why_unreachable
 from billingo_assets.warehouse.database import connecting, is_read_only_by_default, open_database, require_writable
 
@@ -210,7 +210,7 @@ def _last_tick(instance: dg.DagsterInstance, state: InstigatorState, settings: S
     for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=over):
         if tick.error is not None:
             when = local_time(datetime.fromtimestamp(tick.timestamp, UTC), settings)
-            why = told((tick.error.cause or tick.error).message.strip().partition("\n")[0]).rstrip(".")
+            why = excerpt((tick.error.cause or tick.error).message.strip().partition("\n")[0]).rstrip(".")
             words = f"Its last tick, at {when}, failed: {why}. The UI has all of it, under Automation."
             yield Finding(f"{state.instigator_type.value.lower()} {state.name}", "fault", words)
 

@@ -88,7 +88,7 @@ def erase(key: str, confirmed: str | None) -> None:
     """
     from billingo_assets.companies.erasing import erase_company
     from billingo_assets.dagster_support.instance import open_instance, remove_partition
-    from billingo_assets.run_history.deletion import forget_company
+    from billingo_assets.run_history.deletion import delete_run_history
 
     settings = load_settings()
     with connecting(open_database(settings)) as connection, open_instance(settings) as instance:
@@ -111,7 +111,7 @@ def erase(key: str, confirmed: str | None) -> None:
             told = erase_company(connection, entry)
             # Before what was erased is: if it breaks off here, the company is still there to be erased again.
             remove_partition(instance, key)
-            runs = forget_company(instance, key)
+            runs = delete_run_history(instance, key)
     rows = sum(told["rows"].values())
     say(f"Erased {key}: {told['documents']:,} documents, {rows:,} rows in all, {runs:,} runs.")
     say(f"SHA-256 of its documents: {told['documents_sha256']}. It is in the audit log.")

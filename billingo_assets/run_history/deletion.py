@@ -10,7 +10,7 @@ from billingo_assets.run_history.results import delete_events_of_partition, dele
 PAGE = 200
 
 
-def forget_company(instance: dg.DagsterInstance, key: str) -> int:
+def delete_run_history(instance: dg.DagsterInstance, key: str) -> int:
     """Delete the company's whole history of runs. Returns how many runs it was.
 
     A backfill of several companies keeps the list of those it was for.

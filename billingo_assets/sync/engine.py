@@ -23,7 +23,7 @@ from billingo_assets.sync.identity import identify
 from billingo_assets.sync.incremental import IncrementalSync
 from billingo_assets.sync.renumbering import renumber
 from billingo_assets.sync.report import Progress, SyncReport
-from billingo_assets.sync.work import Work
+from billingo_assets.sync.work import SyncContext
 from billingo_assets.warehouse import audit
 from billingo_assets.warehouse.differences import accepted_difference
 from billingo_assets.warehouse.raw_invoices import count_changes, database_clock
@@ -78,7 +78,7 @@ class CompanySync:
             if self.options.full:
                 audit.record(self.connection, "full sync forced", self.company, actor=self.options.asked_by)
         most = self.options.max_document_bytes
-        work = Work(self.client, self.connection, self.company, self.run_id, self.on_page, began_at, most)
+        work = SyncContext(self.client, self.connection, self.company, self.run_id, self.on_page, began_at, most)
         report = SyncReport("full" if state is None or self.options.full else "incremental")
         try:
             now = datetime.now(UTC)

@@ -34,7 +34,7 @@ from billingo_assets.sync.listing import Listing, shown_size
 from billingo_assets.sync.numbers import MAX_GAPS, MAX_QUESTIONS, ask, seek
 from billingo_assets.sync.reading import Reading
 from billingo_assets.sync.report import Progress, SyncReport, Unsettled
-from billingo_assets.sync.work import MAX_LISTINGS, Work
+from billingo_assets.sync.work import MAX_LISTINGS, SyncContext
 from billingo_assets.warehouse import audit
 from billingo_assets.warehouse.differences import (
     accept_difference,
@@ -51,11 +51,11 @@ from billingo_assets.warehouse.listings import (
     advance_listing,
     begin_listing,
     broken_hashes,
-    bury_unlisted,
     collect_listed,
     count_listed_items,
     drop_listing,
     live_unlisted,
+    mark_missing_deleted,
     note_page,
     open_listing,
     remember_listed,
@@ -93,7 +93,7 @@ class FullSync:
 
     def __init__(
         self,
-        work: Work,
+        work: SyncContext,
         *,
         reason: str,
         accept_empty: bool = False,
@@ -132,11 +132,11 @@ class FullSync:
                 total = None if page is None else page.total
             reading = self._judge(state, total, told)
             if reading.is_whole and is_current:
-                self._vouch(state.started_at)
+                self._commit(state.started_at)
                 return
             if self._is_confirmed(reading, former):
                 if self._is_accepted(reading):
-                    self._vouch(state.started_at, is_whole=False)
+                    self._commit(state.started_at, is_whole=False)
                     return
                 self._give_up(reading, reading.difference)
                 return
@@ -302,7 +302,7 @@ class FullSync:
         self.report.skipped = listed.broken
         self.report.processed = listed.shown + listed.arrived
 
-    def _vouch(self, started_at: datetime, *, is_whole: bool = True) -> None:
+    def _commit(self, started_at: datetime, *, is_whole: bool = True) -> None:
         """After a complete listing: mark what is gone, release what is sound again, move the watermark.
 
         Not `is_whole`: its difference is accepted.
@@ -314,7 +314,7 @@ class FullSync:
             self._seek_by_id()
         released = 0
         with self._connection.begin():
-            self.report.deleted = bury_unlisted(self._connection, self._company_id)
+            self.report.deleted = mark_missing_deleted(self._connection, self._company_id)
             if self._accept_empty and self.report.api_total == 0 and self.report.deleted:
                 details = {"documents": self.report.deleted}
                 company, actor = self._work.company, self._asked_by

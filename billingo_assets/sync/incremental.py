@@ -16,7 +16,7 @@ from billingo_assets.sync.listing import Listing
 from billingo_assets.sync.numbers import MAX_GAPS, MAX_QUESTIONS, MAX_QUESTIONS_WAITING, seek
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.storing import Shown
-from billingo_assets.sync.work import MAX_LISTINGS, Work
+from billingo_assets.sync.work import MAX_LISTINGS, SyncContext
 from billingo_assets.warehouse.differences import settle_difference
 from billingo_assets.warehouse.listings import drop_listing
 from billingo_assets.warehouse.number_gaps import (
@@ -42,7 +42,7 @@ class IncrementalSync:
     """
 
     def __init__(
-        self, work: Work, *, watermark: datetime, unlisted: int, lookback: timedelta, accepted: int = 0
+        self, work: SyncContext, *, watermark: datetime, unlisted: int, lookback: timedelta, accepted: int = 0
     ) -> None:
         self._work = work
         self._since = watermark - lookback - TIME_ZONE_MARGIN

@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 from billingo_assets.normalize.columns import NORMALIZER_VERSION
 from billingo_assets.normalize.documents import normalize
 from billingo_assets.warehouse.normalized import (
-    bury_deleted,
-    distrust_damaged,
+    mark_damaged_stale,
+    mark_deleted,
     pending_documents,
-    release_sound,
+    release_from_quarantine,
     replace_documents,
 )
 from billingo_assets.warehouse.rejections import RejectedDocument, reject
@@ -36,11 +36,11 @@ def refresh_tables(connection: Connection, company_id: int) -> RefreshReport:
     """
     documents = items = rejected = 0
     with connection.begin():
-        release_sound(connection, company_id)
-        deleted = bury_deleted(connection, company_id)
+        release_from_quarantine(connection, company_id)
+        deleted = mark_deleted(connection, company_id)
         state = read_sync_state(connection, company_id)
         if state is not None and state.mode == "full":
-            distrust_damaged(connection, company_id)
+            mark_damaged_stale(connection, company_id)
         for batch in pending_documents(connection, company_id):
             tables = normalize([(document.id, document.payload) for document in batch])
             pending = {document.id: document for document in batch}

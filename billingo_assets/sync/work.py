@@ -19,7 +19,7 @@ MAX_LISTINGS = 3
 
 
 @dataclass(slots=True)
-class Work:
+class SyncContext:
     """One sync under way. `connection` holds the company's lock; `began_at` is the database's clock at its start."""
 
     client: BillingoClient

@@ -53,7 +53,7 @@ _COUNT = text(
     """
 )
 
-_BURY = text(
+_MARK_DELETED = text(
     """
     UPDATE billingo.raw_invoices AS raw SET deleted_at = now()
     WHERE company_id = :company AND deleted_at IS NULL
@@ -236,6 +236,6 @@ def count_listed_items(connection: Connection, company_id: int) -> int:
     return items
 
 
-def bury_unlisted(connection: Connection, company_id: int) -> int:
+def mark_missing_deleted(connection: Connection, company_id: int) -> int:
     """Set `deleted_at` where a complete listing no longer shows a document. Returns how many."""
-    return connection.execute(_BURY, {"company": company_id}).rowcount
+    return connection.execute(_MARK_DELETED, {"company": company_id}).rowcount

@@ -65,7 +65,7 @@ _PAYLOADS = text(
     """
 )
 
-_BURY = text(
+_MARK_DELETED = text(
     """
     WITH dead AS MATERIALIZED (  -- so that the index alone is read, not the payloads beside it
         SELECT document_id, deleted_at FROM billingo.raw_invoices
@@ -83,7 +83,7 @@ _BURY = text(
     """
 )
 
-_DISTRUST = text(
+_MARK_DAMAGED_STALE = text(
     """
     UPDATE billingo.invoices AS invoice SET normalizer_version = :never
     FROM billingo.raw_invoices AS raw LEFT JOIN (
@@ -177,23 +177,23 @@ def replace_documents(
                     copy.write_row((company_id, *row))
 
 
-def distrust_damaged(connection: Connection, company_id: int) -> None:
+def mark_damaged_stale(connection: Connection, company_id: int) -> None:
     """Have every document normalized again that has other lines than it lists, and drop the lines of nobody.
 
     Nothing of ours leaves such rows behind; somebody who may write to the tables can.
     """
     plan_for_many_rows(connection)
-    connection.execute(_DISTRUST, {"company": company_id, "never": 0})
+    connection.execute(_MARK_DAMAGED_STALE, {"company": company_id, "never": 0})
     connection.execute(_DROP_LINES_OF_NOBODY, {"company": company_id})
 
 
-def bury_deleted(connection: Connection, company_id: int) -> int:
+def mark_deleted(connection: Connection, company_id: int) -> int:
     """Mark invoices whose document is gone and drop their lines, which can be made again. Returns how many."""
-    buried: int = connection.execute(_BURY, {"company": company_id}).scalar_one()
+    buried: int = connection.execute(_MARK_DELETED, {"company": company_id}).scalar_one()
     return buried
 
 
-def release_sound(connection: Connection, company_id: int) -> None:
+def release_from_quarantine(connection: Connection, company_id: int) -> None:
     """Release from quarantine what has a newer version, is gone, or is to be judged by new rules."""
     connection.execute(_RELEASE, {"company": company_id, "version": NORMALIZER_VERSION})
 

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine
 
-from billingo_assets.alerts.sending import tell
+from billingo_assets.alerts.sending import send_alerts
 from billingo_assets.checks import CHECKS, ERROR, Check
 from billingo_assets.companies.registry import Company
 from billingo_assets.dagster_support import in_process
@@ -62,7 +62,7 @@ def test_a_new_check_that_fails_is_red_in_the_outcome_the_status_and_the_alert_a
         health = {one.company.key: one for one in read_health(connection, instance, load_settings(), now)}
     assert (health[SMALL].color, [problem.summary for problem in health[SMALL].problems]) == ("red", [summary])
     with engine.connect() as connection:
-        tell(connection, instance, settings, now)
+        send_alerts(connection, instance, settings, now)
     (post,) = web.posts
     assert summary in post["message"]
     assert prune_runs(instance, now + timedelta(days=1)).kept == 1

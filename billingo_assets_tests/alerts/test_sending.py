@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from billingo_assets.alerts.outages import lock_outages
-from billingo_assets.alerts.sending import Told, tell
+from billingo_assets.alerts.sending import Sent, send_alerts
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
 from billingo_assets.dagster_support.resources import WarehouseResource
@@ -28,16 +28,16 @@ from billingo_assets_tests.support.sinks import PASSWORD, TOKEN, MailSink, WebSi
 UI = "https://dagster.example.com"
 REVOKED = "00000000-0000-4000-8000-000000000000"
 
-Evaluate = Callable[[], Told]
+Evaluate = Callable[[], Sent]
 
 
 @pytest.fixture
-def evaluate(engine: Engine, instance: dg.DagsterInstance) -> Callable[..., Told]:
+def evaluate(engine: Engine, instance: dg.DagsterInstance) -> Callable[..., Sent]:
     """Look and tell, as the sensor does; now, or so much later."""
 
-    def look(later: timedelta = timedelta(0)) -> Told:
+    def look(later: timedelta = timedelta(0)) -> Sent:
         with engine.connect() as connection:
-            return tell(connection, instance, load_settings(), datetime.now(UTC) + later)
+            return send_alerts(connection, instance, load_settings(), datetime.now(UTC) + later)
 
     return look
 
@@ -126,7 +126,7 @@ def test_a_check_that_fails_is_told_although_the_run_went_well(
 
 
 def test_a_company_that_is_not_synced_is_told_after_a_day_and_once_more_after_two(
-    sync: Sync, evaluate: Callable[[timedelta], Told], age: Age, web: WebSink, companies: dict[str, Company]
+    sync: Sync, evaluate: Callable[[timedelta], Sent], age: Age, web: WebSink, companies: dict[str, Company]
 ) -> None:
     for key in companies:
         sync(key)
@@ -178,7 +178,7 @@ def test_an_api_that_is_down_again_is_told_again_though_a_company_was_not_tried_
 def test_news_waits_while_another_companys_run_is_going(
     sync: Sync,
     revoke: Callable[[bool], None],
-    evaluate: Callable[..., Told],
+    evaluate: Callable[..., Sent],
     web: WebSink,
     instance: dg.DagsterInstance,
     live_defs: dg.Definitions,
@@ -242,9 +242,9 @@ def test_one_process_at_a_time_decides_what_is_told(
         other.execute(text("SET lock_timeout = '100ms'"))
         other.commit()
         with pytest.raises(OperationalError, match="lock timeout"):
-            tell(other, instance, settings, datetime.now(UTC))
+            send_alerts(other, instance, settings, datetime.now(UTC))
         deciding.rollback()
-        assert tell(other, instance, settings, datetime.now(UTC)).out == 0
+        assert send_alerts(other, instance, settings, datetime.now(UTC)).out == 0
 
 
 @pytest.fixture

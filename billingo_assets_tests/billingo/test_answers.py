@@ -20,7 +20,7 @@ from billingo_assets.billingo.errors import (
     SubscriptionError,
     UnavailableError,
 )
-from billingo_assets.text import MAX_TOLD
+from billingo_assets.text import MAX_EXCERPT
 
 NOW = datetime(2026, 7, 2, 12, 0, tzinfo=UTC)
 MESSAGE = {"error": {"message": "Something is wrong."}}
@@ -120,7 +120,7 @@ def test_an_error_repeats_what_the_body_says_on_one_line(status: int, content: o
 
 
 def test_a_long_message_is_cut() -> None:
-    assert str(error_for(400, {"error": {"message": "x" * 5000}})).count("x") == MAX_TOLD
+    assert str(error_for(400, {"error": {"message": "x" * 5000}})).count("x") == MAX_EXCERPT
 
 
 @pytest.mark.parametrize("content", [MESSAGE, TRACED, INVALID])

@@ -16,12 +16,12 @@ from billingo_assets.dagster_support.resources import WarehouseResource
 def alerts(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SkipReason:
     """See what is out, write down what is to be told of it, send what waits, then call the heartbeat."""
     from billingo_assets.alerts.channels import DeliveryError, call_heartbeat
-    from billingo_assets.alerts.sending import tell
+    from billingo_assets.alerts.sending import send_alerts
     from billingo_assets.settings import load_settings
 
     settings = load_settings()
     with warehouse.connect() as connection:
-        told = tell(connection, context.instance, settings, datetime.now(UTC))
+        told = send_alerts(connection, context.instance, settings, datetime.now(UTC))
     for failure in told.failures:
         context.log.warning(failure)
     summary = f"{told.out:,} out; {told.delivered:,} messages sent"
