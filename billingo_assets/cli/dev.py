@@ -40,12 +40,14 @@ DAEMON = [sys.executable, "-m", "dagster._daemon", "run", "--code-server-log-lev
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="The UI's port.")
 @click.option("--host", default=LOOPBACK, show_default=True, help="The address at which the UI listens.")
 @click.option(
-    "--i-have-a-proxy",
+    "--behind-proxy",
+    "--i-have-a-proxy",  # its former name
+    "behind_proxy",
     is_flag=True,
     help="Listen at an address that others reach: a proxy that asks for a password stands before it.",
 )
 @click.option("--read-only", is_flag=True, help="Let nobody start, stop or change anything in the UI.")
-def dev(port: int, host: str, i_have_a_proxy: bool, read_only: bool) -> None:
+def dev(port: int, host: str, behind_proxy: bool, read_only: bool) -> None:
     """Run Dagster's UI on loopback together with its daemon, until Ctrl-C.
 
     The UI asks nobody for a password: whoever reaches it can do everything. deploy/ has proxies that ask.
@@ -53,11 +55,11 @@ def dev(port: int, host: str, i_have_a_proxy: bool, read_only: bool) -> None:
     from billingo_assets.dagster_support.instance import add_partitions, open_instance, prepare_dagster_home
 
     settings = load_settings()
-    if not i_have_a_proxy and not is_loopback(host):
+    if not behind_proxy and not is_loopback(host):
         raise ConfigurationError(
             f"The UI asks nobody for a password, and at {host} others reach it. Leave it on {LOOPBACK} and put a proxy"
             " before it (deploy/README.md shows how). Where the proxy is on another machine, and nobody else gets"
-            " through, add --i-have-a-proxy."
+            " through, add --behind-proxy."
         )
     url = f"http://{_in_url(host)}:{port}"
     if _is_taken(host, port):

@@ -62,7 +62,9 @@ def test_an_address_that_others_reach_is_refused_without_a_proxy(command: Comman
     assert (answer.code, "put a proxy before it" in answer.err, "Traceback" in answer.err) == (2, True, False)
 
 
-@pytest.mark.parametrize("options", [["0.0.0.0", "--i-have-a-proxy"], ["127.0.0.1"], ["localhost"]])
+@pytest.mark.parametrize(
+    "options", [["0.0.0.0", "--behind-proxy"], ["0.0.0.0", "--i-have-a-proxy"], ["127.0.0.1"], ["localhost"]]
+)
 def test_with_a_proxy_or_on_loopback_no_address_is_refused(
     command: Command, database: object, options: list[str]
 ) -> None:
@@ -86,8 +88,15 @@ READ = "company list,history,audit,database url,database dump,--help,history --h
 VERDICTS = "status,doctor,sync ozon-bt"
 
 
-@pytest.mark.parametrize("errors_too", [False, True], ids=["", "2>&1"])
-@pytest.mark.parametrize("call", f"{READ},{VERDICTS}".split(","))
+@pytest.mark.parametrize(
+    ("call", "errors_too"),
+    [
+        *((call, False) for call in f"{READ},{VERDICTS}".split(",")),
+        ("history", True),
+        ("--help", True),
+        ("sync ozon-bt", True),
+    ],
+)
 def test_a_reader_that_quits_ends_a_command_quietly(companies: dict[str, Company], call: str, errors_too: bool) -> None:
     read, write = os.pipe()
     os.close(read)  # as `head` leaves it when it has seen enough
