@@ -18,8 +18,9 @@ from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import URL, CreateEnginePlugin, Engine, text
 from sqlalchemy.dialects import plugins
 
-from billingo_assets import colours, dagster_outages
+from billingo_assets import colours
 from billingo_assets.dagster_support import errors as dagster_errors
+from billingo_assets.dagster_support import outages as dagster_outages
 from billingo_assets.dagster_support import reconnecting
 from billingo_assets.errors import DatabaseUnavailableError
 from billingo_assets.settings import load_settings
