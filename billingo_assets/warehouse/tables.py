@@ -73,7 +73,7 @@ def _normalized(columns: tuple[NormalizedColumn, ...], *, key: tuple[str, ...]) 
 
 
 def _company_id(*constraints: ForeignKey) -> Column[int]:
-    return Column("company_id", Integer, *constraints, primary_key=True, autoincrement=False)
+    return Column("company_id", Integer, *constraints, primary_key=True, autoincrement=False, comment="companies.id")
 
 
 def _registered_company_id() -> Column[int]:
@@ -106,9 +106,9 @@ def _numbering() -> list[Column[object]]:
 companies = Table(
     "companies",
     metadata,
-    Column("id", Integer, Identity(), primary_key=True),
+    Column("id", Integer, Identity(), primary_key=True, comment="company_id in the other tables"),
     Column("key", Text, nullable=False, unique=True, comment="Slug that never changes; the partition key"),
-    Column("name", Text, nullable=False),
+    Column("name", Text, nullable=False, comment="The company's name, for people"),
     Column("tax_code", Text, comment="Whose key it is, as /organization told when it was stored"),
     Column("api_key_encrypted", Text, comment="Fernet token; NULL once the company is removed"),
     Column(
@@ -118,16 +118,19 @@ companies = Table(
         server_default=text("false"),
         comment="Invented: its API is the sandbox that a command serves",
     ),
-    Column("enabled", Boolean, nullable=False, server_default=text("true")),
-    Column("schedule", Text, nullable=False, server_default=text("'daily'")),
-    _moment("created_at"),
-    _moment("updated_at"),
-    _moment("removed_at", nullable=True),
+    Column("enabled", Boolean, nullable=False, server_default=text("true"), comment="Whether it is synced"),
+    Column(
+        "schedule", Text, nullable=False, server_default=text("'daily'"), comment="The rhythm in which it is synced"
+    ),
+    _moment("created_at", comment="When it was registered"),
+    _moment("updated_at", comment="When its entry last changed"),
+    _moment("removed_at", nullable=True, comment="When it was removed; its documents stay"),
     _moment("expected_since", comment="Since when syncs are expected: it was added, enabled or given its rhythm"),
     CheckConstraint(
         "schedule IN ('daily', 'twice-daily', 'hourly', 'weekly', 'manual')",
         name="schedule",
     ),
+    comment="The registered companies",
 )
 
 sync_state = Table(
@@ -137,7 +140,7 @@ sync_state = Table(
     Column("watermark", DateTime(timezone=True), nullable=False, comment="The clock when the last whole sync started"),
     Column("run_id", Text, nullable=False, comment="The Dagster run that last synced the company"),
     Column("api_total", Integer, nullable=False, comment="Documents the API reported at the end of that run"),
-    _moment("synced_at"),
+    _moment("synced_at", comment="When the last whole sync ended"),
     Column(
         "mode",
         Text,
@@ -161,19 +164,20 @@ sync_state = Table(
         comment="The rules by which the numbers of its documents were read",
     ),
     CheckConstraint("mode IN ('full', 'incremental')", name="mode"),
+    comment="The last whole sync of each company",
 )
 
 raw_invoices = Table(
     "raw_invoices",
     metadata,
     _registered_company_id(),
-    Column("document_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("document_id", BigInteger, primary_key=True, autoincrement=False, comment="Billingo's id of the document"),
     Column("payload", JSONB, nullable=False, comment="The document as Billingo sent it"),
     Column("content_hash", LargeBinary, nullable=False, comment="SHA-256 of the content of the document as sent"),
     Column("item_count", Integer, nullable=False, comment="Length of its list of items, counted when it was received"),
-    _moment("first_synced_at"),
-    _moment("changed_at"),
-    _moment("deleted_at", nullable=True),
+    _moment("first_synced_at", comment="When the document was first stored"),
+    _moment("changed_at", comment="When its content, or whether it is deleted, last changed"),
+    _moment("deleted_at", nullable=True, comment="When a sync found that Billingo no longer has it"),
     Column(
         "version",
         Integer,
@@ -186,18 +190,20 @@ raw_invoices = Table(
     PrimaryKeyConstraint("company_id", "document_id", postgresql_include=["content_hash", "item_count", "deleted_at"]),
     Index("raw_invoices_changed_at_idx", "company_id", "changed_at"),
     Index("raw_invoices_unjudged_idx", "company_id", postgresql_where=text("NOT number_judged")),
+    comment="Every document of every company, as Billingo sent it",
 )
 
 raw_invoice_versions = Table(
     "raw_invoice_versions",
     metadata,
     _registered_company_id(),
-    Column("document_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("document_id", BigInteger, primary_key=True, autoincrement=False, comment="Billingo's id of the document"),
+    Column("version", Integer, primary_key=True, autoincrement=False, comment="Counts the contents, from 1"),
     Column("payload", JSONB, nullable=False, comment="The document as Billingo sent it then"),
     Column("content_hash", LargeBinary, nullable=False, comment="SHA-256 of the content of the document as sent"),
     Column("valid_from", DateTime(timezone=True), nullable=False, comment="When a sync first saw this content"),
     Column("valid_to", DateTime(timezone=True), nullable=False, comment="When a sync first saw other content, or none"),
+    comment="Former contents of documents; raw_invoice_history has the present ones too",
 )
 
 listings = Table(
@@ -227,6 +233,7 @@ listings = Table(
         server_default=text("100"),
         comment="Documents that a page showed, in which next_page counts",
     ),
+    comment="A full sync under way: how far its listing was read",
 )
 
 listing_pages = Table(
@@ -248,6 +255,7 @@ listing_pages = Table(
         comment="Documents shown, stored or not, that have a usable id",
     ),
     Column("broken_hashes", ARRAY(LargeBinary), nullable=False, comment="Documents shown that could not be stored"),
+    comment="What the pages of a listing under way have shown",
 )
 
 listing_differences = Table(
@@ -260,11 +268,12 @@ listing_differences = Table(
         comment="Documents that Billingo counts beyond those its pages show; NULL where that did not hold still",
     ),
     Column("times", Integer, nullable=False, comment="Syncs in a row that found it and were not whole"),
-    _moment("first_seen_at"),
-    _moment("last_seen_at"),
+    _moment("first_seen_at", comment="When it was first found"),
+    _moment("last_seen_at", comment="When it was last found"),
     Column("accepted", Integer, comment="The difference in spite of which syncs are whole"),
-    _moment("accepted_at", nullable=True),
+    _moment("accepted_at", nullable=True, comment="When it was accepted"),
     Column("accepted_by", Text, comment="As in audit_log"),
+    comment="Where Billingo counts other than it shows, and what was accepted of it",
 )
 
 number_gaps = Table(
@@ -287,7 +296,7 @@ number_gaps = Table(
         comment="First of the numbers that no document bears",
     ),
     Column("last_number", BigInteger, nullable=False, comment="Last of them"),
-    _moment("found_at"),
+    _moment("found_at", comment="When the gap was first found"),
     _moment("asked_at", nullable=True, comment="When Billingo was last asked for them by number"),
     Column("series", Text, primary_key=True, comment="Prefix and year that the numbers around them have in common"),
     Column("last_year", Integer, nullable=False, comment="Year of the document after them"),
@@ -300,6 +309,7 @@ number_gaps = Table(
     ),
     _moment("accepted_at", nullable=True, comment="When somebody accepted that they are missing"),
     PrimaryKeyConstraint("company_id", "block_id", "series", "year", "first_number"),
+    comment="Runs of numbers that no document has",
 )
 
 ambiguous_numbers = Table(
@@ -316,6 +326,7 @@ ambiguous_numbers = Table(
     Column("series", Text, primary_key=True, comment="A series of which it is not known whether it began again"),
     Column("year", Integer, primary_key=True, autoincrement=False, comment="In this year"),
     Column("documents", Integer, nullable=False, comment="Documents of the year whose numbers are not judged"),
+    comment="Series of numbers without a year that cannot be judged for a year",
 )
 
 rejected_documents = Table(
@@ -325,14 +336,15 @@ rejected_documents = Table(
     Column("content_hash", LargeBinary, primary_key=True, comment="SHA-256 of the content of the document as sent"),
     Column("document_id", BigInteger, comment="NULL when the document has no usable id"),
     Column("stage", Text, nullable=False, comment="fetch: not stored; normalize: stored in raw_invoices only"),
-    Column("reason", Text, nullable=False),
+    Column("reason", Text, nullable=False, comment="Why it could not be understood, in words"),
     Column("payload", Text, nullable=False, comment="As sent; text, since what is broken need not be JSON"),
     Column("normalizer_version", Integer, comment="The rules it was judged by"),
-    _moment("first_seen_at"),
-    _moment("last_seen_at"),
+    _moment("first_seen_at", comment="When this content was first seen"),
+    _moment("last_seen_at", comment="When this content was last seen"),
     *_numbering(),
     Index(None, "company_id", "document_id"),
     CheckConstraint("stage IN ('fetch', 'normalize')", name="stage"),
+    comment="Quarantine: documents that could not be understood, and why",
 )
 
 accepted_faults = Table(
@@ -347,9 +359,10 @@ accepted_faults = Table(
         comment="The content that was accepted; of any other the check warns",
     ),
     Column("document_id", BigInteger, comment="NULL when the document has no usable id"),
-    _moment("accepted_at"),
+    _moment("accepted_at", comment="When it was accepted"),
     Column("accepted_by", Text, nullable=False, comment="As in audit_log"),
     CheckConstraint("check_name IN ('no_rejected_documents', 'totals_reconcile')", name="check_name"),
+    comment="Documents of which a check no longer warns, and who accepted that",
 )
 
 invoices = Table(
@@ -357,10 +370,10 @@ invoices = Table(
     metadata,
     _company_id(),
     *_normalized(INVOICE_COLUMNS, key=("id",)),
-    _moment("deleted_at", nullable=True),
+    _moment("deleted_at", nullable=True, comment="When a sync found that Billingo no longer has it"),
     Column("content_hash", LargeBinary, nullable=False, comment="The raw document this row was made from"),
     Column("normalizer_version", Integer, nullable=False, comment="The rules this row was made by"),
-    _moment("normalized_at"),
+    _moment("normalized_at", comment="When this row was made"),
     Column(
         "unreconciled_by",
         Numeric,
@@ -381,6 +394,7 @@ invoices = Table(
     Index("invoices_unjudged_idx", "company_id", postgresql_where=text("NOT totals_judged")),
     Index("invoices_unreadable_idx", "company_id", postgresql_where=text("unreadable IS NOT NULL")),
     Index("invoices_unreconciled_idx", "company_id", postgresql_where=text("unreconciled_by IS NOT NULL")),
+    comment="One row for each document of every type, drafts too: filter by type and deleted_at",
 )
 
 invoice_items = Table(
@@ -388,6 +402,7 @@ invoice_items = Table(
     metadata,
     _company_id(),
     *_normalized(ITEM_COLUMNS, key=("invoice_id", "position")),
+    comment="The lines of documents that are not deleted",
 )
 
 related_documents = Table(
@@ -395,15 +410,16 @@ related_documents = Table(
     metadata,
     _company_id(),
     *_normalized(RELATED_COLUMNS, key=("invoice_id", "related_invoice_id")),
+    comment="Links from a document to others: storno, correction, advance",
 )
 
 outages = Table(
     "outages",
     metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("id", BigInteger, Identity(), primary_key=True, comment="Counts the outages"),
     Column("company_id", Integer, ForeignKey(f"{SCHEMA}.companies.id"), comment="NULL: no company's alone"),
     Column("kind", Text, nullable=False, comment="run_failed, stale, no_api_key or the name of a check that failed"),
-    Column("severity", Text, nullable=False),
+    Column("severity", Text, nullable=False, comment="warning or error"),
     Column("reason", Text, nullable=False, comment="Companies that are out for one reason are told of together"),
     Column("summary", Text, nullable=False, comment="What happened and what to do, in words"),
     Column("run_id", Text, comment="The Dagster run that shows it, if one does"),
@@ -422,17 +438,19 @@ outages = Table(
         postgresql_where=text("ended_at IS NULL"),
         postgresql_nulls_not_distinct=True,
     ),
+    comment="Problems that alerts report, from when they were first seen until they are over",
 )
 
 alert_messages = Table(
     "alert_messages",
     metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
-    _moment("created_at"),
+    Column("id", BigInteger, Identity(), primary_key=True, comment="Counts the messages"),
+    _moment("created_at", comment="When it was written"),
     Column("severity", Text, nullable=False, comment="warning, error, or recovery"),
-    Column("title", Text, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("title", Text, nullable=False, comment="Its subject"),
+    Column("body", Text, nullable=False, comment="Its text"),
     CheckConstraint("severity IN ('warning', 'error', 'recovery')", name="severity"),
+    comment="Messages that were written for the alert channels",
 )
 
 alert_deliveries = Table(
@@ -444,12 +462,14 @@ alert_deliveries = Table(
         ForeignKey(f"{SCHEMA}.alert_messages.id", ondelete="CASCADE"),
         primary_key=True,
         autoincrement=False,
+        comment="alert_messages.id",
     ),
     Column("channel", Text, primary_key=True, comment="Hash of the channel's URL, which holds secrets"),
-    Column("attempts", Integer, nullable=False, server_default=text("0")),
-    _moment("attempted_at", nullable=True),
-    _moment("delivered_at", nullable=True),
+    Column("attempts", Integer, nullable=False, server_default=text("0"), comment="How often it was tried"),
+    _moment("attempted_at", nullable=True, comment="When it was last tried"),
+    _moment("delivered_at", nullable=True, comment="When the channel received it"),
     Index("alert_deliveries_pending_idx", "channel", "message_id", postgresql_where=text("delivered_at IS NULL")),
+    comment="Which channel has received which message",
 )
 
 company_readers = Table(
@@ -465,19 +485,20 @@ company_readers = Table(
         server_default=text("false"),
         comment="Only in the views of billingo_masked, without personal data",
     ),
-    _moment("granted_at"),
+    _moment("granted_at", comment="When it was granted"),
+    comment="Which PostgreSQL role may read which company",
 )
 
 # Without a foreign key: what was done with a company is known when the company is gone.
 audit_log = Table(
     "audit_log",
     metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
-    _moment("at"),
+    Column("id", BigInteger, Identity(), primary_key=True, comment="Counts the entries"),
+    _moment("at", comment="When it was done, by the database's clock"),
     Column("actor", Text, nullable=False, comment="The user of the machine, or the run and what triggered it"),
-    Column("action", Text, nullable=False),
+    Column("action", Text, nullable=False, comment="What was done"),
     Column("company_id", Integer, comment="NULL: no company's alone. The company need not be there any more"),
-    Column("company_key", Text),
+    Column("company_key", Text, comment="The key of that company"),
     Column(
         "details",
         JSONB,
@@ -492,4 +513,5 @@ audit_log = Table(
         server_default=text("SESSION_USER"),
         comment="Who was connected, as PostgreSQL knows",
     ),
+    comment="Who did what to which company; rows are only added",
 )
