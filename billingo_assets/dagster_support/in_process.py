@@ -19,11 +19,21 @@ from sqlalchemy.exc import DBAPIError
 
 from billingo_assets.companies.registry import Company
 from billingo_assets.dagster_support.instance import pool_connections
+from billingo_assets.dagster_support.reconnecting import UNREACHABLE
 from billingo_assets.dagster_support.resources import WarehouseResource
-from billingo_assets.errors import BillingoAssetsError, DatabaseUnavailableError
+from billingo_assets.errors import BillingoAssetsError
 from billingo_assets.names import PARTITION_TAG, RAW_INVOICES, TRIGGER_TAG
 from billingo_assets.redaction import redact
-from billingo_assets.run_history.outcomes import KILLED, Fault, Outcome, Status, duration_of, is_interrupt, read_events
+from billingo_assets.run_history.outcomes import (
+    DISCONNECTED,
+    KILLED,
+    Fault,
+    Outcome,
+    Status,
+    duration_of,
+    is_interrupt,
+    read_events,
+)
 from billingo_assets.warehouse.locks import run_is_alive, showing_run_alive
 from billingo_assets.warehouse.rejections import OpenRejection, open_rejections
 
@@ -152,8 +162,8 @@ def _report_failed(instance: dg.DagsterInstance, run_id: str, message: str) -> N
 
 def _why_it_broke_off(error: Exception) -> str:
     """In words, or in the first line of another's: the statement and its values follow there."""
-    if isinstance(error, DatabaseUnavailableError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
-        return "The connection to the database was lost during the run. What was stored is kept; sync again."
+    if isinstance(error, UNREACHABLE) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return DISCONNECTED
     return f"The run broke off: {next(iter(str(error).strip().splitlines()), type(error).__name__)}"
 
 

@@ -12,6 +12,7 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.execution.plan.objects import ErrorSource
+from dagster_shared.error import SerializableErrorInfo
 
 from billingo_assets.names import RAW_INVOICES
 
@@ -28,6 +29,19 @@ UNRECORDED = (
     "Its process could not store its result, as when PostgreSQL does not answer. What it had stored is kept; the next"
     " run goes on from there."
 )
+DISCONNECTED = "The connection to the database was lost during the run. What was stored is kept; sync again."
+NO_SPACE = "The database's disk is full. Free some space and sync again: what was stored is kept."
+DATABASE_CRASHES = {
+    "OperationalError": DISCONNECTED,
+    "InterfaceError": DISCONNECTED,
+    "AdminShutdown": DISCONNECTED,
+    "CrashShutdown": DISCONNECTED,
+    "CannotConnectNow": DISCONNECTED,
+    "DagsterPostgresException": DISCONNECTED,
+    "DiskFull": NO_SPACE,
+}
+"""By the class of the first error of a chain: what a run says of Dagster's own connection to the database."""
+
 NEVER_BEGAN = "It was never started, so nothing was read. Start it again once the cause is gone."
 """Of a run that Dagster gave up without a word why."""
 
@@ -205,7 +219,7 @@ def read_events(events: Iterable[dg.DagsterEvent]) -> Told:
                 failures.append(failure.user_failure_data.description)
                 error_type = error_type or (str(metadata["error"].value) if "error" in metadata else None)
             elif failure.error is not None:
-                crashes.append((failure.error.cause or failure.error).message.strip())
+                crashes.append(crash_in_words(failure.error))
                 error_type = error_type or (failure.error.cause or failure.error).cls_name
         elif event.event_type == dg.DagsterEventType.RUN_START:
             began = True
@@ -238,6 +252,14 @@ def is_interrupt(event: dg.DagsterEvent) -> bool:
         return event.step_failure_data.error_source is ErrorSource.INTERRUPT
     data = event.event_specific_data
     return isinstance(data, JobFailureData) and data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
+
+
+def crash_in_words(error: SerializableErrorInfo) -> str:
+    """What is to be said of an error that nobody foresaw in a step."""
+    first = error
+    while first.cause is not None:
+        first = first.cause
+    return DATABASE_CRASHES.get(first.cls_name or "") or (error.cause or error).message.strip()
 
 
 def _in_our_words(message: str, *, began: bool, why: str, ended: str) -> str:
