@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from billingo_assets.defs.checks import CHECKS, Check
+from billingo_assets.checks import CHECKS, Check
 from billingo_assets.project import checkout
 
 

@@ -56,7 +56,7 @@ OPENING = """# Tables
 
 Generated from the program's metadata by `python -m tools.describe_tables`; do not edit it by hand.
 
-Everything is in the schema `billingo`. Two companies may hold documents with the same id, so a document is identified by
+Everything is in the schema `billingo`. Two companies may hold documents with the same id: a document is identified by
 `(company_id, id)`. Amounts and rates are `numeric`, exactly as sent. An empty text, null and a missing field are all
 `NULL`, and so is `--` in place of the number of an account, a bank or a taxpayer. `paid_date` is `NULL` unless the
 document is paid or partially paid: of any other document Billingo sends the day on which it was asked.
@@ -69,9 +69,9 @@ VIEWS = """## Views
 
 | view | |
 |---|---|
-| `billingo.raw_invoice_history` | all contents of each document, with `valid_from` and `valid_to`; the present one has no `valid_to` |
+| `billingo.raw_invoice_history` | all contents of each document; the present one has no `valid_to` |
 | `billingo_masked.companies` | the companies that were granted to the reader |
-| `billingo_masked.invoices` | `invoices` without tax numbers, bank accounts and comments; of a partner's name, the first letter |
+| `billingo_masked.invoices` | `invoices` without personal data; of a partner's name, the first letter |
 | `billingo_masked.invoice_items` | `invoice_items` without names, units and codes |
 | `billingo_masked.related_documents` | `related_documents` of the companies that were granted |
 

@@ -11,8 +11,8 @@ from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from sqlalchemy import Connection
 
+from billingo_assets.checks import checks_of_runs
 from billingo_assets.companies.registry import list_companies
-from billingo_assets.defs.checks import checks_of_runs
 from billingo_assets.health.freshness import read_moments
 from billingo_assets.health.rules import CompanyHealth, Facts, FailedCheck, Severity, assess
 from billingo_assets.run_history.daemon import Daemon

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
+from billingo_assets.checks import CHECKS
 from billingo_assets.companies.registry import Company
 from billingo_assets.companies.schedule import cron_line
 from billingo_assets.cron import next_tick
-from billingo_assets.defs.checks import CHECKS
 from billingo_assets.run_history.verdicts import FailedRun
 from billingo_assets.settings import Settings
 

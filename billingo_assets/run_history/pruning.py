@@ -8,7 +8,7 @@ from typing import NamedTuple
 import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
 
-from billingo_assets.defs.checks import checks_of_runs
+from billingo_assets.checks import checks_of_runs
 from billingo_assets.names import COMPANIES, INVOICE_ITEMS, INVOICES, RAW_INVOICES
 from billingo_assets.run_history.results import ANSWERED, delete_results_of_runs
 from billingo_assets.run_history.retries import Retries

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Engine
 
 from billingo_assets.alerts.sending import send_alerts
+from billingo_assets.checks import CHECKS, ERROR, Check
 from billingo_assets.companies.registry import Company
 from billingo_assets.dagster_support import in_process
 from billingo_assets.dagster_support.resources import WarehouseResource
-from billingo_assets.defs.checks import CHECKS, ERROR, Check
 from billingo_assets.defs.checks.results import Question, check_result, company_check
 from billingo_assets.health.reading import read_health
 from billingo_assets.names import INVOICES, SYNC_COMPANY

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from billingo_assets.checks import CHECKS
 from billingo_assets.dagster_support.resources import BillingoResource, WarehouseResource
-from billingo_assets.defs.checks import CHECKS
 from billingo_assets.defs.checks.results import Question, check_result, company_check, company_check_spec, table_of
 from billingo_assets.names import INVOICES, RAW_INVOICES
 from billingo_assets.warehouse.number_gaps import Gaps

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
+from billingo_assets.checks import CHECKS, Check
 from billingo_assets.dagster_support.failures import company_of, do_not_retry, failing_in_words
 from billingo_assets.dagster_support.resources import WarehouseResource
-from billingo_assets.defs.checks import CHECKS, Check
 from billingo_assets.defs.partitions import companies_partitions
 from billingo_assets.errors import BillingoAssetsError
 from billingo_assets.names import COMPANIES
