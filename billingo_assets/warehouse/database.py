@@ -20,7 +20,7 @@ from psycopg.pq import Conninfo
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from billingo_assets.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
+from billingo_assets.errors import BillingoAssetsError, ConfigurationError, DatabaseError, DatabaseUnavailableError
 from billingo_assets.settings import Settings
 from billingo_assets.warehouse.sessions import CONNECT_SECONDS, pin_sessions
 
@@ -177,8 +177,14 @@ def telling(engine: Engine) -> Iterator[None]:
     """Have whatever a database refuses within the block told in words, as a DatabaseError."""
     try:
         yield
-    except (DBAPIError, psycopg.Error) as error:  # of COPY, psycopg's own: SQLAlchemy does not see it
-        raise _in_words(engine.url, error) from error
+    except BillingoAssetsError:
+        raise
+    except Exception as error:
+        # Of COPY, psycopg's own: SQLAlchemy does not see it. A library that tried several times wraps the last error.
+        refusal = next((one for one in (error, error.__cause__) if isinstance(one, DBAPIError | psycopg.Error)), None)
+        if refusal is None:
+            raise
+        raise _in_words(engine.url, refusal) from error
 
 
 def current_revision(connection: Connection) -> str | None:

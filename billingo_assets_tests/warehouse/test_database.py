@@ -6,12 +6,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import URL, Engine, create_engine, text
+from sqlalchemy.exc import OperationalError
 
-from billingo_assets.errors import ConfigurationError, DatabaseError
+from billingo_assets.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
 from billingo_assets.settings import Settings
 from billingo_assets.warehouse import database as database_module
 from billingo_assets.warehouse.database import (
@@ -207,6 +210,25 @@ def test_what_goes_wrong_in_a_copy_becomes_a_sentence_too(engine: Engine, statem
         cursor.copy(statement) as copy,
     ):
         list(copy)
+
+
+def test_a_database_that_a_library_gave_up_to_reach_is_told_in_words(engine: Engine, tmp_path: Path) -> None:
+    gone = create_engine(engine.url.set(query={"host": str(tmp_path)}))
+    with (
+        pytest.raises(DatabaseUnavailableError, match="cannot be used"),
+        connecting(engine),
+        connection_errors_wrapped(),
+    ):
+        gone.connect()
+
+
+@contextmanager
+def connection_errors_wrapped() -> Iterator[None]:
+    """As dagster-postgres does after its last try."""
+    try:
+        yield
+    except OperationalError as error:
+        raise RuntimeError("too many retries for DB connection") from error
 
 
 def test_the_shortest_statement_timeout_is_not_none_at_all(database: URL) -> None:
