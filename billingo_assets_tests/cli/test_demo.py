@@ -15,6 +15,7 @@ import httpx
 import psycopg
 import pytest
 
+from billingo_assets_tests.support.embedded_users import fresh_home
 from billingo_assets_tests.support.patience import PATIENCE_SECONDS, until
 
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
@@ -121,10 +122,16 @@ def test_an_assumption_that_the_sandbox_does_not_know_is_refused(tmp_path: Path)
     assert "page_size_cap" in error
 
 
-def test_a_server_that_dies_amid_a_sync_costs_one_company_and_is_brought_back(demo_home: Path) -> None:
-    _run("demo", home=demo_home)
-    url = _run("database", "url", home=demo_home).strip()
-    environment = {**os.environ, "BILLINGO_HOME": str(demo_home)}
+def test_a_server_that_dies_amid_a_sync_costs_one_company_and_is_brought_back() -> None:
+    # A short path, at which the socket is the same for each server.
+    with fresh_home() as home:
+        kill_amid_a_sync(home)
+
+
+def kill_amid_a_sync(home: Path) -> None:
+    _run("demo", home=home)
+    url = _run("database", "url", home=home).strip()
+    environment = {**os.environ, "BILLINGO_HOME": str(home)}
     sync = subprocess.Popen(
         [COMMAND, "sync"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
@@ -132,7 +139,7 @@ def test_a_server_that_dies_amid_a_sync_costs_one_company_and_is_brought_back(de
     assert sync.stderr.readline() == "arvizturo: syncing\n"
     with psycopg.connect(url, autocommit=True) as connection:
         until(lambda: connection.execute(HOLDS_A_COMPANY).fetchone(), what="a sync that holds its company")
-    postmaster = (demo_home / "postgres" / "data" / "postmaster.pid").read_text().split()[0]
+    postmaster = (home / "postgres" / "data" / "postmaster.pid").read_text().split()[0]
     os.kill(int(postmaster), signal.SIGKILL)
     out, err = sync.communicate(timeout=PATIENCE_SECONDS)
     assert sync.returncode == 1
