@@ -11,14 +11,14 @@ from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import load_settings
 
 
-@click.group(short_help="Try the channels that alerts go to.")
+@click.group(short_help="Try the alert channels.")
 def alert() -> None:
-    """Alerts go to the channels in BILLINGO_ALERT_URLS, by the sensor `alerts` of the daemon."""
+    """The sensor `alerts` of the daemon sends alerts to the channels in BILLINGO_ALERT_URLS."""
 
 
 @alert.command(short_help="Send a test message to every channel.")
 def test() -> None:
-    """Send a test message to every channel, and call the heartbeat. Exit code: 0 all took it, 1 one did not."""
+    """Send a test message to every channel, and call the heartbeat URL. Exit code: 0 all accepted it, 1 one did not."""
     from billingo_assets.alerts.channels import DeliveryError, Message, call_heartbeat, open_channels
 
     settings = load_settings()

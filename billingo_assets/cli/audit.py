@@ -15,11 +15,11 @@ from billingo_assets.warehouse.database import connecting, open_database
 
 
 @click.command(short_help="Show who did what.")
-@click.option("--company", "key", metavar="KEY", help="Only records of this company, even one that is gone.")
-@click.option("--days", type=click.IntRange(1, 36_500), metavar="N", help="Only records of the last N days.")
+@click.option("--company", "key", metavar="KEY", help="Only entries about this company, even if it was erased.")
+@click.option("--days", type=click.IntRange(1, 36_500), metavar="N", help="Only entries of the last N days.")
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
 def audit(key: str | None, days: int | None, wants_json: bool) -> None:
-    """Show the audit log, oldest first. It is only ever added to, and outlives the companies it speaks of."""
+    """Show the audit log, the oldest entry first. Entries never change, and outlive the companies that they name."""
     settings = load_settings()
     with connecting(open_database(settings)) as connection:
         found = list(records(connection, company=key, within=timedelta(days=days) if days else None))

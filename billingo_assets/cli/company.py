@@ -41,11 +41,14 @@ from_standard_input = click.option(
 same_tax_code_option = click.option(
     "--same-tax-code",
     is_flag=True,
-    help="Although another company has the same tax code: other books of the same taxpayer or VAT group.",
+    help="Allow a tax code that another company has: other books of the same taxpayer or VAT group.",
 )
 
 accept_tax_code_option = click.option(
-    "--accept-tax-code", "accepted", metavar="TAX_CODE", help="The company's new tax code, if it is another taxpayer's."
+    "--accept-tax-code",
+    "accepted",
+    metavar="TAX_CODE",
+    help="The company's new tax code, if it changed to another taxpayer's.",
 )
 
 MAX_NAME = 200
@@ -73,14 +76,19 @@ for _command in (grant, revoke, readers, export, erase):
 
 @company.command(short_help="Register a company.")
 @click.argument("key")
-@click.option("--name", required=True, callback=_visible, help="The company's name, as people know it.")
-@click.option("--id", "company_id", type=click.IntRange(1, 2**31 - 1), help="Its company_id; given out if not told.")
+@click.option("--name", required=True, callback=_visible, help="The company's name, for people.")
+@click.option(
+    "--id",
+    "company_id",
+    type=click.IntRange(1, 2**31 - 1),
+    help="company_id to use; assigned automatically if omitted.",
+)
 @click.option(
     "--schedule",
     type=click.Choice(SCHEDULES),
     default="daily",
     show_default=True,
-    help="When it is synced by itself.",
+    help="When the schedules sync it.",
 )
 @from_standard_input
 @accept_tax_code_option
@@ -96,11 +104,11 @@ def add(
 ) -> None:
     """Register a company under KEY, a slug such as it-cardigan that never changes.
 
-    The API key is tried at once; Billingo's answer tells whose it is, and later syncs hold it to that. A tax code that
-    another company has is refused: the same books under a second key would double every sum.
+    The API key is tried at once. The tax code that Billingo returns is stored, and every sync checks it. A tax code
+    that another company has is refused: the same books under a second key would double every sum.
 
-    A KEY that was removed comes back with its documents. It is refused to another taxpayer, unless --accept-tax-code
-    names the tax number that the company has now.
+    A KEY that was removed comes back with its documents. It is refused for another taxpayer, unless --accept-tax-code
+    names the company's new tax number.
     """
     from billingo_assets.dagster_support.instance import add_partitions, open_instance
 
@@ -138,7 +146,7 @@ def add(
 
 @company.command("list", short_help="List the companies.")
 def list_() -> None:
-    """List the companies, one a line, below a line of headings."""
+    """List the companies, one per line, with a header."""
     with _registry(load_settings()) as connection:
         companies = registry.list_companies(connection)
     if not companies:
@@ -154,7 +162,7 @@ def list_() -> None:
 @company.command(short_help="Show one company.")
 @click.argument("key")
 def show(key: str) -> None:
-    """Show everything that is known of a company, but for its API key."""
+    """Show everything that is known of a company, except its API key."""
     settings = load_settings()
     with _registry(settings) as connection:
         entry = registry.get_company(connection, key)
@@ -177,17 +185,17 @@ def show(key: str) -> None:
         say(f"{name + ':':<12} {value}")
 
 
-@company.command(short_help="Let a company be synced again.")
+@company.command(short_help="Sync a company again.")
 @click.argument("key")
 def enable(key: str) -> None:
-    """Let a company be synced again."""
+    """Sync a company again."""
     _set_enabled(key, True)
 
 
-@company.command(short_help="Leave a company out of syncs.")
+@company.command(short_help="Stop syncing a company.")
 @click.argument("key")
 def disable(key: str) -> None:
-    """Leave a company out of syncs; its documents and history stay."""
+    """Stop syncing a company. Its documents and history stay."""
     _set_enabled(key, False)
 
 
@@ -195,7 +203,7 @@ def disable(key: str) -> None:
 @click.argument("key")
 @click.argument("rhythm", type=click.Choice(SCHEDULES))
 def set_schedule(key: str, rhythm: Schedule) -> None:
-    """Change the rhythm in which the schedules sync a company; it counts from the next tick."""
+    """Change the rhythm in which the schedules sync a company. It applies from the next tick."""
     with _registry(load_settings()) as connection, connection.begin():
         registry.change_company(connection, key, schedule=rhythm)
     say(f"{key} is synced {'when asked' if rhythm == 'manual' else rhythm}.")
@@ -204,17 +212,19 @@ def set_schedule(key: str, rhythm: Schedule) -> None:
 @company.command("set-key", short_help="Store a new API key.")
 @click.argument("key")
 @from_standard_input
-@click.option("--encryption-key-is-lost", "is_lost", is_flag=True, help="Though stored API keys cannot be read.")
+@click.option(
+    "--encryption-key-is-lost", "is_lost", is_flag=True, help="Continue although the stored API keys cannot be read."
+)
 @accept_tax_code_option
 @same_tax_code_option
 def set_key(key: str, from_stdin: bool, is_lost: bool, accepted: str | None, same_tax_code: bool) -> None:
     """Store a new API key for a company. A key of another company is refused.
 
-    A company that got another tax number, as one that joined or left a VAT group did, is taken for another too, unless
+    A company that got another tax number, for example by joining or leaving a VAT group, counts as another one, unless
     --accept-tax-code names that number.
 
-    So is any while a stored one cannot be read: the encryption key in use is a wrong one. If the right one is lost
-    for good, say so, and store the API key of each company anew.
+    While stored API keys cannot be read, no new one is accepted: the encryption key in use is the wrong one. If the
+    right one is lost for good, pass --encryption-key-is-lost, and store the API key of each company again.
     """
     settings = load_settings()
     with _registry(settings) as connection:
@@ -257,14 +267,14 @@ def set_key(key: str, from_stdin: bool, is_lost: bool, accepted: str | None, sam
 
 @company.command("confirm-identity", short_help="Confirm that a company has another tax number.")
 @click.argument("key")
-@click.option("--tax-code", "accepted", required=True, metavar="TAX_CODE", help="The one that it has now.")
+@click.option("--tax-code", "accepted", required=True, metavar="TAX_CODE", help="The company's present tax code.")
 @same_tax_code_option
 def confirm_identity(key: str, accepted: str, same_tax_code: bool) -> None:
-    """Confirm that the stored API key is the company's own although Billingo tells another taxpayer's tax code.
+    """Confirm that the stored API key is the company's own although Billingo returns another taxpayer's tax code.
 
-    So it is when a company joins or leaves a VAT group. Billingo is asked which tax code it is, and that has to be the
-    one that --tax-code names. It is stored, and the deed is in the audit log. A change of the last three digits of a
-    Hungarian tax number alone needs no confirmation.
+    This happens when a company joins or leaves a VAT group. The command asks Billingo for the tax code, which has to be
+    the one in --tax-code, stores it, and writes an entry to the audit log. A change of only the last three digits of a
+    Hungarian tax number needs no confirmation.
     """
     settings = load_settings()
     with _registry(settings) as connection:
@@ -292,7 +302,7 @@ def confirm_identity(key: str, accepted: str, same_tax_code: bool) -> None:
 @company.command(short_help="Try a company's API key.")
 @click.argument("key")
 def check(key: str) -> None:
-    """Try a company's API key, and tell whose books it opens and how many documents are in them."""
+    """Try a company's API key, and show whose books it opens and how many documents are in them."""
     settings = load_settings()
     with _registry(settings) as connection:
         entry = registry.get_company(connection, key)
@@ -309,9 +319,9 @@ def check(key: str) -> None:
 @company.command("accept-gaps", short_help="Accept the invoice numbers that are missing.")
 @click.argument("key")
 def accept_missing_numbers(key: str) -> None:
-    """Accept that the invoice numbers which are missing now are missing, once you have looked them up in Billingo.
+    """Accept the invoice numbers that are missing now. Look them up in Billingo first.
 
-    From the next sync on, no_number_gaps warns of other numbers alone. The audit log says who accepted how many.
+    From the next sync on, no_number_gaps warns of other numbers only. The audit log records who accepted how many.
     """
     with _registry(load_settings()) as connection, connection.begin():
         entry = registry.get_company(connection, key)
@@ -328,10 +338,10 @@ def accept_missing_numbers(key: str) -> None:
 @company.command("accept-rejected", short_help="Accept the documents that are in quarantine.")
 @click.argument("key")
 def accept_documents_in_quarantine(key: str) -> None:
-    """Accept that the documents which are in quarantine now are there, once you have looked them up in Billingo.
+    """Accept the documents that are in quarantine now. Look them up in Billingo first.
 
-    They stay there. From the next sync on, no_rejected_documents warns of others alone, and of these when Billingo
-    sends another content. The audit log says who accepted which.
+    They stay in quarantine. From the next sync on, no_rejected_documents warns of other documents only, and of these
+    again when their content changes. The audit log records who accepted which.
     """
     accepted = _accept(key, accept_rejected, "rejected documents accepted")
     if not accepted:
@@ -344,10 +354,10 @@ def accept_documents_in_quarantine(key: str) -> None:
 @company.command("accept-totals", short_help="Accept the totals that do not reconcile.")
 @click.argument("key")
 def accept_totals(key: str) -> None:
-    """Accept that the totals which do not reconcile now are as they are, once you have looked them up in Billingo.
+    """Accept the totals that do not reconcile now. Look the invoices up in Billingo first.
 
-    From the next sync on, totals_reconcile warns of other invoices alone, and of these when their content changes. The
-    audit log says who accepted which.
+    From the next sync on, totals_reconcile warns of other invoices only, and of these again when their content changes.
+    The audit log records who accepted which.
     """
     accepted = _accept(key, accept_unreconciled, "totals accepted")
     if not accepted:
@@ -357,11 +367,11 @@ def accept_totals(key: str) -> None:
         say(f"Accepted the totals of {invoices} of {key}. {NO_LONGER}")
 
 
-@company.command("rotate-encryption", short_help="Encrypt the stored API keys anew.")
+@company.command("rotate-encryption", short_help="Re-encrypt the stored API keys.")
 def rotate_encryption() -> None:
-    """Encrypt every stored API key anew, under the first of BILLINGO_ENCRYPTION_KEYS.
+    """Re-encrypt every stored API key with the first of BILLINGO_ENCRYPTION_KEYS.
 
-    All of them or, when one cannot be read with any of those keys, none. Afterwards the first key alone will do.
+    All of them or, if one cannot be read with any of those keys, none. Afterwards the first key is enough.
     """
     settings = load_settings()
     with _registry(settings) as connection, connection.begin():
@@ -372,9 +382,9 @@ def rotate_encryption() -> None:
 
 @company.command(short_help="Take a company out of the registry.")
 @click.argument("key")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation.")
 def remove(key: str, yes: bool) -> None:
-    """Take a company out of the registry and forget its API key. Its documents stay, unless they are the demo's."""
+    """Remove a company from the registry, and delete its API key. Its documents stay, except the demo's."""
     from billingo_assets.dagster_support.instance import open_instance, remove_partition
 
     settings = load_settings()

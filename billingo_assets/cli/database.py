@@ -40,7 +40,7 @@ def database() -> None:
 
 @database.command(short_help="Bring the tables up to date.")
 def upgrade() -> None:
-    """Make the tables, Dagster's too, or bring them to the version that this program needs, and grant the rights."""
+    """Create the tables, Dagster's too, or bring them to the version of this program, and grant the rights."""
     from billingo_assets.dagster_support.storage import WarehouseStorage
 
     settings = load_settings()
@@ -60,9 +60,9 @@ def upgrade() -> None:
 @database.command(short_help="Print the database's URL.")
 @click.option("--with-password", is_flag=True, help="Print its password as well.")
 def url(with_password: bool) -> None:
-    """Print the URL for psql and other clients, without its password unless that is asked for.
+    """Print the URL for psql and other clients, without its password unless you ask for it.
 
-    An embedded server runs while a billingo-assets command does; `billingo-assets dev` keeps it up.
+    An embedded server runs only while a billingo-assets command does; `billingo-assets dev` keeps it running.
     """
     full = database_url(load_settings())
     say(libpq_url(full if with_password else without_password(full)[0]))

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from billingo_assets.sandbox.world import Company as SandboxCompany
 
 
-@click.command(short_help="See it work, without an account.")
+@click.command(short_help="Try it with invented companies.")
 def demo() -> None:
-    """Sync three invented companies from a local Billingo API, and compare the tables with its books."""
+    """Sync three invented companies from the sandbox API, and compare the tables with its books."""
     from billingo_assets.sandbox.world import World
 
     world = World()

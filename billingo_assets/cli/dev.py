@@ -36,7 +36,7 @@ WEBSERVER = [sys.executable, "-m", "billingo_assets.dagster_support.webserver", 
 DAEMON = [sys.executable, "-m", "dagster._daemon", "run", "--code-server-log-level", "error"]
 
 
-@click.command(short_help="Open the UI, with the daemon.")
+@click.command(short_help="Run the UI and the daemon.")
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="The UI's port.")
 @click.option("--host", default=LOOPBACK, show_default=True, help="The address at which the UI listens.")
 @click.option(
@@ -44,13 +44,13 @@ DAEMON = [sys.executable, "-m", "dagster._daemon", "run", "--code-server-log-lev
     "--i-have-a-proxy",  # its former name
     "behind_proxy",
     is_flag=True,
-    help="Listen at an address that others reach: a proxy that asks for a password stands before it.",
+    help="Allow an address that others can reach, because a proxy in front asks for a password.",
 )
-@click.option("--read-only", is_flag=True, help="Let nobody start, stop or change anything in the UI.")
+@click.option("--read-only", is_flag=True, help="Allow nobody to start, stop or change anything in the UI.")
 def dev(port: int, host: str, behind_proxy: bool, read_only: bool) -> None:
-    """Run Dagster's UI on loopback together with its daemon, until Ctrl-C.
+    """Run Dagster's UI together with its daemon, until Ctrl-C.
 
-    The UI asks nobody for a password: whoever reaches it can do everything. deploy/ has proxies that ask.
+    The UI does not ask for a password: anyone who reaches it can do everything. deploy/ has proxies that do.
     """
     from billingo_assets.dagster_support.instance import add_partitions, open_instance, prepare_dagster_home
 

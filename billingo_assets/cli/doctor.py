@@ -14,13 +14,13 @@ SHOWN = {"ok": "green", "warning": "yellow", "fault": "red"}
 WIDTH = max(map(len, SHOWN))
 
 
-@click.command(short_help="Look for what is wrong, and say what to do.")
+@click.command(short_help="Find what is wrong, and what to do about it.")
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
 def doctor(wants_json: bool) -> None:
-    """Look at all that a sync and its alerts need.
+    """Check everything that a sync and its alerts need.
 
-    That is who can read `.env`, the database, the encryption key, the API and its clock, each API key, the daemon, the
-    last tick of each schedule and sensor, the alerts, and the heartbeat URL, which is called once.
+    It checks who can read `.env`, the database, the encryption key, the API and its clock, each API key, the daemon,
+    the last tick of each schedule and sensor, the alerts, and the heartbeat URL, which it calls once.
 
     Exit code: 0 all is well, 1 there are warnings, 2 there are faults.
     """

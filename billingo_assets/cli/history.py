@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show the last syncs.")
-@click.option("--company", "key", metavar="KEY", help="Only syncs of this company, even a removed one.")
+@click.option("--company", "key", metavar="KEY", help="Only syncs of this company, even if it was removed.")
 @click.option("--days", type=click.IntRange(1, 36_500), help="Only syncs of the last N days.", metavar="N")
 @click.option("--failed", is_flag=True, help="Only syncs that failed or were partial.")
 @click.option(
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
 def history(key: str | None, days: int | None, failed: bool, limit: int, wants_json: bool) -> None:
-    """Show the last syncs, the newest first: what each did, who or what triggered it, and where to look."""
+    """Show the last syncs, the newest first: what each did, what triggered it, and where to look."""
     from billingo_assets.dagster_support.instance import open_instance
     from billingo_assets.run_history.history import past_outcomes
     from billingo_assets.run_history.runs import has_runs

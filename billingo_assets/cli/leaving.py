@@ -42,7 +42,7 @@ def _formats(_context: click.Context, _option: click.Parameter, given: Sequence[
     required=True,
     type=click.Path(file_okay=False),
     callback=_folder,
-    help="The folder; created if it does not exist. No file in it is overwritten.",
+    help="Folder to write to; created if missing. No file in it is overwritten.",
 )
 @click.option(
     "--format",
@@ -77,14 +77,14 @@ def export(key: str, folder: Path, formats: Sequence[str]) -> None:
     say(f"Everything of {key} is in {folder}, except its API key.")
 
 
-@click.command(short_help="Delete all that is held of a company.")
+@click.command(short_help="Delete everything about a company.")
 @click.argument("key")
-@click.option("--yes-erase", "confirmed", metavar="KEY", help="Do not ask: the company's key once more.")
+@click.option("--yes-erase", "confirmed", metavar="KEY", help="Skip the confirmation: the company's key again.")
 def erase(key: str, confirmed: str | None) -> None:
-    """Delete all that is held of a company, removed or not: its documents, their history, its runs, its API key.
+    """Delete everything about a company, removed or not: its documents, their history, its runs, its API key.
 
-    The audit log keeps that it was done, by whom, how many rows it was, and a checksum of the documents. Books are to
-    be kept for eight years: `company export` first.
+    The audit log keeps who did it, how many rows it was, and a checksum of the documents. Accounting records have to be
+    kept for eight years: run `company export` first.
     """
     from billingo_assets.companies.erasing import erase_company
     from billingo_assets.dagster_support.instance import open_instance, remove_partition

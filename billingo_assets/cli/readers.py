@@ -11,14 +11,14 @@ from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.database import connecting, open_database
 
 
-@click.command(short_help="Let a database role read companies.")
+@click.command(short_help="Allow a database role to read companies.")
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 @click.option("--to", "role", required=True, metavar="ROLE", help="The PostgreSQL role that a person logs in with.")
-@click.option("--masked", is_flag=True, help="Only the views of billingo_masked, which hold no personal data.")
+@click.option("--masked", is_flag=True, help="Only the views in billingo_masked, without personal data.")
 def grant(keys: tuple[str, ...], role: str, masked: bool) -> None:
-    """Let a role read companies: all their documents, or with --masked what is not about persons.
+    """Allow a role to read companies: all their documents, or with --masked only what is not about persons.
 
-    The role is made by the database's administrator: CREATE ROLE anna LOGIN PASSWORD '…'
+    The database's administrator creates the role: CREATE ROLE anna LOGIN PASSWORD '…'
     """
     with connecting(open_database(load_settings())) as connection, connection.begin():
         for company in [get_company(connection, key) for key in dict.fromkeys(keys)]:
@@ -27,11 +27,11 @@ def grant(keys: tuple[str, ...], role: str, masked: bool) -> None:
     say(f"{role} may read {', '.join(dict.fromkeys(keys))} {what}.")
 
 
-@click.command(short_help="Let a database role read companies no more.")
+@click.command(short_help="Stop a database role from reading companies.")
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 @click.option("--from", "role", required=True, metavar="ROLE", help="The PostgreSQL role.")
 def revoke(keys: tuple[str, ...], role: str) -> None:
-    """Let a role read companies no more, in full or masked."""
+    """Stop a role from reading companies, in full or masked."""
     with connecting(open_database(load_settings())) as connection, connection.begin():
         companies = [get_company(connection, key, removed_too=True) for key in dict.fromkeys(keys)]
         changed = {company.key: reading.revoke(connection, company, role) for company in companies}
@@ -39,9 +39,9 @@ def revoke(keys: tuple[str, ...], role: str) -> None:
         say(f"{role} may {'no longer ' if was_granted else 'not '}read {key}{'' if was_granted else ' anyway'}.")
 
 
-@click.command("readers", short_help="Show who may read which company.")
+@click.command("readers", short_help="Show who can read which company.")
 def readers() -> None:
-    """Show who may read which company, and who sees all of them."""
+    """Show who can read which company, and who sees all of them."""
     with connecting(open_database(load_settings())) as connection:
         granted, see_all = reading.grants(connection), reading.who_see_all(connection)
     if not granted:

@@ -14,13 +14,18 @@ if TYPE_CHECKING:
     from billingo_assets.sandbox.world import CompanySpec
 
 
-@click.command(short_help="Serve a Billingo API to try things with.")
+@click.command(short_help="Serve a mock Billingo API.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 picks a free port.")
 @click.option("--seed", default=2026, show_default=True, help="The same seed gives the same documents.")
 @click.option("--companies", type=click.IntRange(1, 500), help="How many companies.  [default: 3]")
 @click.option("--documents", type=click.IntRange(0, 1_000_000), help="Documents of each company.  [default: 61 to 282]")
-@click.option("--assume", multiple=True, metavar="NAME=VALUE", help="What Billingo does where that is unknown.")
+@click.option(
+    "--assume",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Choose a behaviour of Billingo that is not documented; see the guide at /.",
+)
 def sandbox(
     host: str, port: int, seed: int, companies: int | None, documents: int | None, assume: tuple[str, ...]
 ) -> None:

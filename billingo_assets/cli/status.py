@@ -23,13 +23,13 @@ KEY_WIDTH = 13
 """A longer key has a line of its own; the others keep to 80 columns."""
 
 
-@click.command(short_help="Show how every company is.")
+@click.command(short_help="Show the state of every company.")
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
 def status(wants_json: bool) -> None:
-    """Show how every company is.
+    """Show the state of every company.
 
-    Green: synced within 24 hours, every check passed. Yellow: 24 to 48 hours ago, or a check warns. Red: longer ago,
-    the last sync or a check failed, or there is no API key. Rhythms with longer pauses are given that time.
+    Green: synced within 24 hours, every check passed. Yellow: synced 24 to 48 hours ago, or a check warns. Red: synced
+    longer ago, the last sync or a check failed, or there is no API key. Rhythms with longer pauses get more time.
 
     Exit code: 0 all green, 1 one is yellow, 2 one is red.
     """

@@ -28,13 +28,13 @@ ENDED = "The run that was going is marked as failed; what it had stored is kept,
 
 @click.command(short_help="Bring companies up to date.")
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
-@click.option("--full", is_flag=True, help="Read every document, although what is new or changed would do.")
-@click.option("--accept-empty", is_flag=True, help="Believe an API that shows no document where there were some.")
+@click.option("--full", is_flag=True, help="Read every document, not only what is new or changed.")
+@click.option("--accept-empty", is_flag=True, help="Accept that Billingo shows no document where there were some.")
 @click.option(
     "--accept-difference",
     type=int,
     metavar="N",
-    help="Sync one company although Billingo counts N documents more than it shows, from now on.",
+    help="From now on, sync one company although Billingo counts N documents more than it shows.",
 )
 @click.option("--verbose", is_flag=True, help="Show the runs' logs, and tracebacks of errors.")
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object on standard output.")
@@ -48,12 +48,11 @@ def sync(
 ) -> None:
     """Bring the named companies, or every enabled one, up to date.
 
-    A company's first sync reads every document; later ones what is new or changed, and every document again whenever
-    Billingo then counts other than is held. A full sync that broke off goes on where it stood.
+    The first sync of a company reads every document. Later ones read what is new or changed, and fall back to reading
+    everything when Billingo counts other than is held. A full sync that was interrupted continues where it stopped.
 
-    Each is a run of its own in Dagster, and one's failure stops no other.
-    Exit code: 0 all synced, 1 a company or one of its checks failed, 2 wrong usage or configuration, 130 ended by
-    Ctrl-C.
+    Each company is a run of its own in Dagster; a failure does not stop the others. Exit code: 0 all synced, 1 a
+    company or one of its checks failed, 2 wrong usage or configuration, 130 ended by Ctrl-C.
     """
     started = time.monotonic()
     if accept_empty and not keys:
