@@ -40,7 +40,7 @@ WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 programs: $(INSTALLED)
 	-@$(BIN)/python -m billingo_assets_tests.support.programs
 
-screenshots: $(INSTALLED) programs ## take the README's pictures of the UI anew
+screenshots: $(INSTALLED) programs ## take new pictures of the UI for the docs
 	$(BIN)/python -m pytest --screenshots billingo_assets_tests/ui
 
 soak: $(INSTALLED) ## the fault suite at full size: ten times the random histories, and more of all else
@@ -49,12 +49,13 @@ soak: $(INSTALLED) ## the fault suite at full size: ten times the random histori
 fuzz: $(INSTALLED) ## 100,000 random documents, bodies and command lines; INPUTS=1000000: more
 	$(BIN)/python -m pytest -q --fuzz $(or $(INPUTS),100000) billingo_assets_tests/fuzz billingo_assets_tests/cli/test_any_arguments.py
 
-lint: $(INSTALLED) ## format, style, security, types, secrets, known vulnerabilities
+lint: $(INSTALLED) ## format, style, types, imports, words, secrets, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/dg check defs
+	@git ls-files -z '*.md' 'billingo_assets/*.py' Makefile | xargs -0 $(BIN)/python -m tools.check_words
 	@git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --disable-plugin KeywordDetector \
 	  --exclude-secrets '$(INVENTED)' --exclude-files '(^|/)requirements\.lock$$'
 	@$(BIN)/python -m tools.audit requirements.lock
@@ -83,7 +84,7 @@ $(BENCH_INSTALLED): benchmarks/requirements.lock
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
   --custom-compile-command "make lock"
 
-lock: $(INSTALLED) ## resolve the locks anew from pyproject.toml and benchmarks/requirements.in
+lock: $(INSTALLED) ## resolve the locks from pyproject.toml and benchmarks/requirements.in
 	$(BIN)/$(COMPILE) --group dev --output-file requirements.lock pyproject.toml
 	$(BIN)/$(COMPILE) --output-file benchmarks/requirements.lock benchmarks/requirements.in
 

@@ -23,7 +23,7 @@ from pydantic import SecretStr
 SHOWN = "***"
 
 SHORTEST = 6
-"""Characters. What is shorter is part of too many words, and no secret to whoever tries."""
+"""Characters. Shorter text is part of too many words, and is easily guessed."""
 
 LONG = 12
 """Characters from which on a secret is found within a word too."""
@@ -60,7 +60,7 @@ class Redactor:
     def redact(self, text: str) -> str:
         """Return the text with `***` in place of each secret."""
         for form in self._forms:
-            if form in text:  # quicker than one pattern of all, which is compiled for each company anew
+            if form in text:  # quicker than one pattern of all, which would be compiled again for each company
                 is_long = len(form) >= LONG
                 text = text.replace(form, SHOWN) if is_long else re.sub(_word(form), SHOWN, text)
         return text

@@ -1,7 +1,7 @@
 """Shows text that others wrote: an API's messages, a document's reason, a company's name.
 
-Whoever prints such text, or puts it into an error, takes it from here. It is shown as it is but for what a terminal
-obeys or hides: control characters, escape sequences, marks that turn the direction of writing.
+Code that prints such text, or puts it into an error, takes it from here. It is shown unchanged except for what a
+terminal obeys or hides: control characters, escape sequences, marks that turn the direction of writing.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ def _name(service: apprise.NotifyBase) -> str:
 
 
 def call_heartbeat(url: SecretStr) -> None:
-    """Tell whoever watches over us that all is well. Raises DeliveryError, in which the URL is not repeated."""
+    """Call the heartbeat URL: all is well. Raises DeliveryError, in which the URL is not repeated."""
     try:
         httpx.get(url.get_secret_value(), timeout=HEARTBEAT_SECONDS, follow_redirects=True).raise_for_status()
     except httpx.HTTPStatusError as error:

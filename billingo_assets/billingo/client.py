@@ -100,7 +100,7 @@ class BillingoClient:
         checked_api_url(api_url)
         redaction.remember(api_key)
         self._limits = limits or Limits()
-        # The limit is the key's: a client that is made anew must not forget what its predecessor sent.
+        # The limit is the key's: a new client must not forget what its predecessor sent.
         key_hash = hashlib.sha256(api_key.get_secret_value().encode()).digest()
         self._pacer = pacer_for(key_hash, self._limits.requests_per_minute)
         self._closed = threading.Event()
@@ -200,7 +200,7 @@ class BillingoClient:
         return self.documents(page=1, page_size=1).total
 
     def close(self) -> None:
-        """Drop the connections and wake whoever waits between two tries."""
+        """Drop the connections and wake threads that wait between two tries."""
         self._closed.set()
         self._http.close()
 

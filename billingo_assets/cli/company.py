@@ -402,7 +402,7 @@ def remove(key: str, yes: bool) -> None:
                 wanted = click.confirm("Remove it?")
             if not wanted:
                 raise click.Abort
-        # Under its lock: a run that is under way would fail for want of its partition.
+        # Under its lock: a run that is under way would fail without its partition.
         with (
             company_lock(
                 connection, entry.id, company=key, run_id="company remove", wait_seconds=settings.lock_wait_seconds

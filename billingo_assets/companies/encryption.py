@@ -87,7 +87,7 @@ def _create(path: Path) -> None:
     """Write a new key, whole or not at all: two commands at once end up with the same file."""
     try:
         make_private(path.parent, "BILLINGO_HOME")
-        # Of mode 0600, and under a name of its own whoever else writes one.
+        # Of mode 0600, and under a name of its own, in case another process writes one.
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.") as draft:
             draft.write(Fernet.generate_key() + b"\n")
             draft.flush()

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from billingo_assets.companies.registry import Company, delete_company
 from billingo_assets.warehouse import audit
 
-# Whoever has the documents still, in an export say, can show by it that they are the same ones.
+# It proves that documents which are still in an export are the same ones.
 _FINGERPRINT = text(
     """
     SELECT count(*),

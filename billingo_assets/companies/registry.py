@@ -353,7 +353,7 @@ def require_readable(connection: Connection, keyring: Keyring) -> None:
 
 
 def rotate_encryption(connection: Connection, keyring: Keyring) -> list[Company]:
-    """Encrypt every stored API key anew, under the keyring's first key, and return whose they are.
+    """Re-encrypt every stored API key with the keyring's first key, and return whose they are.
 
     Raises:
         ConfigurationError: one of them is not readable with any of the keys. Nothing is changed then.
@@ -362,9 +362,9 @@ def rotate_encryption(connection: Connection, keyring: Keyring) -> list[Company]
     api_keys = [(company, company.api_key(keyring)) for company in _with_api_key(connection)]
     for company, api_key in api_keys:
         # Not a change of the company: how fresh it is has nothing to do with it.
-        anew = {"api_key_encrypted": keyring.encrypt(api_key)}
-        connection.execute(update(companies).where(companies.c.id == company.id).values(anew))
-        audit.record(connection, "API key encrypted anew", company)
+        encrypted = {"api_key_encrypted": keyring.encrypt(api_key)}
+        connection.execute(update(companies).where(companies.c.id == company.id).values(encrypted))
+        audit.record(connection, "API key re-encrypted", company)
     return [company for company, _ in api_keys]
 
 

@@ -113,7 +113,7 @@ def _missing_database() -> str | None:
 
 
 def _pass_on_interrupt(result: dg.JobExecutionResult) -> None:
-    """Dagster takes Ctrl-C for the failure of a run; whoever pressed it meant the whole command."""
+    """Dagster treats Ctrl-C as the failure of a run; the person who pressed it meant the whole command."""
     if any(is_interrupt(event) for event in result.all_events):
         raise KeyboardInterrupt
 

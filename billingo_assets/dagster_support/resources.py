@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class BillingoResource(dg.ConfigurableResource["BillingoResource"]):
-    """The Billingo API. The settings say where it is: whoever launches a run cannot send a key elsewhere."""
+    """The Billingo API. The settings say where it is: a person who launches a run cannot send a key elsewhere."""
 
     def client(self, company: Company, api_key: SecretStr) -> BillingoClient:
         """A client for one company, to be closed by the caller."""

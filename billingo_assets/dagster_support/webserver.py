@@ -68,7 +68,7 @@ def refused(headers: Mapping[str, str], ui_url: str, *, is_query: bool) -> str |
     if not is_loopback(name) and name != known[0]:
         return (
             f"The UI is not known by the name {name!r}. If it is to be, set BILLINGO_UI_URL to the address by"
-            " which people reach it, and start it anew."
+            " which people reach it, and restart it."
         )
     if "origin" in headers:
         # A proxy may leave the port out of the name by which it calls us, or add one.

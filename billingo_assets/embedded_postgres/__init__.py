@@ -1,4 +1,4 @@
-"""A PostgreSQL for those who bring none: started by whoever needs it first, stopped after the last.
+"""A PostgreSQL for those who bring none: started by the first process that needs it, stopped after the last.
 
     server    the public door: hold a running server, start it if there is none
     cluster   the wheel's programs, the data directory, its configuration

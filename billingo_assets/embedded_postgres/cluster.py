@@ -3,7 +3,7 @@
 Everything lives in one directory, `<home>/postgres`, of mode 0700:
 
     data/            PostgreSQL's own, owned by the server's account; the socket is in it
-    *.conf           ours, written anew before each start; root's server can read them, not change them
+    *.conf           ours, written before each start; root's server can read them, not change them
     server.log       what the server and its keeper say; never statements or their values
     locks/           see `keeper`
     short            only for a long path; see `address`
@@ -67,7 +67,7 @@ autovacuum_vacuum_cost_delay = 0
 timezone = 'UTC'
 log_timezone = 'UTC'
 lc_messages = 'C'
-# A failed statement is told to whoever sent it; its text and values are not for the log.
+# The sender of a failed statement gets the error; its text and values are not for the log.
 log_min_messages = log
 log_min_error_statement = panic
 log_statement = 'none'

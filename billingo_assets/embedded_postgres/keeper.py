@@ -5,7 +5,7 @@ nothing of this package, since it lives as long as the server does. Four lock fi
 however their holders end, are all that the processes share:
 
     users    shared: every process that needs the server; exclusive: the keeper that stops it
-    start    exclusive: whoever looks whether a server is there, until it is ready
+    start    exclusive: a process that looks whether a server is there, until it is ready
     keeper   exclusive: the keeper, all its life
     server   exclusive: every process of the server, which inherit it; free means that the server is gone
 
@@ -68,7 +68,7 @@ def _wait_for(path: str, mode: int) -> None:
 
 
 def _listener() -> int:
-    """Return the process id of whoever listens on the socket, in the kernel's word; 0 if nobody does."""
+    """Return the id of the process that listens on the socket, as the kernel has it; 0 if none does."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(5)
         try:
@@ -136,7 +136,7 @@ class _Server:
 
 def _keep(server: _Server, start: int, report: int) -> None:
     if os.fork():
-        os._exit(0)  # whoever launched us reaps this half now and the other never
+        os._exit(0)  # the process that launched us reaps this half now, and never the other
     keeper = try_lock("locks/keeper")
     try:
         failure = server.bring_up() if keeper is not None else "another keeper is at work"

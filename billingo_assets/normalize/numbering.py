@@ -166,7 +166,7 @@ def _split(text: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=1024)
 def _series(prefix: str, year: str) -> str:
-    """Prefix and year in one spelling: a block that is set up anew in the middle of a year goes on with its numbers."""
+    """Prefix and year in one spelling: a block that is set up again in the middle of a year continues its numbers."""
     return _JOINTS.sub("-", f"{prefix}-{year}").strip("-").upper()
 
 

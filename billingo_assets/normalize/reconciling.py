@@ -47,7 +47,7 @@ class Gaps(NamedTuple):
     """Gross - (net + VAT) and gross - the sum of the lines, without their signs; None where that is not known.
 
     Up to `allowed` rounding explains them; up to `conceivable` it might, where its rule cannot be read. `are_known`:
-    neither gap is missing for want of an amount or of a discount that is understood.
+    neither gap is missing because an amount is missing or the discount is not understood.
     """
 
     header: Decimal | None

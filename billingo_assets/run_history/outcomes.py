@@ -142,7 +142,7 @@ class Told:
 
     @property
     def quarantine(self) -> tuple[str, ...]:
-        """What the run said of the documents in quarantine, for whoever cannot name each of them any more."""
+        """What the run said of the documents in quarantine, where they can no longer be listed one by one."""
         return tuple(_in_words(check) for check in self._rejections)
 
     @property

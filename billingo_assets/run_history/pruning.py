@@ -46,7 +46,7 @@ def prune_runs(instance: dg.DagsterInstance, before: datetime) -> Pruned:
             instance.delete_run(run_id)
         delete_results_of_runs(instance, past)
         deleted, kept = deleted + len(past), kept + len(run_ids) - len(past)
-        # What is deleted cannot be a cursor: the next page begins after the last that was kept, or anew.
+        # What is deleted cannot be a cursor: the next page begins after the last run that was kept, or at the start.
         cursor = next((run_id for run_id in reversed(run_ids) if run_id in shown), cursor)
     return Pruned(deleted, kept)
 

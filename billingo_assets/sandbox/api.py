@@ -28,7 +28,7 @@ from billingo_assets.sandbox.world import World
 
 _SUBSCRIBED_UNTIL = "2030-12-31"
 _LOGGED_REQUESTS = 100_000  # the newest are kept
-_REMEMBERED_SELECTIONS = 16  # filtered lists kept, so that each page of a listing does not filter anew
+_REMEMBERED_SELECTIONS = 16  # filtered lists kept, so that the pages of a listing share one
 
 
 class RequestRecord(NamedTuple):

@@ -24,4 +24,4 @@ class PortTakenError(SandboxError):
 
 
 class NotLoopbackError(SandboxError):
-    """The sandbox hands out its keys to whoever asks, so it listens on loopback addresses only."""
+    """The sandbox gives its keys to anybody who asks, so it listens on loopback addresses only."""

@@ -78,7 +78,7 @@ class SandboxServer:
 
     def __enter__(self) -> Self:
         self._bind()
-        # The socket listens already: whoever connects before the thread is up waits in the backlog.
+        # The socket listens already: a client that connects before the thread is up waits in the backlog.
         self._thread = threading.Thread(target=self._run, name="billingo-sandbox", daemon=True)
         self._thread.start()
         return self

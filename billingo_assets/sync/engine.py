@@ -127,7 +127,7 @@ class CompanySync:
         return [f"The tax code of {self.company.key} {before}. It was stored; nothing is to be done."]
 
     def _finish(self, report: SyncReport, began_at: datetime, started: float) -> None:
-        """Complete the report with what was written since the sync began, be it all there is or not."""
+        """Complete the report with what was written since the sync began, whether or not that is everything."""
         with self.connection.begin():
             changes = count_changes(self.connection, self.company.id, began_at)
             if report.watermark is not None:

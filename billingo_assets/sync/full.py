@@ -233,7 +233,7 @@ class FullSync:
     def _is_one_moment(self, state: ListingState) -> bool:
         """Whether the listing was one page, between which and itself nothing can have happened, and fits what is held.
 
-        Where more is held than it showed, one false answer would bury the rest.
+        Where more is held than it showed, one false answer would mark the rest as deleted.
         """
         if not self._is_one_page:
             return False

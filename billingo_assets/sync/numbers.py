@@ -89,7 +89,7 @@ def _ask(client: BillingoClient, numbers: NumberSpan, *, optional: bool) -> Iter
         "end_number": str(numbers.last),
     }
     most = max(numbers.size, MAX_PAGE_SIZE)
-    # Whoever refuses an odd number refuses it every time: its gap is reported, and the sync goes on.
+    # A server that refuses an odd number refuses it every time: its gap is reported, and the sync goes on.
     with suppress(InvalidRequestError):
         for page in chain.from_iterable(Listing(client, filters, optional=optional).batches()):
             yield page

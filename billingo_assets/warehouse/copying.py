@@ -1,4 +1,4 @@
-"""COPY into the tables, whoever the connection's role is.
+"""COPY into the tables, for every role.
 
 PostgreSQL refuses COPY to a table whose row-level security concerns the role, even where its policy lets every row
 pass: all roles but superusers. Theirs goes by way of a temporary table, which takes four tenths longer than a COPY.

@@ -135,14 +135,14 @@ def require_writable(connection: Connection) -> None:
 
 
 def is_read_only_by_default(connection: Connection) -> bool:
-    """Whether somebody made the database, or our login, read-only for whoever does not ask for more, as we do."""
+    """Whether the database or our login is read-only unless a session asks for more, as ours do."""
     return bool(connection.scalar(_IS_READ_ONLY_BY_DEFAULT))
 
 
 def upgrade_database(settings: Settings) -> tuple[str | None, str]:
     """Apply the migrations that are missing and return the revisions before and after.
 
-    The owner gives the roles their rights anew, also where no migration is missing.
+    The owner grants the roles their rights again, even where no migration is missing.
 
     Raises:
         DatabaseError: as `open_database`, or the role may not create the schema or the roles.
@@ -265,7 +265,7 @@ def _in_words(url: URL, error: DBAPIError | psycopg.Error) -> DatabaseError:
             f"PostgreSQL gave up a statement: {said}."
             " If the database is merely slow, raise BILLINGO_STATEMENT_TIMEOUT_SECONDS."
         )
-    # Who is not let in for want of space gets no code from psycopg.
+    # A connection that is refused because the disk is full has no code in psycopg.
     if state == DiskFull.sqlstate or os.strerror(errno.ENOSPC) in said:
         return DatabaseError("The database's disk is full. Free some space and sync again: what was stored is kept.")
     if state == ReadOnlySqlTransaction.sqlstate:

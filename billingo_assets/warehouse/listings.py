@@ -92,7 +92,7 @@ def open_listing(connection: Connection, company_id: int, *, not_older_than: tim
 
 
 def begin_listing(connection: Connection, company_id: int, state: ListingState) -> None:
-    """Begin a listing anew, and forget the one before it."""
+    """Begin a new listing, and delete the one before it."""
     drop_listing(connection, company_id)
     query = text(
         """

@@ -1,6 +1,6 @@
 """Advisory locks, which die with their database session.
 
-A company's lets one sync at a time write to it, whoever starts it. A run's shows that its process lives.
+A company's lock lets one sync at a time write to it. A run's shows that its process lives.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Live documents that came into the database, and that were there before and were written anew."""
+    """Live documents that came into the database, and that were there before and were written again."""
 
     created: int
     updated: int

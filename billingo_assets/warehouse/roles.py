@@ -5,8 +5,8 @@
     billingo_masked   people without need of personal data: reads the views of the schema `billingo_masked`
 
 None of them can log in; login roles are members of them. Roles belong to the whole server, so they may be there
-already. Which rows a role sees, policies and views decide, which are made by a migration; grants are made here, anew at
-each `database upgrade`, since a dump leaves them out.
+already. Which rows a role sees, policies and views decide, which are made by a migration; grants are made here, at
+each `database upgrade`, because a dump leaves them out.
 """
 
 from __future__ import annotations
@@ -186,6 +186,6 @@ def make_roles(connection: Connection) -> None:
 
 
 def grant_rights(connection: Connection) -> None:
-    """Give the roles their rights anew; only the owner of the tables can, anybody else changes nothing."""
+    """Grant the roles their rights again. Only the owner of the tables can; for others it changes nothing."""
     if connection.scalar(text(_OWNS_ALL)):
         connection.execute(text(GRANTS))

@@ -69,7 +69,7 @@ _COUNT = text(
 def reconciled_totals(connection: Connection, company_id: int) -> Reconciliation:
     """Live invoices whose gross is net + VAT, and the sum of their lines, within what rounding allows.
 
-    All is added up anew from the tables.
+    Everything is added up from the tables.
     """
     plan_for_many_rows(connection)
     counts = connection.execute(_COUNT, {"company": company_id}).one()

@@ -61,7 +61,7 @@ def test_a_rotation_of_the_encryption_is_on_record_for_every_company_and_makes_n
         before = connection.scalar(untouched)
         command("company", "rotate-encryption")
         assert connection.scalar(untouched) == before
-    records = [record for record in _records(command) if record["action"] == "API key encrypted anew"]
+    records = [record for record in _records(command) if record["action"] == "API key re-encrypted"]
     assert sorted(record["company_key"] for record in records) == sorted(companies)
 
 

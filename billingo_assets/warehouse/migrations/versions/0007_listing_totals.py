@@ -8,7 +8,7 @@ revision = "0007"
 down_revision = "0006"
 
 # TRUNCATE, not DELETE: row-level security, which is forced, would decide which rows it sees. Nobody knows any more what
-# the listings that are under way were told, so that they begin anew.
+# the listings that are under way were told, so that they begin again.
 CHANGES = """
 TRUNCATE billingo.listings CASCADE;
 ALTER TABLE billingo.listings ADD COLUMN totals INTEGER[] DEFAULT '{}' NOT NULL;
