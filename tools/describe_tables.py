@@ -38,6 +38,7 @@ CHAPTERS = {
         "outages",
         "alert_messages",
         "alert_deliveries",
+        "alert_reasons",
     ),
 }
 

@@ -47,11 +47,12 @@ class DeliveryError(BillingoAssetsError):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is told. Plain text; the title is one line."""
+    """What an alert says: plain text, the title in one line. `outages` are the ids of those it is about."""
 
     severity: MessageSeverity
     title: str
     body: str
+    outages: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

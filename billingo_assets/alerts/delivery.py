@@ -18,6 +18,7 @@ _WRITE = text(
     "INSERT INTO billingo.alert_messages (severity, title, body) VALUES (:severity, :title, :body) RETURNING id"
 )
 _ADDRESS = text("INSERT INTO billingo.alert_deliveries (message_id, channel) VALUES (:message, :channel)")
+_ABOUT = text("INSERT INTO billingo.alert_reasons (message_id, outage_id) VALUES (:message, :outage)")
 # Skipped when another process is sending it.
 _PENDING = text(
     """
@@ -51,6 +52,8 @@ def write_down(connection: Connection, messages: Sequence[Message], channels: Se
         message_id = connection.scalar(_WRITE, values)
         for channel in channels:
             connection.execute(_ADDRESS, {"message": message_id, "channel": channel.id})
+        for outage in message.outages:
+            connection.execute(_ABOUT, {"message": message_id, "outage": outage})
 
 
 def deliver(connection: Connection, channels: Sequence[Channel]) -> Delivered:

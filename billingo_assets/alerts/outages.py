@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -190,12 +190,15 @@ def _news_of_outages(
         if not (outage.problem.is_shared and outage.reason in known):
             by_subject[outage.company_id].append(outage)
     groups: dict[tuple[str, str], list[Affected]] = defaultdict(list)
+    ids: dict[tuple[str, str], list[int]] = defaultdict(list)
     for company_id, own in by_subject.items():
         own.sort(key=lambda outage: _ORDER[outage.severity])
         company = companies[company_id] if company_id is not None else None
         affected = Affected(company, [outage.problem for outage in own])
         groups[own[0].reason, own[0].severity].append(affected)
-    return [describe_outage(group, ui_url) for group in groups.values()], [outage.id for outage in fresh]
+        ids[own[0].reason, own[0].severity] += [outage.id for outage in own]
+    messages = [replace(describe_outage(group, ui_url), outages=tuple(ids[key])) for key, group in groups.items()]
+    return messages, [outage.id for outage in fresh]
 
 
 def _news_of_recoveries(
@@ -226,4 +229,5 @@ def _news_of_recoveries(
         )
         for company_id, own in recovered.items()
     ]
-    return [describe_recovery(subjects)], [outage.id for own in recovered.values() for outage in own]
+    over = [outage.id for own in recovered.values() for outage in own]
+    return [replace(describe_recovery(subjects), outages=tuple(over))], over

@@ -45,6 +45,7 @@ SYNC_RIGHTS = {
     "outages": _WRITTEN,
     "alert_messages": _WRITTEN,
     "alert_deliveries": _WRITTEN,
+    "alert_reasons": _WRITTEN,
     "company_readers": "SELECT",
     # Not `at` nor `id`: nobody dates a record but the database.
     "audit_log": "SELECT, INSERT (actor, action, company_id, company_key, details)",

@@ -472,6 +472,28 @@ alert_deliveries = Table(
     comment="Which channel has received which message",
 )
 
+alert_reasons = Table(
+    "alert_reasons",
+    metadata,
+    Column(
+        "message_id",
+        BigInteger,
+        ForeignKey(f"{SCHEMA}.alert_messages.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+        comment="alert_messages.id",
+    ),
+    Column(
+        "outage_id",
+        BigInteger,
+        ForeignKey(f"{SCHEMA}.outages.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+        comment="outages.id",
+    ),
+    comment="Why a message was sent: the outages that it reports, or reports as over",
+)
+
 company_readers = Table(
     "company_readers",
     metadata,
