@@ -26,6 +26,7 @@ Billingo API v3 sandbox
 
 The API           {url}/v3, header X-API-KEY: one of the keys below; only GET
   /documents      ?page= &per_page= and every documented filter      /documents/ID
+  /documents/ID/download   a PDF; 202 at first                       /documents/ID/online-szamla
   /organization   whose key it is                                    /utils/time
 
 Driving it        (JSON; nobody but this machine can reach it)
@@ -55,7 +56,7 @@ Driving it        (JSON; nobody but this machine can reach it)
                                       numbers_ignore_block order (created or invoice_date) page_size_cap
                                       page_size_told (number, text, asked or nothing) total_off_by
                                       sends_date clock_skew_seconds time_zone
-                                      unpaid_paid_date (today or stored) paid_filter_finds_unpaid
+                                      unpaid_paid_date (today or stored) paid_filter_finds_unpaid   pdf_takes_a_moment
                                       receipts_only_by_type type_filter_is_narrow
   DELETE /sandbox/faults      all knobs back
   POST   /sandbox/clock       {{"advance_days": 1}}: put the clock forward
