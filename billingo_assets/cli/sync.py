@@ -106,14 +106,13 @@ def sync_companies(
         from billingo_assets.cli.progress import SyncProgress
         from billingo_assets.dagster_support import in_process as runs
         from billingo_assets.dagster_support.instance import add_partitions, open_instance
-        from billingo_assets.definitions import build_defs
-        from billingo_assets.names import SYNC_COMPANY
+        from billingo_assets.definitions import build_sync_job
 
         # Loaded before a run rather than in it: Ctrl-C in the midst of loading would leave half of it.
         from billingo_assets.sync import engine, refresh  # noqa: F401
 
         progress = SyncProgress(on_terminal=sys.stderr.isatty() and not verbose, quiet=not print_blocks and not verbose)
-        job = build_defs(resource_overrides={"progress": progress.log}).resolve_job_def(SYNC_COMPANY)
+        job = build_sync_job(resource_overrides={"progress": progress.log})
     outcomes = []
     with open_instance(settings) as instance, progress:
         add_partitions(instance, [company.key for company in companies])

@@ -45,7 +45,7 @@ def migrated_template(dagster_template: str) -> str:
 
 @pytest.fixture(scope="session")
 def defs() -> dg.Definitions:
-    """The code location, for what does not depend on settings."""
+    """The code location, of which nothing but the schedules depends on settings when it is loaded."""
     return build_defs()
 
 
@@ -56,9 +56,9 @@ def job(defs: dg.Definitions) -> dg.JobDefinition:
 
 
 @pytest.fixture
-def live_defs(instance: dg.DagsterInstance) -> dg.Definitions:
-    """The code location with the test's sandbox and database."""
-    return build_defs()
+def live_defs(defs: dg.Definitions, instance: dg.DagsterInstance) -> dg.Definitions:
+    """The code location, to be run: its resources read the settings, and so find the test's sandbox and database."""
+    return defs
 
 
 @pytest.fixture
