@@ -151,7 +151,7 @@ class Services:
         except httpx.TransportError:
             assert self.process.poll() is None, "the services ended"
             return None
-        return entries if all(entry["loadStatus"] == "LOADED" for entry in entries) else None
+        return entries if entries and all(entry["loadStatus"] == "LOADED" for entry in entries) else None
 
     def finished_run(self, run_id: str) -> dict[str, Any]:
         """A run, once it has ended."""
@@ -183,7 +183,7 @@ class Services:
 
 
 def _still_runs(process: psutil.Process) -> str | None:
-    """The command of a process; None if it has ended, be it that nobody has asked for its exit code."""
+    """The command of a process; None if it has ended, even if nobody has asked for its exit code."""
     try:
         return shlex.join(process.cmdline())
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
