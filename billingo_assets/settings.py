@@ -270,7 +270,7 @@ def _refuse_unknown_names(names: set[str]) -> None:
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             # Without the prefix, which makes any two names look alike.
             close = difflib.get_close_matches(name.upper().removeprefix(PREFIX), settings, n=1)
-            hint = f"Did you mean {PREFIX}{close[0]}?" if close else "The README lists the settings that exist."
+            hint = f"Did you mean {PREFIX}{close[0]}?" if close else "docs/settings.md lists all settings."
             raise ConfigurationError(f"There is no setting {name}. {hint}")
 
 

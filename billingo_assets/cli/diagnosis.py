@@ -182,7 +182,7 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
 
 def _daemon(daemon: Daemon) -> Finding:
     if not daemon.runs:
-        words = "It does not run, and so no schedule and no alert. Start it with `billingo-assets dev`, or use cron."
+        words = "Not running: schedules and alerts are off. Start it with `billingo-assets dev`, or use cron."
         return Finding("daemon", "warning", words)
     if daemon.unhealthy:
         return Finding("daemon", "fault", f"A part of it does not run: {', '.join(daemon.unhealthy)}. Start it again.")
