@@ -60,7 +60,7 @@ Generated from the program's metadata by `python -m tools.describe_tables`; do n
 Everything is in the schema `billingo`. Two companies may hold documents with the same id: a document is identified by
 `(company_id, id)`. Amounts and rates are `numeric`, exactly as sent. An empty text, null and a missing field are all
 `NULL`, and so is `--` in place of the number of an account, a bank or a taxpayer. `paid_date` is `NULL` unless the
-document is paid or partially paid: of any other document Billingo sends the day on which it was asked.
+document is paid or partially paid: for any other document, Billingo sends the day of the request.
 
 ```mermaid
 erDiagram
@@ -70,7 +70,7 @@ VIEWS = """## Views
 
 | view | |
 |---|---|
-| `billingo.raw_invoice_history` | all contents of each document; the present one has no `valid_to` |
+| `billingo.raw_invoice_history` | every content that a document has had; `valid_to` of the present one is its `deleted_at`, `NULL` if it is not deleted |
 | `billingo_masked.companies` | the companies that were granted to the reader |
 | `billingo_masked.invoices` | `invoices` without personal data; of a partner's name, the first letter |
 | `billingo_masked.invoice_items` | `invoice_items` without names, units and codes |
