@@ -394,10 +394,10 @@ def remove(key: str, yes: bool) -> None:
         connection.rollback()
         fate = "are deleted: they are the demo's" if entry.is_demo else f"stay in the tables, as company_id {entry.id}"
         if not yes:
-            say(f"{key} ({entry.name}) leaves the registry and its API key is forgotten.")
+            say(f"{key} ({entry.name}) will be removed from the registry, and its API key deleted.")
             say(f"Its {documents:,} documents {fate}. Its runs stay in the history.")
             if not entry.is_demo:
-                say(f"Accounting records are to be kept for eight years; `company erase {key}` deletes them.")
+                say(f"Accounting records have to be kept for eight years; `company erase {key}` deletes them.")
             with asking(without="--yes"):
                 wanted = click.confirm("Remove it?")
             if not wanted:

@@ -221,7 +221,7 @@ def _channels(connection: Connection, settings: Settings) -> Iterator[Finding]:
         yield Finding("alerts", "fault", fault)
     if not channels.usable:
         if not channels.faults:
-            yield Finding("alerts", "warning", "Nobody is told of failures. Set BILLINGO_ALERT_URLS.")
+            yield Finding("alerts", "warning", "Failures are reported to nobody. Set BILLINGO_ALERT_URLS.")
         return
     with connection.begin():
         own = [channel.id for channel in channels.usable]

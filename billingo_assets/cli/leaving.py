@@ -54,7 +54,7 @@ def _formats(_context: click.Context, _option: click.Parameter, given: Sequence[
     help=f"{', '.join(FORMATS)}.  [default: {','.join(DEFAULT_FORMATS)}]",
 )
 def export(key: str, folder: Path, formats: Sequence[str]) -> None:
-    """Write all that is held of a company, removed or not, to files that only you can read.
+    """Write everything that is stored about a company, removed or not, to files that only you can read.
 
     \b
     parquet  exact, for archives and programs; the same columns and types for every company
@@ -95,8 +95,8 @@ def erase(key: str, confirmed: str | None) -> None:
         entry = get_company(connection, key, removed_too=True)
         connection.rollback()
         if confirmed is None:
-            say(f"All that is held of {key} ({entry.name}) is deleted for good, and the history of its runs.")
-            say("Accounting records are to be kept for at least eight years by Hungarian law.")
+            say(f"Everything stored about {key} ({entry.name}) will be deleted, with the history of its runs.")
+            say("Hungarian law requires accounting records to be kept for at least eight years.")
             say(f"To keep the documents: billingo-assets company export {key} --to FOLDER")
             with asking(without=f"--yes-erase {key}"):
                 confirmed = click.prompt("Type the company's key to erase it", default="", show_default=False)

@@ -16,7 +16,7 @@ from billingo_assets.warehouse.database import connecting, open_database
 @click.option("--to", "role", required=True, metavar="ROLE", help="The PostgreSQL role that a person logs in with.")
 @click.option("--masked", is_flag=True, help="Only the views in billingo_masked, without personal data.")
 def grant(keys: tuple[str, ...], role: str, masked: bool) -> None:
-    """Allow a role to read companies: all their documents, or with --masked only what is not about persons.
+    """Allow a role to read companies: all their documents, or with --masked only the views without personal data.
 
     The database's administrator creates the role: CREATE ROLE anna LOGIN PASSWORD '…'
     """

@@ -49,7 +49,8 @@ def sync(
     """Bring the named companies, or every enabled one, up to date.
 
     The first sync of a company reads every document. Later ones read what is new or changed, and fall back to reading
-    everything when Billingo counts other than is held. A full sync that was interrupted continues where it stopped.
+    everything if Billingo's count differs from the number held. A full sync that was interrupted continues where it
+    stopped.
 
     Each company is a run of its own in Dagster; a failure does not stop the others. Exit code: 0 all synced, 1 a
     company or one of its checks failed, 2 wrong usage or configuration, 130 ended by Ctrl-C.

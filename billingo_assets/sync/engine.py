@@ -146,7 +146,7 @@ def why_full(state: SyncState | None, now: datetime, *, asked: bool) -> str | No
     if asked:
         return "as asked for"
     if state.watermark is None:
-        return "the stored watermark is no time that can be right"
+        return "the stored watermark is out of range"
     if state.watermark > now + CLOCK_TOLERANCE:
         return "the stored watermark is later than Billingo's clock"
     return None

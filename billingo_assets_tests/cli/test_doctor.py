@@ -322,7 +322,7 @@ def test_without_a_channel_it_is_said_that_nobody_is_told(
     running_daemon: None, command: Command, companies: dict[str, Company]
 ) -> None:
     code, found = diagnosed(command)
-    assert (code, found["alerts"]) == (1, ("warning", "Nobody is told of failures. Set BILLINGO_ALERT_URLS."))
+    assert (code, found["alerts"]) == (1, ("warning", "Failures are reported to nobody. Set BILLINGO_ALERT_URLS."))
 
 
 def test_a_channel_that_cannot_be_used_is_a_fault(
