@@ -205,7 +205,7 @@ def test_a_misspelt_name_gets_a_suggestion(monkeypatch: pytest.MonkeyPatch, miss
 
 
 def test_a_name_like_no_other_gets_a_place_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "README" in refusal(monkeypatch, BILLINGO_QQQQ="x")
+    assert "docs/settings.md" in refusal(monkeypatch, BILLINGO_QQQQ="x")
 
 
 @pytest.mark.parametrize(

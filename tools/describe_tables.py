@@ -70,7 +70,7 @@ VIEWS = """## Views
 
 | view | |
 |---|---|
-| `billingo.raw_invoice_history` | every content that a document has had; `valid_to` of the present one is its `deleted_at`, `NULL` if it is not deleted |
+| `billingo.raw_invoice_history` | every content that a document has had; `valid_to` is `NULL` while it has it |
 | `billingo_masked.companies` | the companies that were granted to the reader |
 | `billingo_masked.invoices` | `invoices` without personal data; of a partner's name, the first letter |
 | `billingo_masked.invoice_items` | `invoice_items` without names, units and codes |
