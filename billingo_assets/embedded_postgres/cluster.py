@@ -18,6 +18,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,7 +172,9 @@ def _initialize(directory: Path, data: Path, installed: Programs, account: Accou
     if os.geteuid() == 0:
         os.chown(unfinished, account.uid, account.gid)
     locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    initdb = ["initdb", "-D", str(unfinished), "-U", "billingo", "-A", "peer", "--no-instructions", *locale]
+    # One call to flush the file system, instead of one for each of a thousand files: 2 seconds less on a busy disk.
+    flush = ["--sync-method=syncfs"] if sys.platform == "linux" else []
+    initdb = ["initdb", "-D", str(unfinished), "-U", "billingo", "-A", "peer", "--no-instructions", *flush, *locale]
     create = ["postgres", "--single", "-D", str(unfinished), "-c", "exit_on_error=on", "template1"]
     for (program, *arguments), text in ((initdb, ""), (create, "CREATE DATABASE billingo\n")):
         try:
