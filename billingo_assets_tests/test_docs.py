@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -99,6 +100,30 @@ def test_every_table_is_in_the_page_of_tables_with_a_comment_on_each_column() ->
     for table in metadata.sorted_tables:
         assert table.comment, table.name
         assert [column.name for column in table.columns if not column.comment] == []
+
+
+OF_THE_SHELL = {"command not found"}
+
+
+def texts(node: ast.AST) -> Iterator[str]:
+    """The texts of a module, each as it is put together; what is filled in is a NUL character."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in child.values)
+        elif isinstance(child, ast.Constant) and isinstance(child.value, str):
+            yield child.value
+        else:
+            yield from texts(child)
+
+
+def test_every_message_that_the_page_for_troubles_quotes_is_said() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    modules = (ROOT / "billingo_assets").rglob("*.py")
+    said = [text for module in modules for text in texts(ast.parse(module.read_text(encoding="utf-8")))]
+    quoted = set(re.findall(r'"([^"]+)"', page)) - OF_THE_SHELL
+    assert len(quoted) > 20
+    pieces = {piece.strip() for words in quoted for piece in re.split(r"…|[0-9]+|: |`", words)} - {""}
+    assert sorted(piece for piece in pieces if not any(piece in text for text in said)) == []
 
 
 def test_every_check_is_in_the_page_for_troubles() -> None:

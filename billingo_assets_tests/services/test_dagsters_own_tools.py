@@ -1,4 +1,4 @@
-"""Dagster's own commands, as the README shows them, on the instance that `dev` and `sync` use."""
+"""Dagster's own commands, as docs/operations.md shows them, on the instance that `dev` and `sync` use."""
 
 from __future__ import annotations
 

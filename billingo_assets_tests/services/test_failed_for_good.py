@@ -115,7 +115,7 @@ def with_variables(place: Place, **more: str) -> Place:
 
 
 def dagster(place: Place, *words: str) -> None:
-    """One of Dagster's own commands, as the README shows."""
+    """One of Dagster's own commands, as docs/operations.md shows."""
     program = PROGRAM.with_name("dagster")
     done = subprocess.run(
         [program, *words, "--workspace", project_root() / "workspace.yaml"],
