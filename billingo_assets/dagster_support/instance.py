@@ -15,6 +15,7 @@ from billingo_assets.errors import BillingoAssetsError, ConfigurationError, Data
 from billingo_assets.home import make_private, require_private
 from billingo_assets.names import COMPANIES
 from billingo_assets.project import shipped_file
+from billingo_assets.run_history.runs import kept_partitions
 from billingo_assets.settings import Settings
 
 STATEMENT_TIMEOUT_MS = 60_000
@@ -98,6 +99,9 @@ def add_partitions(instance: dg.DagsterInstance, keys: Iterable[str]) -> None:
 
 
 def remove_partition(instance: dg.DagsterInstance, key: str) -> None:
-    """Take a company's partition away; its past runs stay."""
-    if key in instance.get_dynamic_partitions(COMPANIES):
+    """Take a company's partition away; its past runs stay.
+
+    While a run or a backfill needs it, it stays, and a sensor removes it later.
+    """
+    if key in instance.get_dynamic_partitions(COMPANIES) and key not in kept_partitions(instance):
         instance.delete_dynamic_partition(COMPANIES, key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dagster as dg
+from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, BulkActionsFilter, BulkActionStatus
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from billingo_assets.names import (
@@ -80,6 +81,17 @@ def busy_companies(instance: dg.DagsterInstance) -> set[str]:
     """The keys of the companies that have a run waiting or going."""
     records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
     return {record.dagster_run.tags[PARTITION_TAG] for record in records if PARTITION_TAG in record.dagster_run.tags}
+
+
+def kept_partitions(instance: dg.DagsterInstance) -> set[str]:
+    """The partitions that must not be removed yet: their runs wait or go, or a backfill goes on.
+
+    A backfill of which one partition is gone fails, and Dagster cancels the runs of all its other companies.
+    """
+    going = [status for status in BulkActionStatus if status not in BULK_ACTION_TERMINAL_STATUSES]
+    if instance.get_backfills(BulkActionsFilter(statuses=going), limit=1):
+        return set(instance.get_dynamic_partitions(COMPANIES))
+    return busy_companies(instance)
 
 
 def has_runs(instance: dg.DagsterInstance, company: str) -> bool:

@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from sqlalchemy import URL, Engine, inspect, text
 
 from billingo_assets.dagster_support.instance import (
@@ -25,6 +27,7 @@ from billingo_assets.names import COMPANIES
 from billingo_assets.project import project_root
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.warehouse.database import connecting, engine_for
+from billingo_assets_tests.support.past_runs import leave_run
 from billingo_assets_tests.support.patience import PATIENCE_SECONDS
 
 
@@ -243,6 +246,22 @@ def test_a_company_that_has_its_partition_is_not_added_again(instance: dg.Dagste
     before = instance.get_dynamic_partitions(COMPANIES)
     add_partitions(instance, [before[0], "new-company"])
     assert instance.get_dynamic_partitions(COMPANIES) == [*before, "new-company"]
+
+
+def test_a_partition_stays_while_its_run_waits_or_any_backfill_goes_on(
+    instance: dg.DagsterInstance, job: dg.JobDefinition
+) -> None:
+    first, second, *others = instance.get_dynamic_partitions(COMPANIES)
+    run = leave_run(instance, job, dg.DagsterRunStatus.QUEUED, company=first)
+    remove_partition(instance, first)
+    instance.report_run_canceled(run)
+    begun = PartitionBackfill("a backfill", BulkActionStatus.REQUESTED, False, {}, datetime.now(UTC).timestamp())
+    instance.add_backfill(begun)
+    remove_partition(instance, second)
+    assert instance.get_dynamic_partitions(COMPANIES) == [first, second, *others]
+    instance.update_backfill(begun.with_status(BulkActionStatus.COMPLETED_SUCCESS))
+    remove_partition(instance, first)
+    assert instance.get_dynamic_partitions(COMPANIES) == [second, *others]
 
 
 def test_removing_a_partition_takes_only_that_one(instance: dg.DagsterInstance) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text, update
@@ -82,12 +83,12 @@ def partitions(instance: dg.DagsterInstance) -> list[str]:
 keys = st.frozensets(st.sampled_from(["a", "b", "c", "d", "e"]))
 
 
-@given(registered=keys, existing=keys, busy=keys)
+@given(registered=keys, existing=keys, kept=keys)
 def test_partitions_become_those_of_the_registry_and_of_the_runs_that_are_going(
-    registered: frozenset[str], existing: frozenset[str], busy: frozenset[str]
+    registered: frozenset[str], existing: frozenset[str], kept: frozenset[str]
 ) -> None:
-    changes = partition_changes(registered, existing, busy)
-    assert existing.union(changes.to_add).difference(changes.to_remove) == registered | (existing & busy)
+    changes = partition_changes(registered, existing, kept)
+    assert existing.union(changes.to_add).difference(changes.to_remove) == registered | (existing & kept)
     assert existing.isdisjoint(changes.to_add)
     assert registered.isdisjoint(changes.to_remove)
     assert [list(changes.to_add), list(changes.to_remove)] == [sorted(changes.to_add), sorted(changes.to_remove)]
@@ -188,6 +189,20 @@ def test_a_partition_whose_company_is_gone_stays_until_its_run_has_ended(
     evaluate("company_partitions")
     assert SMALL in partitions(instance)
     instance.report_run_failed(run)
+    evaluate("company_partitions")
+    assert SMALL not in partitions(instance)
+
+
+def test_no_partition_goes_while_a_backfill_goes_on(
+    evaluate: Evaluate, instance: dg.DagsterInstance, companies: dict[str, Company], engine: Engine
+) -> None:
+    begun = PartitionBackfill("a backfill", BulkActionStatus.REQUESTED, False, {}, datetime.now(UTC).timestamp())
+    instance.add_backfill(begun)
+    with engine.begin() as connection:
+        registry.remove_company(connection, SMALL)
+    evaluate("company_partitions")
+    assert SMALL in partitions(instance)
+    instance.update_backfill(begun.with_status(BulkActionStatus.CANCELED))
     evaluate("company_partitions")
     assert SMALL not in partitions(instance)
 

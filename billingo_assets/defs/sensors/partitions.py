@@ -26,10 +26,10 @@ class PartitionChanges:
     to_remove: tuple[str, ...]
 
 
-def partition_changes(registered: Set[str], partitions: Set[str], busy: Set[str]) -> PartitionChanges:
-    """Compare. One that nobody registered, such as one added in the UI, goes; while its run goes on, it stays."""
+def partition_changes(registered: Set[str], partitions: Set[str], kept: Set[str]) -> PartitionChanges:
+    """Compare. One that nobody registered, such as one added in the UI, goes, unless it is `kept` for now."""
     return PartitionChanges(
-        to_add=tuple(sorted(registered - partitions)), to_remove=tuple(sorted(partitions - registered - busy))
+        to_add=tuple(sorted(registered - partitions)), to_remove=tuple(sorted(partitions - registered - kept))
     )
 
 
@@ -63,15 +63,16 @@ def company_partitions(
     """Add and remove partitions; ask once for the sync of each company that waits for none of its ticks."""
     from billingo_assets.companies.registry import list_companies
     from billingo_assets.health.freshness import read_moments
-    from billingo_assets.run_history.runs import busy_companies
+    from billingo_assets.run_history.runs import busy_companies, kept_partitions
 
     busy = busy_companies(context.instance)  # before the tables are read: a sync that ends meanwhile is in them
+    kept = kept_partitions(context.instance)
     with warehouse.connect() as connection:
         companies = list_companies(connection)
         moments = read_moments(connection)
     partitions = set(context.instance.get_dynamic_partitions(COMPANIES))
     registered = {company.key for company in companies}
-    changes = partition_changes(registered, partitions, busy)
+    changes = partition_changes(registered, partitions, kept)
     waiting = {
         company: run_key
         for company, run_key in first_syncs(companies, moments, busy).items()
