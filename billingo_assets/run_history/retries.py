@@ -45,12 +45,12 @@ def failed_for_good(failure: Failure, daemon: Daemon, now: datetime) -> bool:
     match failure.retry:
         case None | dg.DagsterRunStatus.NOT_STARTED:  # not handed over yet; the daemon does so if it comes that far
             return not _can_be_retried(failure, daemon, now)
-        case dg.DagsterRunStatus.QUEUED:
-            return not daemon.runs
         case dg.DagsterRunStatus.CANCELED:
             return True
-        case _:
+        case dg.DagsterRunStatus.SUCCESS | dg.DagsterRunStatus.FAILURE:
             return False
+        case _:  # it waits or goes: a daemon starts it, and notices when its process is gone
+            return not daemon.runs
 
 
 def _can_be_retried(failure: Failure, daemon: Daemon, now: datetime) -> bool:

@@ -181,6 +181,7 @@ RETRIED = {
     "queued, and no daemon runs": (dg.DagsterRunStatus.QUEUED, False, ["run_failed"]),
     "queued": (dg.DagsterRunStatus.QUEUED, True, []),
     "going": (dg.DagsterRunStatus.STARTED, True, []),
+    "begun on a machine that died, and no daemon runs": (dg.DagsterRunStatus.STARTED, False, ["run_failed"]),
     "canceled": (dg.DagsterRunStatus.CANCELED, True, ["run_failed"]),
 }
 

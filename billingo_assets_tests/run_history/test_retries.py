@@ -10,6 +10,7 @@ import pytest
 
 from billingo_assets.run_history.daemon import Daemon
 from billingo_assets.run_history.retries import PATIENCE, Failure, failed_for_good
+from billingo_assets.run_history.runs import UNFINISHED
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 WORKING = Daemon(runs=True, retried_until=99)
@@ -52,6 +53,13 @@ def test_a_failure_is_for_good_while_no_daemon_retries(daemon: Daemon) -> None:
 @pytest.mark.parametrize("retry", [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
 def test_a_retry_that_has_ended_speaks_for_itself(retry: dg.DagsterRunStatus) -> None:
     assert not failed_for_good(replace(FAILURE, event_id=99, retry=retry), Daemon(runs=False), NOW)
+
+
+@pytest.mark.parametrize("retry", [status for status in UNFINISHED if status is not dg.DagsterRunStatus.NOT_STARTED])
+def test_a_retry_that_waits_or_goes_stands_for_the_failure_while_a_daemon_runs(retry: dg.DagsterRunStatus) -> None:
+    failure = replace(FAILURE, event_id=99, retry=retry)
+    assert not failed_for_good(failure, WORKING, NOW)
+    assert failed_for_good(failure, replace(WORKING, runs=False), NOW)
 
 
 def test_a_daemon_that_cannot_retry_for_long_is_waited_for_no_longer() -> None:
