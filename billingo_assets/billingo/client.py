@@ -46,6 +46,7 @@ from billingo_assets.billingo.models import (
     Organization,
     pages_of,
     size_of_pages,
+    told_code,
 )
 from billingo_assets.billingo.pacing import pacer_for
 from billingo_assets.billingo.salvage import elements, members
@@ -146,8 +147,7 @@ class BillingoClient:
     def identity(self) -> Identity:
         """Ask whose key this is (`GET /organization`). The answer's header tells what time it is there."""
         organization, headers = self._get("/organization", {}, lambda body: _decode(body, Organization))
-        tax_code = str(organization.tax_code or "").strip() or None
-        return Identity(tax_code, server_time=server_time(headers))
+        return Identity(told_code(organization.tax_code), server_time=server_time(headers))
 
     def server_time(self) -> datetime | None:
         """Ask for the server's clock (`GET /utils/time`), once. None where there is no answer that makes sense."""

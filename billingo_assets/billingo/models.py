@@ -9,6 +9,12 @@ from typing import Annotated
 import msgspec
 
 
+def told_code(code: str | int | None) -> str | None:
+    """A code that says something. Billingo writes `--` or nothing where there is none."""
+    text = str(code or "").strip()
+    return text if any(map(str.isalnum, text)) else None
+
+
 class Organization(msgspec.Struct, frozen=True):
     """`GET /organization`: whose key it is. Other fields are ignored."""
 

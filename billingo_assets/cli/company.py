@@ -25,7 +25,7 @@ from billingo_assets.companies.schedule import SCHEDULES, Schedule
 from billingo_assets.companies.tax_codes import taxpayer
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings, load_settings
-from billingo_assets.sync.identity import identify
+from billingo_assets.sync.identity import identify, tax_code_of
 from billingo_assets.warehouse import audit
 from billingo_assets.warehouse.acceptances import accept_rejected, accept_unreconciled
 from billingo_assets.warehouse.database import connecting, open_database
@@ -457,4 +457,4 @@ def _same(one: str | None, other: str) -> bool:
 
 def _tax_code_of(api_url: str, api_key: SecretStr, settings: Settings) -> str | None:
     with connect(api_url, api_key, settings) as client:
-        return client.identity().tax_code
+        return tax_code_of(client)

@@ -284,18 +284,23 @@ def set_tax_code(
     return bool(changed)
 
 
-def require_sole(connection: Connection, *, key: str, tax_code: str | None, same_tax_code: bool) -> None:
-    """Raise ConfigurationError where another registered company is the same taxpayer, unless that is meant.
-
-    What is meant is recorded in the audit log.
-    """
-    others = [
+def same_taxpayers(connection: Connection, *, key: str, tax_code: str | None) -> list[Company]:
+    """The other registered companies that are known to have a taxpayer's code."""
+    return [
         company
         for company in list_companies(connection)
         if company.key != key
         and None not in (tax_code, company.tax_code)
         and not _is_another(company.tax_code, tax_code)
     ]
+
+
+def require_sole(connection: Connection, *, key: str, tax_code: str | None, same_tax_code: bool) -> None:
+    """Raise ConfigurationError where another registered company is the same taxpayer, unless that is meant.
+
+    What is meant is recorded in the audit log.
+    """
+    others = same_taxpayers(connection, key=key, tax_code=tax_code)
     if not others:
         return
     if not same_tax_code:

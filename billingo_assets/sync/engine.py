@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from billingo_assets.billingo.client import BillingoClient
 from billingo_assets.billingo.errors import BillingoError
-from billingo_assets.companies.registry import Company, note_tax_code
+from billingo_assets.companies.registry import Company, note_tax_code, same_taxpayers
 from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sync.documents import MAX_DOCUMENT_BYTES
 from billingo_assets.sync.full import FullSync
@@ -121,10 +121,19 @@ class CompanySync:
             return []
         with self.connection.begin():
             is_new = note_tax_code(self.connection, self.company, tax_code, actor=self.options.asked_by)
+            others = same_taxpayers(self.connection, key=self.company.key, tax_code=tax_code)
         if not is_new:
             return []
-        before = f"is now {tax_code} (it was {self.company.tax_code})" if self.company.tax_code else f"is {tax_code}"
-        return [f"The tax code of {self.company.key} {before}. It was stored; nothing is to be done."]
+        if self.company.tax_code:
+            told = f"is now {tax_code} (it was {self.company.tax_code}). It was stored; nothing is to be done."
+        elif others:
+            told = (
+                f"is {tax_code}. It was stored. {others[0].key} has the tax code {others[0].tax_code} too: if they are"
+                " the same books, every sum is there twice. Remove one of the two: billingo-assets company remove KEY"
+            )
+        else:
+            told = f"is {tax_code}. It was stored; nothing is to be done."
+        return [f"The tax code of {self.company.key} {told}"]
 
     def _finish(self, report: SyncReport, began_at: datetime, started: float) -> None:
         """Complete the report with what was written since the sync began, whether or not that is everything."""

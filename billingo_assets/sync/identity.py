@@ -12,7 +12,7 @@ import msgspec
 
 from billingo_assets.billingo.client import BillingoClient
 from billingo_assets.billingo.errors import IdentityMismatchError
-from billingo_assets.billingo.models import Identity
+from billingo_assets.billingo.models import Identity, told_code
 from billingo_assets.companies.registry import Company
 from billingo_assets.companies.tax_codes import taxpayer
 
@@ -59,6 +59,11 @@ def require_same_company(company: Company, tax_code: str | None) -> None:
     )
 
 
+def tax_code_of(client: BillingoClient) -> str | None:
+    """Whose the books are that a key opens, without comparing; None where nothing says so."""
+    return client.identity().tax_code or _newest_issuer(client)
+
+
 def _newest_issuer(client: BillingoClient) -> str | None:
     """The tax number on the newest document. None where there is no document, or none that says it."""
     for document in client.documents(page=1, page_size=1).documents[:1]:
@@ -66,5 +71,5 @@ def _newest_issuer(client: BillingoClient) -> str | None:
             issuer = msgspec.json.decode(document, type=_Issued).organization
         except (ValueError, RecursionError):
             return None
-        return (issuer.tax_number or None) if issuer else None
+        return told_code(issuer.tax_number) if issuer else None
     return None

@@ -15,7 +15,7 @@ def test_the_identity_is_the_tax_code_of_the_key(client: BillingoClient, company
     assert client.identity().tax_code == company.tax_code
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"tax_code": ""}', b'{"tax_code": null}'])
+@pytest.mark.parametrize("body", [b"{}", b'{"tax_code": ""}', b'{"tax_code": "--"}', b'{"tax_code": null}'])
 def test_an_identity_without_a_tax_code_has_none(listener: Listener, connect: Connect, body: bytes) -> None:
     listener.body = body
     assert connect(listener.url).identity().tax_code is None

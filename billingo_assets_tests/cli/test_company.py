@@ -185,6 +185,19 @@ def test_set_key_refuses_the_key_of_another_company_and_keeps_the_old_one(
     assert command("company", "check", "it-cardigan").code == 0
 
 
+@pytest.mark.parametrize("told", ["", "--"])
+def test_where_billingo_tells_no_tax_code_a_key_is_known_by_the_issuer_of_its_newest_document(
+    add: Command, command: Command, companies: dict[str, Company], world: World, told: str
+) -> None:
+    own, other = world.company("it-cardigan"), world.company("ozon-bt")
+    known, own.tax_code, other.tax_code = own.tax_code, told, told
+    words = ("company", "set-key", "it-cardigan", "--api-key-stdin")
+    assert command(*words, stdin=own.api_key).code == 0
+    assert command(*words, stdin=other.api_key).code == 2
+    assert f"tax code:    {known}" in command("company", "show", "it-cardigan").out
+    assert "it-cardigan" in add("cardigan-again", "--name", "X").err
+
+
 def test_set_key_puts_a_new_key_in_place_of_a_revoked_one(
     command: Command, companies: dict[str, Company], world: World
 ) -> None:

@@ -18,13 +18,11 @@ import dagster as dg
 import httpx
 import psutil
 import pytest
-from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, BulkActionStatus
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorType, ScheduleInstigatorData
 from sqlalchemy import URL, Engine, text
 
 from billingo_assets.dagster_support.instance import open_instance
 from billingo_assets.dagster_support.webserver import NO_DATABASE
-from billingo_assets.names import COMPANIES
 from billingo_assets.run_history.outcomes import UNRECORDED
 from billingo_assets.sandbox import CompanySpec, SandboxServer, World
 from billingo_assets.settings import load_settings
@@ -182,31 +180,6 @@ def settled(place: Place) -> Iterator[Services]:
     with running_services(place) as services:
         all_over(place, at_least=3)
         yield services
-
-
-def test_a_company_that_is_removed_amid_a_backfill_stops_no_other(
-    settled: Services, place: Place, instance: dg.DagsterInstance
-) -> None:
-    keys = [company.key for company in place.world.companies]
-    place.world.company(LARGE).create()
-
-    def small_is_over() -> bool | None:
-        return [run.is_over for run in runs_of(place) if run.company == SMALL] == [True, True] or None
-
-    with held_after_first_page(place, LARGE) as waits:
-        asked = settled.ask(BACKFILL, params={"assetSelection": ASSETS, "partitionNames": keys})
-        assert waits.wait(PATIENCE_SECONDS)
-        until(small_is_over, what="the end of the small company's run")
-        subprocess.run([PROGRAM, "company", "remove", SMALL, "--yes"], env=place.environment, check=True)
-
-    def ended() -> BulkActionStatus | None:
-        backfill = instance.get_backfill(asked["backfillId"])
-        return backfill.status if backfill and backfill.status in BULK_ACTION_TERMINAL_STATUSES else None
-
-    assert until(ended, what="the end of the backfill") is BulkActionStatus.COMPLETED_SUCCESS
-    assert {run.status for run in runs_of(place)} == {"SUCCESS"}
-    assert place.held(LARGE) == place.booked(LARGE)
-    until(lambda: SMALL not in instance.get_dynamic_partitions(COMPANIES) or None, what="the end of the partition")
 
 
 def the_retry_of(place: Place, run_id: str) -> Run:

@@ -78,7 +78,18 @@ def test_a_tax_code_that_was_not_known_is_stored_once_it_is_told(one_page: Books
     assert records(one_page) == [("tax code changed", {"from": None, "to": one_page.served.tax_code})]
 
 
-@pytest.mark.parametrize("told", [None, "", " "])
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_a_tax_code_that_is_told_late_and_is_another_companys_too_is_told_with_what_to_do(
+    books: Books, is_shared: bool
+) -> None:
+    if is_shared:
+        books.rows("UPDATE billingo.companies SET tax_code = :code WHERE key = 'ozon-bt'", code=digits(books) + "-2-25")
+    books.rows("UPDATE billingo.companies SET tax_code = NULL WHERE id = :company")
+    (note,) = books.sync(company=replace(books.company, tax_code=None)).notes
+    assert ("ozon-bt has the tax code" in note, "company remove" in note) == (is_shared, is_shared)
+
+
+@pytest.mark.parametrize("told", [None, "", " ", "--", "-", "– –"])
 def test_where_billingo_tells_no_tax_code_the_issuer_of_the_newest_document_stands_in(
     one_page: Books, told: str | None
 ) -> None:
@@ -90,7 +101,9 @@ def test_where_billingo_tells_no_tax_code_the_issuer_of_the_newest_document_stan
     require_truth(one_page)
 
 
-@pytest.mark.parametrize("issuer", [{"tax_number": "17345678-2-41"}, {"tax_number": None}, {}, None, "x"])
+@pytest.mark.parametrize(
+    "issuer", [{"tax_number": "17345678-2-41"}, {"tax_number": None}, {"tax_number": "--"}, {}, None, "x"]
+)
 def test_where_nothing_says_whose_the_books_are_nothing_is_read(one_page: Books, issuer: Any) -> None:
     tell(one_page, None)
     one_page.served.change(one_page.served.documents()[0]["id"], organization=issuer)
