@@ -5,6 +5,7 @@ Loading it reads the settings; it touches no network and no database.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,7 +29,10 @@ def build_sync_job(*, resource_overrides: Mapping[str, object] | None = None) ->
     """
     from billingo_assets import defs as folder
 
-    return _assemble(dg.load_definitions_from_package_module(folder), resource_overrides).resolve_job_def(SYNC_COMPANY)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=dg.PreviewWarning)  # it is one; Dagster is pinned to 1.13
+        found = dg.load_definitions_from_package_module(folder)
+    return _assemble(found, resource_overrides).resolve_job_def(SYNC_COMPANY)
 
 
 def _assemble(found: dg.Definitions, resource_overrides: Mapping[str, object] | None) -> dg.Definitions:

@@ -9,10 +9,10 @@ from sqlalchemy import URL, Engine, NullPool, create_engine
 
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets_tests.conftest import fresh_database
-from billingo_assets_tests.support.dagster_runs import live_defs, sync
+from billingo_assets_tests.support.dagster_runs import defs, live_defs, sync
 from billingo_assets_tests.support.past_runs import age, refuse
 
-__all__ = ["age", "live_defs", "refuse", "sync"]
+__all__ = ["age", "defs", "live_defs", "refuse", "sync"]
 
 
 @pytest.fixture(scope="session")

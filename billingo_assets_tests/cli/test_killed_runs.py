@@ -18,11 +18,11 @@ from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_ite
 from billingo_assets.companies.registry import Company
 from billingo_assets.sandbox import Fault, SandboxServer
 from billingo_assets_tests.cli.conftest import Command
-from billingo_assets_tests.support.dagster_runs import live_defs
+from billingo_assets_tests.support.dagster_runs import defs, live_defs
 from billingo_assets_tests.support.past_runs import leave_run
 from billingo_assets_tests.support.patience import PATIENCE_SECONDS, until
 
-__all__ = ["live_defs"]
+__all__ = ["defs", "live_defs"]
 
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 SMALL, LARGE = "ozon-bt", "arvizturo"
