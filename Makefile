@@ -54,7 +54,7 @@ lint: $(INSTALLED) ## format, style, types, imports, words, secrets, known vulne
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --no-cache
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/dg check defs
+	@$(BIN)/dg check defs
 	@git ls-files -z '*.md' 'billingo_assets/*.py' Makefile | xargs -0 $(BIN)/python -m tools.check_words
 	@git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --disable-plugin KeywordDetector \
 	  --exclude-secrets '$(INVENTED)' --exclude-files '(^|/)requirements\.lock$$'
