@@ -64,7 +64,7 @@ class Stage:
         self.sandbox.faults.clear()
         self.sandbox.world.reset()
         with self.engine.begin() as connection:
-            connection.execute(text(f"TRUNCATE {', '.join(TABLES)}"))
+            connection.execute(text(f"TRUNCATE {', '.join(TABLES)} CASCADE"))
 
     def account(self, key: str) -> Account:
         served = self.sandbox.world.company(key)
