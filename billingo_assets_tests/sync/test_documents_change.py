@@ -157,8 +157,6 @@ WRONG: dict[str, dict[str, Any]] = {
     "list": {"items": "none"},
     "line": {"items": [item(), 5]},
     "amount in a line": {"items": [item(quantity="sok")]},
-    "link": {"related_documents": [{"id": None}]},
-    "id of 20 digits": {"block_id": 10**20},
 }
 
 
@@ -174,6 +172,26 @@ def test_a_field_of_a_wrong_type_rejects_its_document_alone_until_it_is_right(
     one_page.served.change(7, **document(7, related_documents=[]))
     one_page.sync(full=False)
     assert one_page.quarantine() == []
+    require_truth(one_page)
+
+
+WRONG_AND_OPTIONAL: dict[str, tuple[dict[str, Any], str]] = {
+    "link": ({"related_documents": [{"id": None}]}, "related_documents"),
+    "id of 20 digits": ({"block_id": 10**20}, "block_id"),
+}
+
+
+@pytest.mark.parametrize(("changes", "column"), WRONG_AND_OPTIONAL.values(), ids=WRONG_AND_OPTIONAL)
+def test_a_part_of_a_wrong_type_that_is_not_essential_is_named_until_it_is_right(
+    one_page: Books, changes: dict[str, Any], column: str
+) -> None:
+    one_page.served.add_raw(document(7, related_documents=[]) | changes, counted=True)
+    one_page.sync()
+    invoice = one_page.invoice(7)
+    assert invoice is not None
+    assert (one_page.quarantine(), invoice.unreadable) == ([], column)
+    one_page.served.change(7, **document(7, related_documents=[]))
+    one_page.sync(full=False)
     require_truth(one_page)
 
 
