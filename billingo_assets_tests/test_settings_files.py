@@ -98,7 +98,7 @@ def checkout(tmp_path: Path) -> Path:
     package = tmp_path / "checkout" / "billingo_assets"
     package.mkdir(parents=True)
     (package.parent / "workspace.yaml").touch()
-    for module in ("__init__", "errors", "redaction", "settings"):
+    for module in ("__init__", "cron", "errors", "project", "redaction", "settings", "urls"):
         shutil.copy(Path(billingo_assets.__file__).with_name(f"{module}.py"), package)
     return package.parent
 
