@@ -302,7 +302,7 @@ def _sqlstate(error: BaseException) -> str | None:
 
 
 def _first_line(error: BaseException) -> str:
-    """What the server or driver said, without the statement and its values, and without where: that is told anyway."""
+    """What the server or driver said, without the statement, its values and the address, which the caller adds."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = _WHERE.sub("", lines[0] if lines else type(error).__name__).rstrip(".")
     return "its host name is unknown here" if said.startswith("failed to resolve host") else said

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from sqlalchemy import URL, create_engine, inspect
 
+from billingo_assets.checks import CHECKS as REGISTERED
 from billingo_assets.dagster_support.resources import BillingoResource
 from billingo_assets.definitions import build_defs
 from billingo_assets.names import INVOICE_ITEMS, INVOICES, RAW_INVOICES
@@ -170,7 +171,8 @@ def test_only_the_checks_without_which_the_tables_would_be_wrong_block_them(grap
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_check_has_one_result_a_company_and_says_what_it_checks(graph: Any, name: str) -> None:
     node = graph.get(dg.AssetCheckKey(CHECKS[name], name))
-    assert (node.partitions_def, bool(node.description)) == (dg.DynamicPartitionsDefinition(name="companies"), True)
+    assert node.partitions_def == dg.DynamicPartitionsDefinition(name="companies")
+    assert (node.description or "").endswith(f"\n\nA failure ends with {REGISTERED[name].cleared_by}.")
 
 
 def test_the_job_takes_every_asset_and_check(job: dg.JobDefinition) -> None:

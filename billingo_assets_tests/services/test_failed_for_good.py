@@ -1,4 +1,4 @@
-"""A company whose sync failed is red once nobody will try again, however that came, and is told of not before.
+"""A company whose sync failed is red, and reported, as soon as no retry can come, and not before.
 
 Dagster marks such a run with `dagster/will_retry=true` at once and may then not retry it; the real daemon decides here.
 """

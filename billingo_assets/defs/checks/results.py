@@ -48,10 +48,15 @@ def company_check_spec(check: Check, *, description: str) -> dg.AssetCheckSpec:
         return dg.AssetCheckSpec(
             check.name,
             asset=check.asset,
-            description=description,
+            description=_description(check, description),
             blocking=check.blocking,
             partitions_def=companies_partitions,
         )
+
+
+def _description(check: Check, words: str) -> str:
+    """What the UI says of a check: what it compares, and what ends a failure."""
+    return f"{words}\n\nA failure ends with {check.cleared_by}."
 
 
 def company_check(*, after: Sequence[dg.AssetKey] = ()) -> Callable[[Answer], dg.AssetChecksDefinition]:
@@ -82,6 +87,7 @@ def company_check(*, after: Sequence[dg.AssetKey] = ()) -> Callable[[Answer], dg
         with _with_partitioned_checks():
             return dg.asset_check(
                 asset=check.asset,
+                description=_description(check, inspect.getdoc(answer) or ""),
                 blocking=check.blocking,
                 additional_deps=after,
                 partitions_def=companies_partitions,
