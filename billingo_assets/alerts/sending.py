@@ -15,9 +15,9 @@ from billingo_assets.alerts.outages import Subject, lock_outages, news, remember
 from billingo_assets.health.reading import read_health
 from billingo_assets.health.rules import Problem
 from billingo_assets.names import PRUNE_HISTORY, REFRESH_HEALTH
-from billingo_assets.run_history.outcomes import events_of, read_events
 from billingo_assets.run_history.retries import Retries
 from billingo_assets.run_history.runs import NEWEST
+from billingo_assets.run_history.summaries import summarize_run
 from billingo_assets.settings import Settings
 
 OTHER_JOBS = (PRUNE_HISTORY, REFRESH_HEALTH)
@@ -61,7 +61,6 @@ def _problems_of_jobs(instance: dg.DagsterInstance, now: datetime) -> list[Probl
         runs = [record.dagster_run for record in instance.get_run_records(ended, limit=NEWEST)]
         last = next((run for run in runs if not run.is_failure or retries.failed_for_good(run)), None)
         if last is not None and last.is_failure:
-            told = read_events(events_of(instance, last.run_id))
-            kind = f"job:{job}"
-            problems.append(Problem(kind, "warning", kind, f"{job}: {' '.join(told.errors)}", last.run_id))
+            kind, errors = f"job:{job}", summarize_run(instance, last.run_id).errors
+            problems.append(Problem(kind, "warning", kind, f"{job}: {' '.join(errors)}", last.run_id))
     return problems

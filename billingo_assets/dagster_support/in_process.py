@@ -1,4 +1,4 @@
-"""Runs `sync_company` in this process, one company after another, and tells what came of each run."""
+"""Runs `sync_company` in this process, one company after another, and returns the outcome of each run."""
 
 from __future__ import annotations
 
@@ -24,21 +24,14 @@ from billingo_assets.dagster_support.resources import WarehouseResource
 from billingo_assets.errors import BillingoAssetsError
 from billingo_assets.names import PARTITION_TAG, RAW_INVOICES, TRIGGER_TAG
 from billingo_assets.redaction import redact
-from billingo_assets.run_history.outcomes import (
-    DISCONNECTED,
-    KILLED,
-    Fault,
-    Outcome,
-    Status,
-    duration_of,
-    is_interrupt,
-    read_events,
-)
+from billingo_assets.run_history.crashes import DISCONNECTED, KILLED, is_interrupt
+from billingo_assets.run_history.outcomes import Fault, Outcome, Status, duration_of
+from billingo_assets.run_history.summaries import summarize
 from billingo_assets.warehouse.locks import run_is_alive, showing_run_alive
 from billingo_assets.warehouse.rejections import OpenRejection, open_rejections
 
 TAGS = {TRIGGER_TAG: "cli", "dagster/max_retries": "0"}
-"""Who started it; and a daemon does not try again behind the back of a person, or a script, who was told."""
+"""Who started it. No daemon tries again: the person or script that waits for the outcome decides that."""
 
 
 CODE_LOCATION = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("billingo_assets"), SINGLETON_REPOSITORY_NAME)
@@ -87,19 +80,19 @@ def sync(
         _report_failed(instance, run_id, fault.error)
         return _outcome(company, "failed", run_id, started, errors=[fault])
     _pass_on_interrupt(result)
-    told = read_events(result.all_events)
-    quarantine = _quarantine(company) if told.counts else []
+    summary = summarize(result.all_events)
+    quarantine = _quarantine(company) if summary.counts else []
     rejected = [Fault(one.reason, one.document_id, warns=True) for one in quarantine if one.accepted_at is None]
-    failures = [] if result.success else [Fault(error) for error in told.errors]
+    failures = [] if result.success else [Fault(error) for error in summary.errors]
     return _outcome(
         company,
-        "failed" if not result.success else "partial" if told.failed_checks else "success",
+        "failed" if not result.success else "partial" if summary.failed_checks else "success",
         run_id,
         started,
         seconds=_duration(instance, run_id),
-        counts={**told.counts, "skipped": len(quarantine)},
-        errors=[*failures, *told.check_errors, *rejected],
-        warnings=told.warnings,
+        counts={**summary.counts, "skipped": len(quarantine)},
+        errors=[*failures, *summary.check_errors, *rejected],
+        warnings=summary.warnings,
     )
 
 

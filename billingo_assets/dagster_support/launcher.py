@@ -14,7 +14,7 @@ from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, Wor
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 from dagster._serdes import deserialize_value
 
-from billingo_assets.run_history.outcomes import KILLED
+from billingo_assets.run_history.crashes import KILLED
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.database import connecting, open_database
 from billingo_assets.warehouse.locks import run_is_alive

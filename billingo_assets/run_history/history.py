@@ -1,4 +1,4 @@
-"""What the syncs of the past did, as Dagster remembers them: the sync log that nobody has to write."""
+"""The past syncs, read from Dagster's runs and events: the program keeps no log of its own."""
 
 from __future__ import annotations
 
@@ -9,20 +9,13 @@ import dagster as dg
 
 from billingo_assets.companies.registry import Company
 from billingo_assets.names import PARTITION_TAG, REFUSED_TAG
-from billingo_assets.run_history.outcomes import (
-    Fault,
-    Outcome,
-    PastOutcome,
-    Status,
-    duration_of,
-    events_of,
-    read_events,
-)
+from billingo_assets.run_history.outcomes import Fault, Outcome, PastOutcome, Status, duration_of
 from billingo_assets.run_history.retries import Retries
 from billingo_assets.run_history.runs import UNFINISHED, is_sync, trigger_of, was_refused
+from billingo_assets.run_history.summaries import summarize_run
 
 PAGE = 200
-"""Runs that are asked for at a time."""
+"""Runs that one query reads."""
 
 
 def past_outcomes(
@@ -33,9 +26,9 @@ def past_outcomes(
     since: datetime | None = None,
     failed_only: bool = False,
 ) -> Iterator[PastOutcome]:
-    """The syncs of the past, the newest first; with `failed_only`, those that failed or were partial.
+    """The past syncs, the newest first; with `failed_only`, those that failed or were partial.
 
-    `companies` maps the keys that are registered; of others, the key is all that is known.
+    `companies` maps the keys that are registered. A company that is not among them is shown by its key alone.
     """
     tags = {PARTITION_TAG: company} if company else {}
     statuses = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS] if failed_only else None
@@ -57,23 +50,23 @@ def past_outcomes(
 
 def _read(instance: dg.DagsterInstance, record: dg.RunRecord, company: Company | None, retries: Retries) -> PastOutcome:
     run = record.dagster_run
-    told = read_events(events_of(instance, run.run_id))
+    summary = summarize_run(instance, run.run_id)
     started = _moment(record.start_time) or record.create_timestamp.replace(tzinfo=UTC)
     key = run.tags[PARTITION_TAG]
-    failures = [Fault(error) for error in told.errors] if run.is_failure else []
+    failures = [Fault(error) for error in summary.errors] if run.is_failure else []
     refusals = (f"Nothing was synced: {run.tags[REFUSED_TAG]}.",) if was_refused(run) else ()
-    counts = dict(told.counts)
-    if told.rejected is not None:
-        counts["skipped"] = told.rejected
+    counts = dict(summary.counts)
+    if summary.rejected is not None:
+        counts["skipped"] = summary.rejected
     outcome = Outcome(
         key=key,
         id=company.id if company else 0,
         name=company.name if company else key,
-        status=_status(run, bool(told.failed_checks)),
+        status=_status(run, bool(summary.failed_checks)),
         run_id=run.run_id,
         duration_seconds=duration_of(record, datetime.now(UTC)),
-        errors=(*failures, *told.check_errors),
-        warnings=refusals + told.quarantine + told.warnings,
+        errors=(*failures, *summary.check_errors),
+        warnings=refusals + summary.quarantine + summary.warnings,
         **counts,
     )
     is_retried = run.is_failure and not retries.failed_for_good(run)

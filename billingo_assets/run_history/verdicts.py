@@ -1,4 +1,4 @@
-"""What a company's runs say of it: that its last sync failed for good, or that all went well."""
+"""Whether a company's last sync failed for good, judged from its runs."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import NamedTuple
 import dagster as dg
 
 from billingo_assets.names import PARTITION_TAG
-from billingo_assets.run_history.outcomes import events_of, read_events
 from billingo_assets.run_history.retries import Retries
 from billingo_assets.run_history.runs import is_sync, only_executes_checks, was_refused
+from billingo_assets.run_history.summaries import summarize_run
 from billingo_assets.warehouse.locks import CompanyBusyError
 
 RECENT = timedelta(hours=49)
-"""How far back all runs are read at once; of companies without one since, each is asked for."""
+"""How far back the runs of all companies are read at once. Older runs are read company by company."""
 RUNS_OF_ONE = 10
 
 
 @dataclass(frozen=True, slots=True)
 class FailedRun:
-    """A run for the company that failed for good, and was not followed by one that went well."""
+    """A run of the company that failed for good, with no successful run after it."""
 
     run_id: str
     error: str
@@ -31,7 +31,7 @@ class FailedRun:
 
 
 def syncs_to_retry(instance: dg.DagsterInstance, now: datetime) -> bool:
-    """Whether a sync failed of late and may yet be tried again."""
+    """Whether a recent sync failed and may still be tried again."""
     retries = Retries(instance, now)
     failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], created_after=now - RECENT)
     runs = [record.dagster_run for record in instance.get_run_records(failed)]
@@ -39,19 +39,19 @@ def syncs_to_retry(instance: dg.DagsterInstance, now: datetime) -> bool:
 
 
 def found_company_busy(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether a run failed since another one had its company. That one speaks for it."""
-    return read_events(events_of(instance, run.run_id)).error_type == CompanyBusyError.__name__
+    """Whether a run failed because another one was writing to its company. The other one counts then."""
+    return summarize_run(instance, run.run_id).error_type == CompanyBusyError.__name__
 
 
 class Past(NamedTuple):
-    """The newest runs of a company, the newest first, and its failure, if that is what the last word of them is."""
+    """The newest runs of a company, the newest first, and its failure, if the last run that counts failed."""
 
     runs: list[dg.DagsterRun]
     failed_run: FailedRun | None
 
 
 class Verdict(NamedTuple):
-    """What a run says of its company: that it failed, or (None) that all went well."""
+    """What a run says of its company: how it failed, or (None) that all went well."""
 
     failed_run: FailedRun | None
 
@@ -59,7 +59,7 @@ class Verdict(NamedTuple):
 def past_by_company(
     instance: dg.DagsterInstance, keys: Sequence[str], retries: Retries, now: datetime
 ) -> Mapping[str, Past]:
-    """The past of each company, at least to the last run that says how it is, if there is one."""
+    """The past of each company, at least back to the last run that counts, if there is one."""
     by_key: dict[str, list[dg.DagsterRun]] = defaultdict(list)
     recent = dg.RunsFilter(tags={PARTITION_TAG: list(keys)}, created_after=now - RECENT)
     for record in instance.get_run_records(recent) if keys else ():
@@ -72,7 +72,7 @@ def past_by_company(
 
 
 def past_until_decided(instance: dg.DagsterInstance, key: str, retries: Retries) -> Past:
-    """The past of a company up to the last run that says how it is, if there is one."""
+    """The past of a company back to the last run that counts, if there is one."""
     runs: list[dg.DagsterRun] = []
 
     def read() -> Iterator[dg.DagsterRun]:
@@ -90,19 +90,19 @@ def past_until_decided(instance: dg.DagsterInstance, key: str, retries: Retries)
 
 
 def _verdicts(instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun], retries: Retries) -> Iterator[Verdict]:
-    """What a company's runs, the newest first, say of it; nothing of one that goes on, was canceled, or is retried.
+    """The verdict of each run that counts, the newest first: not of one that goes on, was canceled, or is retried.
 
-    One that did nothing says nothing either: the company is not to be synced, or another run had it.
+    A run that did nothing does not count either: its company is disabled, or another run was writing to it.
     """
     silent: set[str] = set()
     for run in runs:
         if was_refused(run) or only_executes_checks(run):
-            continue  # of checks, the results speak
+            continue  # the results of checks count by themselves
         if run.is_success and is_sync(run):
             yield Verdict(None)
         elif run.is_failure and retries.failed_for_good(run, silent=silent):
-            told = read_events(events_of(instance, run.run_id))
-            if told.error_type == CompanyBusyError.__name__:
+            summary = summarize_run(instance, run.run_id)
+            if summary.error_type == CompanyBusyError.__name__:
                 silent.add(run.run_id)
             else:
-                yield Verdict(FailedRun(run.run_id, " ".join(told.errors), told.error_type))
+                yield Verdict(FailedRun(run.run_id, " ".join(summary.errors), summary.error_type))

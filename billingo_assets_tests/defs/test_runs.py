@@ -22,8 +22,8 @@ from billingo_assets.defs.partitions import companies_partitions
 from billingo_assets.health.plotting import read_days
 from billingo_assets.health.reading import read_health
 from billingo_assets.names import INVOICE_ITEMS, INVOICES, RAW_INVOICES, RETRY_TAG, SYNC_COMPANY
+from billingo_assets.run_history.crashes import INTERRUPTED
 from billingo_assets.run_history.history import past_outcomes
-from billingo_assets.run_history.outcomes import INTERRUPTED
 from billingo_assets.sandbox import Fault, Quirks, SandboxServer, World
 from billingo_assets.settings import load_settings
 from billingo_assets.warehouse.locks import company_lock

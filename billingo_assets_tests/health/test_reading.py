@@ -22,8 +22,8 @@ from billingo_assets.health.plotting import read_days
 from billingo_assets.health.reading import read_health
 from billingo_assets.health.rules import CompanyHealth
 from billingo_assets.names import INVOICE_ITEMS, INVOICES, PARTITION_TAG, RAW_INVOICES, SYNC_COMPANY
+from billingo_assets.run_history.crashes import KILLED, NEVER_BEGAN
 from billingo_assets.run_history.history import past_outcomes
-from billingo_assets.run_history.outcomes import KILLED, NEVER_BEGAN
 from billingo_assets.run_history.runs import busy_companies
 from billingo_assets.run_history.verdicts import RUNS_OF_ONE
 from billingo_assets.sandbox import Fault, SandboxServer, World

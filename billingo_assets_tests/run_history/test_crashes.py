@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from billingo_assets.dagster_support.storage import dagster_url
-from billingo_assets.run_history.outcomes import DISCONNECTED, NO_SPACE, crash_in_words
+from billingo_assets.run_history.crashes import DISCONNECTED, NO_SPACE, crash_in_words
 
 END = "SELECT pg_terminate_backend(:pid, 60000)"
 FULL = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$"

@@ -23,7 +23,7 @@ from sqlalchemy import URL, Engine, text
 
 from billingo_assets.dagster_support.instance import open_instance
 from billingo_assets.dagster_support.webserver import NO_DATABASE
-from billingo_assets.run_history.outcomes import UNRECORDED
+from billingo_assets.run_history.crashes import UNRECORDED
 from billingo_assets.sandbox import CompanySpec, SandboxServer, World
 from billingo_assets.settings import load_settings
 from billingo_assets_tests.conftest import fresh_database
