@@ -1,1 +1,1 @@
-"""What to say about companies that are out, once, and where to send it, until it has arrived."""
+"""Reports problems of companies once, and once that they are over, and sends each message until it arrives."""

@@ -46,7 +46,7 @@ class Delivered(NamedTuple):
 
 
 def write_down(connection: Connection, messages: Sequence[Message], channels: Sequence[Channel]) -> None:
-    """Put messages into the outbox. Belongs in the transaction that remembers what they tell as told."""
+    """Put messages into the outbox. Belongs in the transaction that stores what they report as reported."""
     for message in messages:
         values = {"severity": message.severity, "title": message.title, "body": message.body}
         message_id = connection.scalar(_WRITE, values)

@@ -1,4 +1,4 @@
-"""Looks at everything that can be out, and has the alerts say what is new."""
+"""Looks at everything that can fail, and sends what is new to the channels."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import dagster as dg
 from sqlalchemy import Connection
 
 from billingo_assets.alerts.channels import open_channels
+from billingo_assets.alerts.decisions import Audience, Subject
 from billingo_assets.alerts.delivery import deliver, write_down
-from billingo_assets.alerts.outages import Subject, lock_outages, news, remember
+from billingo_assets.alerts.outages import lock_outages, update_outages
 from billingo_assets.health.reading import read_health
 from billingo_assets.health.rules import Problem
 from billingo_assets.names import PRUNE_HISTORY, REFRESH_HEALTH
@@ -21,11 +22,11 @@ from billingo_assets.run_history.summaries import summarize_run
 from billingo_assets.settings import Settings
 
 OTHER_JOBS = (PRUNE_HISTORY, REFRESH_HEALTH)
-"""Jobs that are no company's, and whose failure is told as well."""
+"""Jobs of no single company. Their failures are reported as well."""
 
 
 class Sent(NamedTuple):
-    """How many problems there are, how many messages went out, and why some channels were told nothing."""
+    """How many problems there are, how many messages went out, and why some channels received nothing."""
 
     out: int
     delivered: int
@@ -33,9 +34,9 @@ class Sent(NamedTuple):
 
 
 def send_alerts(connection: Connection, instance: dg.DagsterInstance, settings: Settings, now: datetime) -> Sent:
-    """Remember what is out, and tell the channels what is new of it.
+    """Store which problems there are, and send the channels what is new.
 
-    Without a channel nothing counts as told: the first one that is configured hears of all that is out then.
+    Without a channel nothing counts as reported: the first one that is configured receives all that is out then.
     """
     channels = open_channels(settings)
     with connection.begin():
@@ -43,12 +44,10 @@ def send_alerts(connection: Connection, instance: dg.DagsterInstance, settings: 
         healths = read_health(connection, instance, settings, now)
         subjects = [Subject(health.company, health.problems) for health in healths]
         subjects.append(Subject(None, _problems_of_jobs(instance, now)))
-        remember(connection, subjects, now)
-        if channels.usable:
-            wanted = {health.company.id: health.company for health in healths if health.company.enabled}
-            busy = any(health.is_being_synced for health in healths)
-            messages = news(connection, wanted, busy=busy, ui_url=settings.ui_url, now=now)
-            write_down(connection, messages, channels.usable)
+        enabled = {health.company.id: health.company for health in healths if health.company.enabled}
+        audience = Audience(enabled, any(health.is_being_synced for health in healths), settings.ui_url)
+        messages = update_outages(connection, subjects, now, audience=audience if channels.usable else None)
+        write_down(connection, messages, channels.usable)
     delivered = deliver(connection, channels.usable)
     failures = [*channels.faults, *delivered.failures]
     return Sent(sum(len(subject.problems) for subject in subjects), delivered.messages, failures)

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from billingo_assets.alerts.channels import Message
-from billingo_assets.alerts.outages import HOLD, Subject, news, read_outages, remember
+from billingo_assets.alerts.decisions import HOLD, Audience, Subject
+from billingo_assets.alerts.outages import read_outages, update_outages
 from billingo_assets.companies import registry
 from billingo_assets.health.rules import Problem, Severity
 
@@ -64,8 +65,8 @@ class Desk:
         wanted = {company.id: company for company in self.companies if company.key not in without}
         subjects = [Subject(company, problems.get(company.key, ())) for company in self.companies]
         subjects.append(Subject(None, problems.get("itself", ())))
-        remember(self.connection, subjects, now)
-        return news(self.connection, wanted, busy=busy, ui_url=UI, now=now) if told else []
+        audience = Audience(wanted, busy, UI) if told else None
+        return update_outages(self.connection, subjects, now, audience=audience)
 
     def keys(self, count: int) -> list[str]:
         """Of the first so many companies."""

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Engine
 
 from billingo_assets.alerts.channels import open_channels
+from billingo_assets.alerts.decisions import Audience, Subject
 from billingo_assets.alerts.delivery import deliver, write_down
-from billingo_assets.alerts.outages import Subject, news, prune_outages, remember
+from billingo_assets.alerts.outages import prune_outages, update_outages
 from billingo_assets.companies.registry import Company
 from billingo_assets.health.rules import RUN_FAILED, Problem
 from billingo_assets.settings import load_settings
@@ -35,8 +36,9 @@ def sent(engine: Engine, companies: dict[str, Company], web: WebSink, monkeypatc
         web.status = 503 if OTHER in problems else 200
         with engine.connect() as connection:
             with connection.begin():
-                remember(connection, [Subject(one, problems.get(one.key, [])) for one in (small, other)], now)
-                write_down(connection, news(connection, wanted, busy=False, ui_url="", now=now), channels)
+                subjects = [Subject(one, problems.get(one.key, [])) for one in (small, other)]
+                messages = update_outages(connection, subjects, now, audience=Audience(wanted, False, ""))
+                write_down(connection, messages, channels)
             deliver(connection, channels)
 
 

@@ -1,0 +1,262 @@
+"""Decides what to report of outages: each once, and once that it is over. Reads and writes nothing itself.
+
+An outage is in one of six states, by what was seen of it and what was reported:
+
+    new ───> reported <──> worse    it goes on: nobody knows, they know, or they know of less than it has become
+     │           │           │
+     v           v           │
+    passed     over <────────┘      it ended before anybody knew, or its end is still to be reported
+     │           │
+     └> closed <─┘                  nothing is left to report
+
+If the problem comes back before the outage is closed, `passed` becomes `new` and `over` becomes `reported` or `worse`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from billingo_assets.alerts.channels import Message
+from billingo_assets.alerts.wording import Affected, Recovered, describe_outage, describe_recovery
+from billingo_assets.companies.registry import Company
+from billingo_assets.health.rules import Problem, Severity, is_shared
+
+State = Literal["new", "reported", "worse", "over", "passed", "closed"]
+
+HOLD = timedelta(minutes=10)
+"""How long reports wait for runs that are still going, so that many companies that fail for one reason share a message.
+
+Once one has waited so long, all that wait go out together; otherwise each would be a message of its own.
+"""
+
+_ORDER = {"error": 0, "warning": 1}
+
+Key = tuple[int | None, str]
+"""Of the outages that are not closed, a company has one of a kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """A problem of a company (None: of no single company) from when it was first seen until its end was reported.
+
+    `id` is None until it is stored. `reported_severity` and `reported_reason` are those of the last message about it.
+    """
+
+    company_id: int | None
+    problem: Problem
+    since: datetime
+    id: int | None = None
+    reported_at: datetime | None = None
+    reported_severity: Severity | None = None
+    reported_reason: str | None = None
+    ended_at: datetime | None = None
+    closed_at: datetime | None = None
+
+    @property
+    def key(self) -> Key:
+        """What a problem that is seen again is known by."""
+        return self.company_id, self.problem.kind
+
+    @property
+    def state(self) -> State:
+        """What was seen and reported of it. Everything that is decided of an outage depends on this."""
+        if self.closed_at is not None:
+            return "closed"
+        if self.ended_at is not None:
+            return "passed" if self.reported_at is None else "over"
+        if self.reported_at is None:
+            return "new"
+        is_more_severe = self.reported_severity not in ("error", self.problem.severity)
+        # A message that the API is down does not name every company: what is then wrong with one alone is more.
+        became_its_own = is_shared(self.reported_reason or "") and not self.problem.is_shared
+        return "worse" if is_more_severe or became_its_own else "reported"
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether its problem is there."""
+        return self.state in ("new", "reported", "worse")
+
+    def seen(self, problem: Problem, now: datetime) -> Outage:
+        """Its problem is there. If it had passed before anybody knew of it, it begins only now."""
+        since = now if self.state == "passed" else self.since
+        return replace(self, problem=problem, since=since, ended_at=None)
+
+    def gone(self, now: datetime) -> Outage:
+        """Its problem is not there any more."""
+        return replace(self, ended_at=now) if self.goes_on else self
+
+    def reported(self, now: datetime) -> Outage:
+        """A message about it was written, or one that concerns everybody covers it."""
+        problem = self.problem
+        return replace(self, reported_at=now, reported_severity=problem.severity, reported_reason=problem.reason)
+
+    def closed(self, now: datetime) -> Outage:
+        """Nothing is left to report."""
+        return replace(self, closed_at=now)
+
+
+class Subject(NamedTuple):
+    """Whose problems: a company's, or (None) no single company's."""
+
+    company: Company | None
+    problems: Sequence[Problem]
+
+
+class Audience(NamedTuple):
+    """Who is told: `companies` are those that reports are wanted of, by id; `busy` while runs are going."""
+
+    companies: Mapping[int, Company]
+    busy: bool
+    ui_url: str
+
+    def cares_for(self, outage: Outage) -> bool:
+        """Whether to report it. Of a company that was removed or disabled, nothing is reported any more."""
+        return outage.company_id is None or outage.company_id in self.companies
+
+
+class Report(NamedTuple):
+    """A message, and the outages that it reports, or reports as over."""
+
+    message: Message
+    outages: Sequence[Key]
+
+
+class Plan(NamedTuple):
+    """The outages to store, each as it is from now on, and the reports to send."""
+
+    outages: Sequence[Outage]
+    reports: Sequence[Report]
+
+
+def plan(
+    known: Iterable[Outage],
+    subjects: Iterable[Subject],
+    now: datetime,
+    *,
+    audience: Audience | None,
+    last_success: datetime | None = None,
+) -> Plan:
+    """Compare the outages that are not closed, the oldest first, with the problems that are there now.
+
+    Without an audience nothing is reported, and nothing closed. `last_success` is when a sync of any company last
+    ended well.
+    """
+    before = {outage.key: outage for outage in known}
+    present = _observe(before, subjects, now)
+    reports: list[Report] = []
+    if audience is not None:
+        wanted = [outage for outage in present.values() if audience.cares_for(outage)]
+        fresh, ended = _due(wanted, ("new", "worse"), audience, now), _recovered(wanted, audience, now)
+        forgotten = [
+            outage
+            for outage in present.values()
+            if outage.state == "passed" or (outage.state == "over" and not audience.cares_for(outage))
+        ]
+        reports = _report_outages(fresh, _shared_reasons(wanted, last_success), audience)
+        reports += _report_recovery(ended, wanted, audience)
+        present |= {outage.key: outage.reported(now) for outage in fresh}
+        present |= {outage.key: outage.closed(now) for outage in (*ended, *forgotten)}
+    return Plan([outage for key, outage in present.items() if outage != before.get(key)], reports)
+
+
+def _observe(before: Mapping[Key, Outage], subjects: Iterable[Subject], now: datetime) -> dict[Key, Outage]:
+    """The outages after a look at the problems, the oldest first."""
+    present = {key: outage.gone(now) for key, outage in before.items()}
+    for company, problems in subjects:
+        for problem in problems:
+            new = Outage(company_id=company.id if company else None, problem=problem, since=now)
+            old = before.get(new.key)
+            present[new.key] = old.seen(problem, now) if old else new
+    return present
+
+
+def _due(outages: Iterable[Outage], states: Sequence[State], audience: Audience, now: datetime) -> list[Outage]:
+    """Those in some states, unless they have to wait for runs that are going."""
+    found = [outage for outage in outages if outage.state in states]
+    waiting_since = min((outage.ended_at or outage.since for outage in found), default=now)
+    return [] if audience.busy and now - waiting_since < HOLD else found
+
+
+def _recovered(outages: Sequence[Outage], audience: Audience, now: datetime) -> list[Outage]:
+    """Those that are over: an error once the company has no other error, a warning once nothing is left."""
+    worst: dict[int | None, int] = {}
+    for outage in outages:
+        if outage.goes_on:
+            severity = _ORDER[outage.problem.severity]
+            worst[outage.company_id] = min(severity, worst.get(outage.company_id, severity))
+    ended = [
+        outage
+        for outage in outages
+        if outage.company_id not in worst or worst[outage.company_id] > _ORDER[outage.problem.severity]
+    ]
+    return _due(ended, ("over",), audience, now)
+
+
+def _shared_reasons(outages: Iterable[Outage], last_success: datetime | None) -> set[str]:
+    """The reasons that everybody knows of, such as that the API is down, and that may last.
+
+    A sync of any company that has ended well since shows that such a reason is gone.
+    """
+    return {
+        outage.reported_reason
+        for outage in outages
+        if outage.goes_on
+        and outage.reported_reason is not None
+        and outage.reported_at is not None
+        and (last_success is None or outage.reported_at > last_success)
+    }
+
+
+def _report_outages(fresh: Iterable[Outage], known_reasons: set[str], audience: Audience) -> list[Report]:
+    """One report for each reason, about all companies that are out for it.
+
+    Everybody knows of an API that is down: companies that meet it later belong to the same outage.
+    """
+    by_company: dict[int | None, list[Outage]] = defaultdict(list)
+    for outage in fresh:
+        if not (outage.problem.is_shared and outage.problem.reason in known_reasons):
+            by_company[outage.company_id].append(outage)
+    groups: dict[tuple[str, Severity], list[list[Outage]]] = defaultdict(list)
+    for own in by_company.values():
+        own.sort(key=lambda outage: _ORDER[outage.problem.severity])
+        groups[own[0].problem.reason, own[0].problem.severity].append(own)
+    return [
+        Report(
+            describe_outage(
+                [Affected(_company(own, audience), [one.problem for one in own]) for own in group], audience.ui_url
+            ),
+            [outage.key for own in group for outage in own],
+        )
+        for group in groups.values()
+    ]
+
+
+def _report_recovery(ended: Sequence[Outage], outages: Iterable[Outage], audience: Audience) -> list[Report]:
+    """One report about all companies that work again, if there are any."""
+    if not ended:
+        return []
+    by_company: dict[int | None, list[Outage]] = defaultdict(list)
+    for outage in ended:
+        by_company[outage.company_id].append(outage)
+    remaining: dict[int | None, list[Problem]] = defaultdict(list)
+    for outage in outages:
+        if outage.goes_on:
+            remaining[outage.company_id].append(outage.problem)
+    recovered = [
+        Recovered(_company(own, audience), _length(own), remaining[company_id])
+        for company_id, own in by_company.items()
+    ]
+    return [Report(describe_recovery(recovered), [outage.key for own in by_company.values() for outage in own])]
+
+
+def _company(own: Sequence[Outage], audience: Audience) -> Company | None:
+    company_id = own[0].company_id
+    return None if company_id is None else audience.companies[company_id]
+
+
+def _length(ended: Sequence[Outage]) -> timedelta:
+    return max(outage.ended_at for outage in ended if outage.ended_at) - min(outage.since for outage in ended)
