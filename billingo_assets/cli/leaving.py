@@ -1,4 +1,4 @@
-"""`billingo-assets company export|erase`: a company's data taken along, and deleted for good."""
+"""`billingo-assets company export|erase`: writes a company's data to files, and deletes it for good."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from billingo_assets.cli.ending import ending_as_on_ctrl_c
 from billingo_assets.cli.output import say
 from billingo_assets.companies.formats import DEFAULT_FORMATS, FORMATS, NOTES
 from billingo_assets.companies.registry import get_company
+from billingo_assets.companies.session import changing_company, connected
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import load_settings
-from billingo_assets.warehouse.database import connecting, open_database
-from billingo_assets.warehouse.locks import company_lock
 
 NOTHING_EXPORTED = "Nothing was exported, and what was written is deleted."
 
@@ -67,7 +66,7 @@ def export(key: str, folder: Path, formats: Sequence[str]) -> None:
     """  # noqa: D301 - the mark of click, which keeps the list as it is
     from billingo_assets.companies.exporting import export_company
 
-    with connecting(open_database(load_settings())) as connection, ending_as_on_ctrl_c(NOTHING_EXPORTED):
+    with connected(load_settings()) as connection, ending_as_on_ctrl_c(NOTHING_EXPORTED):
         written = export_company(connection, get_company(connection, key, removed_too=True), folder, formats)
     for table, one in written.items():
         say(f"{table + ':':<22} {one.rows:>12,} rows")
@@ -91,7 +90,7 @@ def erase(key: str, confirmed: str | None) -> None:
     from billingo_assets.run_history.deletion import delete_run_history
 
     settings = load_settings()
-    with connecting(open_database(settings)) as connection, open_instance(settings) as instance:
+    with connected(settings) as connection, open_instance(settings) as instance:
         entry = get_company(connection, key, removed_too=True)
         connection.rollback()
         if confirmed is None:
@@ -102,16 +101,11 @@ def erase(key: str, confirmed: str | None) -> None:
                 confirmed = click.prompt("Type the company's key to erase it", default="", show_default=False)
         if confirmed != key:
             raise ConfigurationError(f"That is not {key}. Nothing was deleted.")
-        with (
-            company_lock(
-                connection, entry.id, company=key, run_id="company erase", wait_seconds=settings.lock_wait_seconds
-            ),
-            connection.begin(),
-        ):
-            told = erase_company(connection, entry)
+        with changing_company(connection, entry, settings, by="company erase"):
+            erased = erase_company(connection, entry)
             # Before what was erased is: if it breaks off here, the company is still there to be erased again.
             remove_partition(instance, key)
             runs = delete_run_history(instance, key)
-    rows = sum(told["rows"].values())
-    say(f"Erased {key}: {told['documents']:,} documents, {rows:,} rows in all, {runs:,} runs.")
-    say(f"SHA-256 of its documents: {told['documents_sha256']}. It is in the audit log.")
+    rows = sum(erased["rows"].values())
+    say(f"Erased {key}: {erased['documents']:,} documents, {rows:,} rows in all, {runs:,} runs.")
+    say(f"SHA-256 of its documents: {erased['documents_sha256']}. It is in the audit log.")

@@ -18,16 +18,17 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from billingo_assets.companies.registry import Company
+from billingo_assets.companies.session import RunSession, connected
 from billingo_assets.dagster_support.instance import pool_connections
 from billingo_assets.dagster_support.reconnecting import UNREACHABLE
-from billingo_assets.dagster_support.resources import WarehouseResource
 from billingo_assets.errors import BillingoAssetsError
 from billingo_assets.names import PARTITION_TAG, RAW_INVOICES, TRIGGER_TAG
 from billingo_assets.redaction import redact
 from billingo_assets.run_history.crashes import DISCONNECTED, KILLED, is_interrupt
 from billingo_assets.run_history.outcomes import Fault, Outcome, Status, duration_of
 from billingo_assets.run_history.summaries import summarize
-from billingo_assets.warehouse.locks import run_is_alive, showing_run_alive
+from billingo_assets.settings import load_settings
+from billingo_assets.warehouse.locks import run_is_alive
 from billingo_assets.warehouse.rejections import OpenRejection, open_rejections
 
 TAGS = {TRIGGER_TAG: "cli", "dagster/max_retries": "0"}
@@ -71,8 +72,8 @@ def sync(
         "ops": {RAW_INVOICES.to_python_identifier(): {"config": options}},
     }
     try:
-        with WarehouseResource().connect() as connection, showing_run_alive(connection, run_id):
-            _close_dead_runs(company, instance, connection)
+        with RunSession(run_id) as session:
+            _close_dead_runs(company, instance, session.show_alive(load_settings()))
             result = _execute(company, run_id, job, instance, run_config)
     except Exception as error:  # Dagster itself failed: its database is gone, say. The next company may fare better.
         fault = Fault(redact(_missing_database() or _why_it_broke_off(error)))
@@ -99,7 +100,7 @@ def sync(
 def _missing_database() -> str | None:
     """Why the database cannot be used, if it cannot; an embedded server that died is brought back."""
     try:
-        with WarehouseResource().connect():
+        with connected(load_settings()):
             return None
     except BillingoAssetsError as error:
         return str(error)
@@ -113,7 +114,7 @@ def _pass_on_interrupt(result: dg.JobExecutionResult) -> None:
 
 def _quarantine(company: Company) -> list[OpenRejection]:
     """The company's documents in quarantine, every one of them; a check's result names but the first few."""
-    with suppress(BillingoAssetsError), WarehouseResource().connect() as connection:
+    with suppress(BillingoAssetsError), connected(load_settings()) as connection:
         return open_rejections(connection, company.id)
     return []
 

@@ -1,0 +1,133 @@
+"""How a process works on a company: a connection, the company's lock, and a run that is shown to be alive.
+
+The command line and Dagster's resources both begin here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from pydantic import SecretStr
+from sqlalchemy import Connection
+
+from billingo_assets.companies.registry import Company, get_company, keyring_for, require_enabled
+from billingo_assets.settings import Settings
+from billingo_assets.warehouse.database import connecting, open_database, telling
+from billingo_assets.warehouse.locks import company_lock, showing_run_alive
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCompany:
+    """A company to work on: the connection to use, its entry, its API key.
+
+    `lookback` and `max_document_bytes` are the settings that every sync of it obeys.
+    """
+
+    connection: Connection
+    company: Company
+    api_key: SecretStr
+    lookback: timedelta
+    max_document_bytes: int
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator[Connection]:
+    """A connection to a database that is reachable and at this program's version.
+
+    Raises:
+        DatabaseError: it is not, or it refused something within the block.
+    """
+    with connecting(open_database(settings)) as connection:
+        yield connection
+
+
+def read_company(connection: Connection, key: str, settings: Settings) -> OpenCompany:
+    """A company as the registry has it now. The connection must not be in a transaction."""
+    with connection.begin():
+        company = get_company(connection, key)
+        api_key = company.api_key(keyring_for(connection, settings))
+    lookback, most = timedelta(days=settings.lookback_days), settings.max_document_mib * 2**20
+    return OpenCompany(connection, company, api_key, lookback, most)
+
+
+@contextmanager
+def changing_company(connection: Connection, company: Company, settings: Settings, *, by: str) -> Iterator[None]:
+    """A transaction under the company's lock, so that no run is under way. `by` is shown to those who wait.
+
+    Raises:
+        CompanyBusyError: a run is writing to the company.
+    """
+    wait_seconds = settings.lock_wait_seconds
+    with (
+        company_lock(connection, company.id, company=company.key, run_id=by, wait_seconds=wait_seconds),
+        connection.begin(),
+    ):
+        yield
+
+
+class RunSession:
+    """What a run holds in the database, in its process: its company's lock, and the mark that it is alive.
+
+    Used as a context manager. Both are held to its end: between two steps of a run, another run would begin to write
+    to the company, and this one would have to give up.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        """Hold nothing yet."""
+        self._run_id = run_id
+        self._held = ExitStack()
+        self._locked: tuple[str, Connection] | None = None
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        """Give up all that is held, in reverse order. An error of the database is said in words, as a DatabaseError."""
+        return self._held.__exit__(type_, error, traceback)
+
+    def show_alive(self, settings: Settings) -> Connection:
+        """Show that a process works on the run. Returns the connection that shows it, for other use in between."""
+        connection = self._held.enter_context(connected(settings))
+        self._held.enter_context(showing_run_alive(connection, self._run_id))
+        return connection
+
+    @contextmanager
+    def locked_company(self, key: str, settings: Settings, *, disabled_too: bool = False) -> Iterator[OpenCompany]:
+        """A company to write to, under its lock, as the registry has it now.
+
+        The run may have waited in a queue for long. Unless `disabled_too`, it refuses a company that was disabled
+        meanwhile.
+
+        Raises:
+            CompanyBusyError: another run is writing to it.
+            NotToBeSyncedError: it is disabled, was removed, or was never registered.
+            DatabaseError: the database refused something, also within the block.
+        """
+        if self._locked is None or self._locked[0] != key or self._locked[1].invalidated:
+            self._locked = key, self._lock(key, settings, disabled_too)
+        _, connection = self._locked
+        with telling(connection.engine):
+            yield read_company(connection, key, settings)
+
+    def _lock(self, key: str, settings: Settings, disabled_too: bool) -> Connection:
+        """Lock the company on a connection of its own. One that was lost has lost the lock with it."""
+        with ExitStack() as begun:
+            connection = begun.enter_context(connected(settings))
+            with connection.begin():
+                if not disabled_too:
+                    require_enabled(connection, key)
+                company_id = get_company(connection, key).id
+            wait_seconds = settings.lock_wait_seconds
+            begun.enter_context(
+                company_lock(connection, company_id, company=key, run_id=self._run_id, wait_seconds=wait_seconds)
+            )
+            self._held.push(begun.pop_all())
+        return connection
