@@ -11,6 +11,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,6 +32,7 @@ __all__ = ["RequestRecord", "SandboxServer", "application", "serve"]
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _STOP_SECONDS = 1  # for answers under way when the server stops; later ones are cut off
+_LOOK_SECONDS = 0.005
 _IDLE_CONNECTION_SECONDS = 30
 
 
@@ -43,6 +45,39 @@ def application(api: Api) -> Starlette:
     app = Starlette(routes=[Route("/v3/{rest:path}", v3, methods=_METHODS), *Control(api).routes()])
     app.state.transports = {}
     return app
+
+
+class _Server(uvicorn.Server):
+    """Stops as soon as it is told to, from any thread; uvicorn's own looks ten times a second, and then waits."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told = asyncio.Event()
+
+    def stop(self) -> None:
+        self.should_exit = True
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._told.set)
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        if not self.should_exit:
+            await self._told.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                while self.server_state.connections or self.server_state.tasks:
+                    await asyncio.sleep(_LOOK_SECONDS)
+        for task in self.server_state.tasks:
+            task.cancel()
 
 
 class SandboxServer:
@@ -58,7 +93,7 @@ class SandboxServer:
         self._host, self._port = host, port
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
-        self._server: uvicorn.Server | None = None
+        self._server: _Server | None = None
 
     @property
     def base_url(self) -> str:
@@ -87,7 +122,7 @@ class SandboxServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._server and self._thread:
-            self._server.should_exit = True
+            self._server.stop()
             self._thread.join()
         if self._socket:
             self._socket.close()
@@ -106,9 +141,8 @@ class SandboxServer:
             server_header=False,
             date_header=False,  # the API writes its own, with the clock skew asked for
             timeout_keep_alive=_IDLE_CONNECTION_SECONDS,
-            timeout_graceful_shutdown=_STOP_SECONDS,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
 
     def _run(self) -> None:
         if self._server and self._socket:
