@@ -2,6 +2,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help install demo dev test programs screenshots soak fuzz lint sbom bench night lock clean
 
+# Hundreds of programs are started here, and each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
