@@ -74,11 +74,11 @@ def history(key: str | None, days: int | None, limit: int, wants_json: bool) -> 
     """Show the alerts that were sent, the newest first: why each was sent, and whether the channels received it."""
     from billingo_assets.alerts.history import past_alerts
     from billingo_assets.companies.registry import get_company
-    from billingo_assets.warehouse.database import connecting, open_database
+    from billingo_assets.companies.session import connected
 
     settings = load_settings()
     since = datetime.now(UTC) - timedelta(days=days) if days else None
-    with connecting(open_database(settings)) as connection:
+    with connected(settings) as connection:
         company_id = get_company(connection, key, removed_too=True).id if key else None
         alerts = past_alerts(connection, company_id=company_id, since=since, most=limit)
     if wants_json:

@@ -19,13 +19,14 @@ from billingo_assets.cli.demo_sandbox import serving_demo_companies
 from billingo_assets.cli.ending import SIGNALS
 from billingo_assets.cli.output import say
 from billingo_assets.companies.registry import list_companies
+from billingo_assets.companies.session import connected
 from billingo_assets.embedded_postgres.keeper import try_lock
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.home import make_private
 from billingo_assets.project import PROJECT_VARIABLE, project_root, shipped_file
 from billingo_assets.settings import load_settings
 from billingo_assets.urls import is_loopback
-from billingo_assets.warehouse.database import connecting, open_database, require_writable
+from billingo_assets.warehouse.database import require_writable
 
 LOOPBACK = "127.0.0.1"
 LOOK_SECONDS = 0.2
@@ -64,7 +65,7 @@ def dev(port: int, host: str, behind_proxy: bool, read_only: bool) -> None:
     url = f"http://{_in_url(host)}:{port}"
     if _is_taken(host, port):
         raise ConfigurationError(f"Port {port} is in use. Stop what listens there, or choose another with --port.")
-    with connecting(open_database(settings)) as connection:
+    with connected(settings) as connection:
         require_writable(connection)
         companies = list_companies(connection)
     with _alone(settings.home, url) as lock:

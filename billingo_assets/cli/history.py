@@ -13,8 +13,8 @@ import click
 from billingo_assets.cli.output import say, say_json, say_parts
 from billingo_assets.cli.summary import COLORS, api_calls
 from billingo_assets.companies.registry import get_company, list_companies
+from billingo_assets.companies.session import connected
 from billingo_assets.settings import Settings, load_settings
-from billingo_assets.warehouse.database import connecting, open_database
 
 if TYPE_CHECKING:
     from billingo_assets.run_history.outcomes import PastOutcome
@@ -40,7 +40,7 @@ def history(key: str | None, days: int | None, failed: bool, limit: int, wants_j
     from billingo_assets.run_history.runs import has_runs
 
     settings = load_settings()
-    with connecting(open_database(settings)) as connection, open_instance(settings) as instance:
+    with connected(settings) as connection, open_instance(settings) as instance:
         companies = {company.key: company for company in list_companies(connection)}
         if key is not None and key not in companies and not has_runs(instance, key):
             get_company(connection, key, removed_too=True)  # says which key comes near

@@ -7,8 +7,8 @@ import click
 from billingo_assets.cli.output import say
 from billingo_assets.companies import readers as reading
 from billingo_assets.companies.registry import get_company
+from billingo_assets.companies.session import connected
 from billingo_assets.settings import load_settings
-from billingo_assets.warehouse.database import connecting, open_database
 
 
 @click.command(short_help="Allow a database role to read companies.")
@@ -20,7 +20,7 @@ def grant(keys: tuple[str, ...], role: str, masked: bool) -> None:
 
     The database's administrator creates the role: CREATE ROLE anna LOGIN PASSWORD '…'
     """
-    with connecting(open_database(load_settings())) as connection, connection.begin():
+    with connected(load_settings()) as connection, connection.begin():
         for company in [get_company(connection, key) for key in dict.fromkeys(keys)]:
             reading.grant(connection, company, role, masked=masked)
     what = "without personal data, in the schema billingo_masked" if masked else "in full"
@@ -32,7 +32,7 @@ def grant(keys: tuple[str, ...], role: str, masked: bool) -> None:
 @click.option("--from", "role", required=True, metavar="ROLE", help="The PostgreSQL role.")
 def revoke(keys: tuple[str, ...], role: str) -> None:
     """Stop a role from reading companies, in full or masked."""
-    with connecting(open_database(load_settings())) as connection, connection.begin():
+    with connected(load_settings()) as connection, connection.begin():
         companies = [get_company(connection, key, removed_too=True) for key in dict.fromkeys(keys)]
         changed = {company.key: reading.revoke(connection, company, role) for company in companies}
     for key, was_granted in changed.items():
@@ -42,7 +42,7 @@ def revoke(keys: tuple[str, ...], role: str) -> None:
 @click.command("readers", short_help="Show who can read which company.")
 def readers() -> None:
     """Show who can read which company, and who sees all of them."""
-    with connecting(open_database(load_settings())) as connection:
+    with connected(load_settings()) as connection:
         granted, see_all = reading.grants(connection), reading.who_see_all(connection)
     if not granted:
         say("No company is granted to anybody. Grant one: billingo-assets company grant KEY --to ROLE")

@@ -13,7 +13,6 @@ import click
 from billingo_assets.cli.output import losing_output, say, say_json, say_parts
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings, load_settings
-from billingo_assets.warehouse.database import connecting, open_database
 
 if TYPE_CHECKING:
     from billingo_assets.health.overview import CompanyState
@@ -33,11 +32,12 @@ def status(wants_json: bool) -> None:
 
     Exit code: 0 all green, 1 one is yellow, 2 one is red.
     """
+    from billingo_assets.companies.session import connected
     from billingo_assets.dagster_support.instance import open_instance
     from billingo_assets.health.overview import read_overview
 
     settings = load_settings()
-    with connecting(open_database(settings)) as connection, open_instance(settings) as instance:
+    with connected(settings) as connection, open_instance(settings) as instance:
         overview = read_overview(connection, instance, settings, datetime.now(UTC))
     if not overview:
         raise ConfigurationError(

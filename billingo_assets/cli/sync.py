@@ -15,10 +15,11 @@ from billingo_assets.cli.ending import ending_as_on_ctrl_c
 from billingo_assets.cli.output import losing_output, say, say_json
 from billingo_assets.cli.summary import as_json, print_outcome, print_totals
 from billingo_assets.companies.registry import Company, get_company, keyring_for, list_companies, why_not_any_more
+from billingo_assets.companies.session import connected
 from billingo_assets.errors import ConfigurationError, DatabaseError
 from billingo_assets.settings import Settings, load_settings
 from billingo_assets.startup import loading
-from billingo_assets.warehouse.database import connecting, open_database, require_writable
+from billingo_assets.warehouse.database import require_writable
 
 if TYPE_CHECKING:
     from billingo_assets.run_history.outcomes import Outcome
@@ -141,14 +142,14 @@ def sync_companies(
 
 def _why_left_out(settings: Settings, company: Company) -> str | None:
     """Why a company is not to be synced any more when its turn comes, if it is not."""
-    with suppress(DatabaseError), connecting(open_database(settings)) as connection:  # its run says so itself
+    with suppress(DatabaseError), connected(settings) as connection:  # its run says so itself
         return why_not_any_more(connection, company)
     return None
 
 
 def _chosen(settings: Settings, keys: tuple[str, ...]) -> list[Company]:
     """The companies to sync. A wrong key or a missing encryption key ends the command before anything runs."""
-    with connecting(open_database(settings)) as connection:
+    with connected(settings) as connection:
         require_writable(connection)
         if keys:
             companies = [get_company(connection, key) for key in dict.fromkeys(keys)]
