@@ -26,9 +26,9 @@ HEARTBEAT_SECONDS = 10
 
 _SEPARATORS = re.compile(r"[\s,]+")
 _WORDS = re.compile(r"[^\s/?&=@:+]{4,}")
-"""What in a URL may be a secret, or part of one."""
+"""The parts of a URL that may be a secret, or belong to one."""
 
-# What it says of a URL may hold a token; we tell what it says, without.
+# What it says of a URL may hold a token. We pass on what it says, without the token.
 logging.getLogger("apprise").propagate = False
 
 _LOOKS = apprise.AppriseAsset(
@@ -57,7 +57,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One place to tell. `name` is the beginning of its URL without secrets, `id` a hash of it, to remember it by."""
+    """One place that receives alerts. `name` is the beginning of its URL without secrets, `id` a hash of the URL."""
 
     id: str
     name: str
@@ -84,17 +84,17 @@ class Channel:
 
 
 class Channels(NamedTuple):
-    """The channels that can be used, and of every URL that is none what is wrong with it, in a sentence."""
+    """The channels that can be used, and a sentence about each URL that cannot."""
 
     usable: list[Channel]
     faults: list[str]
 
 
 def open_channels(settings: Settings) -> Channels:
-    """Every channel that is configured, one that is named twice once.
+    """Every channel that is configured, without duplicates.
 
-    A URL that Apprise does not understand is a fault, told by its place: it may hold a password. It keeps no other
-    from being used.
+    A URL that Apprise does not understand is a fault. The fault names it by its position, because it may hold a
+    password. The other URLs are used all the same.
     """
     if settings.alert_urls is None:
         return Channels([], [])
@@ -117,7 +117,7 @@ def open_channels(settings: Settings) -> Channels:
 
 
 def _split(urls: str) -> list[str]:
-    """The URLs; what Apprise takes for none, and would pass over in silence, among them in its place."""
+    """The URLs, in order, with every word that Apprise does not take for a URL and would silently skip."""
     found: list[str] = []
     understood, rest = parse_urls(urls) or [], urls
     for url in understood:
@@ -130,26 +130,26 @@ def _split(urls: str) -> list[str]:
 
 
 def _secrets(url: str, *, known: str = "") -> frozenset[str]:
-    """The parts of a URL, but for those in what is `known` anyway."""
+    """The parts of a URL that may be secret: all that are not in `known`."""
     return frozenset(part for part in _WORDS.findall(f"{url} {unquote(url)}") if part not in known)
 
 
 def _said(log: io.StringIO, secrets: Iterable[str]) -> str:
     """The first thing that Apprise said, without secrets."""
-    first = next((line.strip() for line in log.getvalue().splitlines() if line.strip()), "no reason is told")
+    first = next((line.strip() for line in log.getvalue().splitlines() if line.strip()), "it gave no reason")
     for secret in sorted(secrets, key=len, reverse=True):
         first = first.replace(secret, "…")
     return first.rstrip(".")
 
 
 def _name(service: apprise.NotifyBase) -> str:
-    """Scheme and host, or what stands there: path, query and headers of a webhook may be its secret."""
+    """Scheme and host. The path, query and headers of a webhook may be its secret."""
     parts = urlsplit(service.url(privacy=True))
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def call_heartbeat(url: SecretStr) -> None:
-    """Call the heartbeat URL: all is well. Raises DeliveryError, in which the URL is not repeated."""
+    """Call the heartbeat URL to say that all is well. Raises DeliveryError, which does not repeat the URL."""
     try:
         httpx.get(url.get_secret_value(), timeout=HEARTBEAT_SECONDS, follow_redirects=True).raise_for_status()
     except httpx.HTTPStatusError as error:

@@ -107,7 +107,7 @@ class Subject(NamedTuple):
 
 
 class Audience(NamedTuple):
-    """Who is told: `companies` are those that reports are wanted of, by id; `busy` while runs are going."""
+    """Who reads the reports: wanted are those of `companies`, by id. `busy` while runs are going."""
 
     companies: Mapping[int, Company]
     busy: bool

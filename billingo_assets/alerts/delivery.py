@@ -1,4 +1,4 @@
-"""The outbox: a message is written down for each channel, and tried until the channel has taken it."""
+"""The outbox: keeps each message for each channel, and sends it again until the channel accepts it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sqlalchemy import Connection, text
 from billingo_assets.alerts.channels import Channel, DeliveryError, Message
 
 DELIVERY_SECONDS = 25
-"""How long one call of `deliver` may go on; Dagster gives a sensor 60."""
+"""How long one call of `deliver` may take; Dagster gives a sensor 60."""
 
 _WRITE = text(
     "INSERT INTO billingo.alert_messages (severity, title, body) VALUES (:severity, :title, :body) RETURNING id"
 )
 _ADDRESS = text("INSERT INTO billingo.alert_deliveries (message_id, channel) VALUES (:message, :channel)")
 _ABOUT = text("INSERT INTO billingo.alert_reasons (message_id, outage_id) VALUES (:message, :outage)")
-# Skipped when another process is sending it.
+# Skip what another process is sending.
 _PENDING = text(
     """
     SELECT message_id, severity, title, body
@@ -39,7 +39,7 @@ _TRIED = text(
 
 
 class Delivered(NamedTuple):
-    """How many messages went out, and what the channels said that took none."""
+    """How many messages went out, and the errors of the channels that accepted none."""
 
     messages: int
     failures: Sequence[str]
@@ -57,9 +57,9 @@ def write_down(connection: Connection, messages: Sequence[Message], channels: Se
 
 
 def deliver(connection: Connection, channels: Sequence[Channel]) -> Delivered:
-    """Send what waits, the oldest first, to each channel in turn. One that fails is left alone until the next call.
+    """Send the waiting messages, the oldest first, to each channel in turn. One that fails is left for the next call.
 
-    A message that was sent when the process died before it was noted is sent again: at least once.
+    Each message arrives at least once: if the process dies after sending it, the next call sends it again.
     """
     deadline = time.monotonic() + DELIVERY_SECONDS
     sent, failures = 0, []
@@ -76,7 +76,7 @@ def deliver(connection: Connection, channels: Sequence[Channel]) -> Delivered:
 
 
 def _send_oldest(connection: Connection, channel: Channel) -> bool:
-    """Send a channel the oldest message that waits for it, and note how that went; whether there was one."""
+    """Send a channel the oldest message that waits for it, and store the result. Returns whether there was one."""
     with connection.begin():
         waiting = connection.execute(_PENDING, {"channel": channel.id}).one_or_none()
         if waiting is None:

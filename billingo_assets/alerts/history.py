@@ -34,7 +34,7 @@ _REASONS = text(
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """An outage that a message reports. `company` is None where it is no company's alone."""
+    """An outage that a message reports. `company` is None if it concerns no single company."""
 
     company: str | None
     kind: str

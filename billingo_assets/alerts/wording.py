@@ -16,14 +16,14 @@ MAX_LISTED = 20
 
 
 class Affected(NamedTuple):
-    """A company (None: no company's alone) and what is wrong, the worst first."""
+    """A company (None: no single company) and what is wrong, the worst first."""
 
     company: Company | None
     problems: Sequence[Problem]
 
 
 class Recovered(NamedTuple):
-    """A company (None: no company's alone) that works again, how long it did not, and what remains wrong."""
+    """A company (None: no single company) that works again, how long it did not, and what is still wrong."""
 
     company: Company | None
     after: timedelta
@@ -39,7 +39,7 @@ def describe_outage(affected: Sequence[Affected], ui_url: str) -> Message:
         blocks.append(f"and {len(affected) - MAX_LISTED:,} more. `billingo-assets status` lists them all.")
     if worst.is_shared:
         blocks.append(
-            "Companies that meet the same later are not told of one by one; one message says when it is over."
+            "Companies that fail later for the same reason are not reported singly; one message says when it is over."
         )
     return Message(worst.severity, title, "\n\n".join(blocks))
 

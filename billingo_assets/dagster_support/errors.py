@@ -1,7 +1,7 @@
-"""Errors as Dagster shows and stores them: without secrets, and without a traceback where words say it all.
+"""Errors as Dagster shows and stores them: without secrets, and without a traceback if the words say enough.
 
 A step's failure goes into the event log with its traceback, a sensor's with its tick, and both to the UI. All of them
-are made of Python's exceptions in one function, whose result is changed here.
+are made from Python's exceptions in one function; its result is changed here.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ FAILURE = f"{dg.Failure.__module__}.{dg.Failure.__qualname__}: "
 _as_it_is = SerializableErrorInfo.from_traceback.__func__  # type: ignore[attr-defined]
 
 
-def _redacted(cls: type[SerializableErrorInfo], told: TracebackException) -> Any:
-    """Make an error of Dagster's; it calls itself for causes and contexts, which so come here as well."""
-    error = _as_it_is(cls, told)
+def _redacted(cls: type[SerializableErrorInfo], found: TracebackException) -> Any:
+    """Make an error of Dagster's. It calls itself for causes and contexts, so these come here as well."""
+    error = _as_it_is(cls, found)
     if error.cls_name == dg.Failure.__name__:
         error = error._replace(message=error.message.removeprefix(FAILURE), stack=[])
     return error._replace(

@@ -1,4 +1,4 @@
-"""How a step ends that does not do its work: in words, and with a retry only for what may pass by itself."""
+"""Ends a step that cannot do its work: in words, and with a retry only if the cause may pass by itself."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def company_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext
 
 
 def name_company(context: dg.AssetExecutionContext, name: str) -> None:
-    """Show on the run which company it is for; run again, it may have the mark of one that was refused."""
+    """Show on the run which company it is for. A run that is launched again may still be marked as refused."""
     again = {REFUSED_TAG: NOT_REFUSED} if REFUSED_TAG in context.run.tags else {}
     context.instance.add_run_tags(context.run.run_id, {COMPANY_TAG: name, **again})
 
@@ -46,7 +46,7 @@ def refuse(context: dg.AssetExecutionContext, refused: NotToBeSyncedError) -> No
 def failing_in_words(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Iterator[None]:
     """Turn a foreseeable error into a Dagster failure that says it without a traceback.
 
-    Only what may pass by itself is left to retries, those of the step and those of the run.
+    Only an error that may pass by itself is retried, by the step and by the run.
     """
     try:
         yield

@@ -26,7 +26,7 @@ UNSET_HOME = "Without DAGSTER_HOME, a folder in BILLINGO_HOME is used."
 SAID_LENGTH = 300
 
 _NO_LOG = logging.NullHandler()
-"""For the root logger: what dagster-postgres tells it at each of its own retries is not for people."""
+"""For the root logger: what dagster-postgres logs at each of its retries is not for people."""
 
 
 def prepare_dagster_home(settings: Settings) -> Path:

@@ -1,7 +1,7 @@
 """The run launcher that `dagster.yaml` names: the default one, which also knows whether a run is still alive.
 
-With the default launcher a run whose process and code server died together, or one of the command line that was
-killed, stays "started" for ever and keeps its company's place in the queue.
+With the default launcher, a run stays "started" for ever and keeps its company's place in the queue if its process and
+code server die together, or if it is a run of the command line that is killed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ ASK_SECONDS = 10
 
 
 class CheckedRunLauncher(DefaultRunLauncher):
-    """Launches runs in processes of the code server, and tells the run monitor of those that are gone."""
+    """Launches runs in processes of the code server, and reports those that are gone to the run monitor."""
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """What makes Dagster ask."""
+        """Dagster asks for the health of runs only if this is true."""
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:

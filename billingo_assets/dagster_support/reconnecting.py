@@ -141,8 +141,8 @@ class _Records(partial[logging.LogRecord]):
 
 def _lines(record: logging.LogRecord) -> list[str]:
     error = record.exc_info[1] if record.exc_info else None
-    told = "".join(traceback.format_exception(error)) if error else record.exc_text
-    return f"{record.getMessage()}\n{told or ''}".splitlines()
+    trace = "".join(traceback.format_exception(error)) if error else record.exc_text
+    return f"{record.getMessage()}\n{trace or ''}".splitlines()
 
 
 def _naming(errors: tuple[type[Exception], ...], lines: list[str]) -> str | None:

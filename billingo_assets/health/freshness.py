@@ -20,7 +20,7 @@ SYNCED_RECENTLY = "synced_recently"
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """Whether a company was synced when it should have been, and since when it was not."""
+    """Whether a company was synced when it should have been, and since when not."""
 
     company: Company
     holds: bool
@@ -32,32 +32,32 @@ class Freshness:
 
     @property
     def state(self) -> str:
-        """`fresh`, `warn` or `error`: what a change is seen by."""
+        """`fresh`, `warn` or `error`. A new result is recorded when this changes."""
         return "fresh" if self.holds else self.severity.value.lower()
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Its age and the age it may have, in hours; when it was last synced, and its rhythm.
+        """Its age and the limit, in hours; when it was last synced, and its schedule.
 
-        As texts: Dagster would join the numbers of all companies by one line in a plot.
+        As texts: Dagster would plot the numbers of all companies as one line.
         """
         found = _hours(self.age)
-        told: dict[str, Any] = {"found": f"{found:,} hours", "schedule": self.company.schedule}
+        shown: dict[str, Any] = {"found": f"{found:,} hours", "schedule": self.company.schedule}
         if self.limit is not None:
             expected = _hours(self.limit)
-            told |= {"expected": f"{expected:,} hours", "difference": f"{max(0, found - expected):,} hours"}
+            shown |= {"expected": f"{expected:,} hours", "difference": f"{max(0, found - expected):,} hours"}
         if self.synced_at is not None:
-            told["last_synced"] = dg.MetadataValue.timestamp(self.synced_at)
-        return told
+            shown["last_synced"] = dg.MetadataValue.timestamp(self.synced_at)
+        return shown
 
 
 def read_freshness(connection: Connection, company: Company, now: datetime) -> Freshness:
-    """How fresh one company is."""
+    """The freshness of one company."""
     return _judge(company, read_moments(connection, company.id)[company.id], now, load_settings())
 
 
 def read_all_freshness(connection: Connection, now: datetime) -> list[Freshness]:
-    """How fresh each enabled company is."""
+    """The freshness of each enabled company."""
     moments, settings = read_moments(connection), load_settings()
     return [
         _judge(company, moments[company.id], now, settings) for company in list_companies(connection, enabled_only=True)
@@ -85,7 +85,7 @@ def _hours(time: timedelta) -> int:
 
 
 def read_moments(connection: Connection, company_id: int | None = None) -> dict[int, Moments]:
-    """From when each company's syncs are expected, and when its last whole sync ended; by id."""
+    """Since when each company's syncs are expected, and when its last complete sync ended; by id."""
     query = select(companies.c.id, companies.c.expected_since, sync_state.c.synced_at).select_from(
         companies.outerjoin(sync_state, sync_state.c.company_id == companies.c.id)
     )

@@ -1,4 +1,4 @@
-"""All companies side by side: how each is, and how much there is of it."""
+"""All companies side by side: the state of each, and how many documents it has."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class CompanyState:
 
     @property
     def color(self) -> Color:
-        """As the health has it."""
+        """The color of its health."""
         return self.health.color
 
     @property
     def words(self) -> str:
-        """What is wrong, or what is to be expected."""
+        """What is wrong, or what happens next."""
         if self.health.problems:
             return " ".join(problem.summary for problem in self.health.problems)
         if self.health.is_being_synced:
@@ -76,7 +76,7 @@ WORST_FIRST: tuple[Color, ...] = ("red", "yellow", "green", "disabled")
 
 
 def describe(overview: Sequence[CompanyState], settings: Settings) -> list[dict[str, str | int]]:
-    """A row a company, for a table: the worst first, and what is wrong where a narrow page still shows it."""
+    """One row for each company, the worst first. What is wrong comes early, where a narrow page still shows it."""
     return [
         {
             "company": state.health.company.key,
@@ -93,10 +93,10 @@ def describe(overview: Sequence[CompanyState], settings: Settings) -> list[dict[
 
 
 def _unbroken(moment: str) -> str:
-    """The moment with a hyphen and a space at which a browser begins no new line."""
+    """The moment, with a hyphen and a space at which no browser breaks the line."""
     return moment.replace("-", "\N{NON-BREAKING HYPHEN}").replace(" ", "\N{NO-BREAK SPACE}") if moment != "-" else "-"
 
 
 def local_time(moment: datetime | None, settings: Settings) -> str:
-    """A moment in the settings' time zone, to the minute; "-" where there is none."""
+    """A moment in the settings' time zone, to the minute; "-" if there is none."""
     return f"{moment.astimezone(settings.zone):%Y-%m-%d %H:%M}" if moment else "-"

@@ -1,4 +1,4 @@
-"""Reads what is known of the companies: from the registry and the tables, and from Dagster's runs and checks."""
+"""Reads the facts about every company, from the registry, the tables, and Dagster's runs and checks."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from billingo_assets.settings import Settings
 from billingo_assets.warehouse.locks import run_is_alive
 
 RESULTS_OF_ONE = 10
-"""How many results of a check are read at most to find the last that no retry may replace."""
+"""At most so many results of a check are read to find the last one that no retry can replace."""
 
 
 def read_health(
     connection: Connection, instance: dg.DagsterInstance, settings: Settings, now: datetime
 ) -> list[CompanyHealth]:
-    """How each registered company is, by key."""
+    """The state of each registered company, in the order of their keys."""
     registered = list_companies(connection)
     keys = [company.key for company in registered]
     moments = read_moments(connection)
@@ -55,12 +55,12 @@ def read_health(
 
 
 def _goes_on(connection: Connection, run: dg.DagsterRun, daemon: Daemon) -> bool:
-    """Whether an unfinished run is worked on, or will be: a daemon closes those whose process is gone."""
+    """Whether a process works on an unfinished run, or will: a daemon closes runs whose process is gone."""
     return daemon.runs or (run.status is not dg.DagsterRunStatus.QUEUED and run_is_alive(connection, run.run_id))
 
 
 def _failed_checks(instance: dg.DagsterInstance, keys: set[str], retries: Retries) -> Mapping[str, list[FailedCheck]]:
-    """The checks whose last result was a failure, by company; that of a run that may yet be retried is left out."""
+    """The checks whose last result was a failure, by company, except results of runs that may still be retried."""
     failed: dict[str, list[FailedCheck]] = defaultdict(list)
     storage = instance.event_log_storage
     for check in checks_of_runs():
@@ -68,7 +68,7 @@ def _failed_checks(instance: dg.DagsterInstance, keys: set[str], retries: Retrie
             key = info.partition_key
             if key not in keys or info.latest_execution_status is AssetCheckExecutionRecordStatus.SUCCEEDED:
                 continue
-            # Within a run that is going, or broke off, the last thing known is that the check was planned.
+            # During a run, or after one that broke off, the last event is that the check was planned.
             results = storage.get_asset_check_execution_history(
                 check.key, limit=RESULTS_OF_ONE, status=ANSWERED, partition_filter=PartitionKeyFilter(key=key)
             )

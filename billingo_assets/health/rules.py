@@ -1,4 +1,4 @@
-"""How a company is, judged from what is known of it: green, yellow or red, and why. Reads nothing itself."""
+"""The state of a company, from what is known of it: green, yellow or red, and why. Reads nothing itself."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ WARNING_AGE = timedelta(hours=24)
 ERROR_AGE = timedelta(hours=48)
 
 GRACE = timedelta(hours=1)
-"""How long after its time a sync may end before it is missed: the companies of one tick follow one another."""
+"""How late a sync may end before it counts as missed: the companies of one tick are synced one after another."""
 
 SHARED_ERRORS = frozenset({"UnavailableError", "RateLimitError", "MalformedAnswerError", "DatabaseUnavailableError"})
-"""Failures whose cause is no company's own: the API, the network or the database is down for all."""
+"""Failures that concern every company: the API, the network or the database is down."""
 
 
 def is_shared(reason: str) -> bool:
@@ -37,7 +37,7 @@ def is_shared(reason: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a company. Problems of several companies with one `reason` are told together."""
+    """One thing that is wrong with a company. Problems of several companies with one `reason` share a message."""
 
     kind: str
     severity: Severity
@@ -47,7 +47,7 @@ class Problem:
 
     @property
     def is_shared(self) -> bool:
-        """Whether it is no company's own."""
+        """Whether it concerns every company."""
         return is_shared(self.reason)
 
 
@@ -62,19 +62,19 @@ class FailedCheck:
 
 
 class Moments(NamedTuple):
-    """From when a company's syncs are expected (it was added or enabled), and when its last whole sync ended."""
+    """Since when a company's syncs are expected (it was added or enabled), and when its last complete sync ended."""
 
     expected_since: datetime
     synced_at: datetime | None
 
     @property
     def counted_from(self) -> datetime:
-        """From when its age counts. Of one that was disabled for a month, nobody expects yesterday's sync."""
+        """Since when its age counts. If it was disabled for a month, nobody expects yesterday's sync."""
         return max(self.synced_at or self.expected_since, self.expected_since)
 
     @property
     def is_synced(self) -> bool:
-        """Whether it was synced since that is expected."""
+        """Whether it was synced since its syncs are expected."""
         return self.synced_at is not None and self.synced_at >= self.expected_since
 
 
@@ -107,7 +107,7 @@ class CompanyHealth:
 
 
 def assess(facts: Facts, now: datetime, settings: Settings) -> CompanyHealth:
-    """Judge a company. A disabled one has no problems: nobody expects anything of it."""
+    """Judge a company. A disabled one has no problems, because nobody expects a sync of it."""
     company, synced_at = facts.company, facts.moments.synced_at
     if not company.enabled:
         return CompanyHealth(company, "disabled", (), synced_at, None, facts.is_being_synced, facts.waits_for_daemon)
@@ -123,18 +123,18 @@ def assess(facts: Facts, now: datetime, settings: Settings) -> CompanyHealth:
 
 
 class Limits(NamedTuple):
-    """The ages from which a company that was not synced is out: first a warning, then an error."""
+    """From which age a company without a sync has a problem: first a warning, then an error."""
 
     warning: timedelta
     error: timedelta
 
 
 def limits_of_age(company: Company, since: datetime, settings: Settings) -> Limits | None:
-    """How long a company that was last synced (or registered) at `since` may go without a sync; None: for ever.
+    """How long a company that was last synced (or registered) at `since` may go without a sync; None: without limit.
 
     A day is a warning and two are an error, or GRACE and a day more after the next sync was due, where that is later:
-    at the weekend for `hourly`, after a week for `weekly`, never for `manual`. So the companies of one tick, which
-    end one after another, are missed in the same moment.
+    at the weekend for `hourly`, after a week for `weekly`, never for `manual`. So the companies of one tick, whose
+    syncs end one after another, all count as missed at the same moment.
     """
     cron = cron_line(company.schedule, settings)
     if cron is None:
@@ -144,7 +144,7 @@ def limits_of_age(company: Company, since: datetime, settings: Settings) -> Limi
 
 
 def staleness(company: Company, since: datetime, now: datetime, settings: Settings) -> Severity | None:
-    """How bad it is by now that a company was last synced (or registered) at `since`."""
+    """How severe it is now that a company was last synced (or registered) at `since`; None: not at all."""
     limits = limits_of_age(company, since, settings)
     if limits is None or now - since < limits.warning:
         return None
@@ -160,7 +160,7 @@ def _problems(facts: Facts, now: datetime, settings: Settings) -> list[Problem]:
         reason = f"{RUN_FAILED}:{failed.error_type or 'unknown'}"
         problems.append(Problem(RUN_FAILED, "error", reason, failed.error, failed.run_id))
     severity = staleness(facts.company, facts.moments.counted_from, now, settings)
-    # One that failed is out for a reason that was told; that it has not been synced follows from it.
+    # If its last sync failed, that is reported, and explains why the company is not synced.
     if severity is not None and facts.failed_run is None and not (facts.is_being_synced and severity == "warning"):
         problems.append(Problem(STALE, severity, STALE, _describe_stale(facts, now, settings)))
     for check in facts.failed_checks:

@@ -1,1 +1,1 @@
-"""What Dagster's event log has of past runs: their kinds, outcomes, failures, and what is pruned."""
+"""Past runs in Dagster's event log: their kinds, outcomes and failures, and their deletion."""

@@ -9,9 +9,9 @@ import dagster as dg
 from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
 
 SILENCE = timedelta(minutes=2)
-"""How long all parts of a daemon that runs may be silent: each reports every half minute that it lives.
+"""How long all parts of a running daemon may be silent: each reports every half minute that it is alive.
 
-Of one part alone, which may be busy, Dagster judges; it allows half an hour.
+A single part may be busy for longer. Dagster judges it by itself, and allows half an hour.
 """
 
 RETRIER = EventLogConsumerDaemon.daemon_type()
@@ -35,7 +35,7 @@ class Daemon:
 
 
 def read_daemon(instance: dg.DagsterInstance, now: datetime) -> Daemon:
-    """Read from the storage how the daemon is."""
+    """Read the state of the daemon from Dagster's storage."""
     statuses = instance.get_daemon_statuses()
     beats = [status.last_heartbeat.timestamp for status in statuses.values() if status.last_heartbeat]
     cursor = instance.daemon_cursor_storage.get_cursor_values({RETRIER_CURSOR}).get(RETRIER_CURSOR)

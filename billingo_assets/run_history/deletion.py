@@ -1,4 +1,4 @@
-"""Deletes what Dagster keeps of a company that was erased: its runs, their events, the results of its checks."""
+"""Deletes an erased company from Dagster: its runs, their events, the results of its checks."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ PAGE = 200
 
 
 def delete_run_history(instance: dg.DagsterInstance, key: str) -> int:
-    """Delete the company's whole history of runs. Returns how many runs it was.
+    """Delete the company's whole history of runs. Returns the number of runs.
 
-    A backfill of several companies keeps the list of those it was for.
+    A backfill of several companies still lists all of them.
     """
     runs = 0
     while records := instance.get_run_records(dg.RunsFilter(tags={PARTITION_TAG: key}), limit=PAGE):
         run_ids = [record.dagster_run.run_id for record in records]
-        # The run last, by which the rest is found again if it breaks off.
+        # The run last: if this breaks off, the rest is found again by the run.
         delete_results_of_runs(instance, run_ids)
         for run_id in run_ids:
             instance.event_log_storage.delete_events(run_id)

@@ -20,7 +20,7 @@ PAGE = 200
 
 
 class Pruned(NamedTuple):
-    """How many runs were deleted, and how many old ones were kept for what they show."""
+    """How many runs were deleted, and how many old ones were kept because they show the present state."""
 
     runs: int
     kept: int
@@ -29,8 +29,8 @@ class Pruned(NamedTuple):
 def prune_runs(instance: dg.DagsterInstance, before: datetime) -> Pruned:
     """Delete finished runs that were created before a moment.
 
-    A run that made the newest materialization of an asset for a company, or the newest result of a check, is kept:
-    it shows how the company is. So is its last sync, which may have made neither, and failed.
+    A run is kept if it made a company's newest materialization of an asset or its newest result of a check, because it
+    shows the company's state. So is the company's last sync, which may have failed and made neither.
     """
     shown: set[str] | None = None
     deleted = kept = 0
@@ -46,13 +46,13 @@ def prune_runs(instance: dg.DagsterInstance, before: datetime) -> Pruned:
             instance.delete_run(run_id)
         delete_results_of_runs(instance, past)
         deleted, kept = deleted + len(past), kept + len(run_ids) - len(past)
-        # What is deleted cannot be a cursor: the next page begins after the last run that was kept, or at the start.
+        # A deleted run cannot be a cursor: the next page begins after the last run that was kept, or at the start.
         cursor = next((run_id for run_id in reversed(run_ids) if run_id in shown), cursor)
     return Pruned(deleted, kept)
 
 
 def _runs_that_show_the_present(instance: dg.DagsterInstance) -> set[str]:
-    """The run of each company's newest materialization of each asset, of its newest result of each check, its last."""
+    """The runs of each company's newest materialization of each asset and newest result of each check, and its last."""
     storage = instance.event_log_storage
     shown: set[str] = set()
     keys = set(instance.get_dynamic_partitions(COMPANIES))

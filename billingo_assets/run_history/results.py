@@ -1,4 +1,4 @@
-"""Takes away what Dagster (1.13) keeps of checks' results and of partitions, for which it has no call of its own."""
+"""Deletes results of checks and data of partitions, for which Dagster (1.13) has no call of its own."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from sqlalchemy import ColumnElement
 
 ANSWERED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
-"""What a check that came to its end is recorded with."""
+"""The status of a check that has ended."""
 
 _results = AssetCheckExecutionsTable.c
 
 
 def delete_results_of_runs(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> None:
-    """Delete the results that runs left: with a run, Dagster deletes its events, and keeps these for ever."""
+    """Delete the results that runs left: with a run, Dagster deletes its events, but never these."""
     _delete(instance, _results.run_id.in_(run_ids))
 
 
 def delete_results_without_run(
     instance: dg.DagsterInstance, check: dg.AssetCheckKey, partitions: Sequence[str]
 ) -> None:
-    """Make room for what a sensor is about to record of some partitions.
+    """Make room for the results of some partitions that a sensor is about to record.
 
-    One result of a check is kept for each run and partition, and "no run" is taken for a run: the second result
-    without one would be refused. What is taken away is in the event log all the same.
+    Dagster keeps one result of a check for each run and partition, and takes "no run" for a run: it would refuse the
+    second result without one. The deleted results are still in the event log.
     """
     _delete(
         instance,
@@ -43,12 +43,12 @@ def delete_results_without_run(
 
 
 def delete_events_of_partition(instance: dg.DagsterInstance, partition: str) -> None:
-    """Delete what no run left but a sensor recorded of a partition, its checks' results, and copies of events."""
+    """Delete a partition's events that a sensor recorded without a run, its checks' results, and copies of events."""
     _delete(instance, _results.partition == partition)
     with _storage(instance).index_connection() as connection:
         events = SqlEventLogStorageTable
         connection.execute(events.delete().where(events.c.partition == partition))
-        # Of each asset's newest event, whosever it is. Without them Dagster looks into the event log.
+        # Copies of each asset's newest event, of any partition. Without them Dagster looks into the event log.
         connection.execute(AssetKeyTable.update().values(last_materialization=None, cached_status_data=None))
 
 

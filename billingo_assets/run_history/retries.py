@@ -1,7 +1,7 @@
-"""Whether a run that failed did so for good. Everything that speaks of failures asks here.
+"""Whether a run failed for good. Every part that reports failures asks here.
 
-Dagster marks a failed run with `dagster/will_retry` at once, and its daemon decides seconds later. The mark stays
-where the daemon decides otherwise, so it is no proof of a retry.
+Dagster marks a failed run with `dagster/will_retry` at once, and its daemon decides seconds later. The mark stays if
+the daemon decides otherwise, so it does not prove a retry.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ PATIENCE = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What decides whether a run that failed is tried again.
+    """The facts that decide whether a failed run is tried again.
 
     `event_id` is the storage id of its failure, None without a record of it. `will_retry` is Dagster's mark, None
     before it is set. `backfill_is_over` says that the run belongs to a backfill that has ended or was deleted.
-    `retry` is the status of the run that the daemon made of it, None without one, or where it was deleted.
+    `retry` is the status of the run that the daemon made of it, None without one, or if it was deleted.
     """
 
     event_id: int | None
@@ -38,18 +38,18 @@ class Failure:
 
 
 def failed_for_good(failure: Failure, daemon: Daemon, now: datetime) -> bool:
-    """Whether no retry stands for a failed run, and none can come any more as things are.
+    """Whether a failed run has no retry that counts, and none can still come.
 
-    A retry that has ended speaks for itself, unless it was canceled.
+    A retry that has ended counts by itself, unless it was canceled.
     """
     match failure.retry:
-        case None | dg.DagsterRunStatus.NOT_STARTED:  # not handed over yet; the daemon does so if it comes that far
+        case None | dg.DagsterRunStatus.NOT_STARTED:  # not launched yet; the daemon does so if it gets that far
             return not _can_be_retried(failure, daemon, now)
         case dg.DagsterRunStatus.CANCELED:
             return True
         case dg.DagsterRunStatus.SUCCESS | dg.DagsterRunStatus.FAILURE:
             return False
-        case _:  # it waits or goes: a daemon starts it, and notices when its process is gone
+        case _:  # it waits or goes on: a daemon starts it, and notices if its process is gone
             return not daemon.runs
 
 
@@ -67,7 +67,7 @@ def _can_be_retried(failure: Failure, daemon: Daemon, now: datetime) -> bool:
 
 
 class Retries:
-    """Reads what `failed_for_good` asks for. One serves one look: the daemon is asked once."""
+    """Reads the facts for `failed_for_good`. Make a new one for each look: it reads the daemon's state once."""
 
     def __init__(self, instance: dg.DagsterInstance, now: datetime) -> None:
         """Look at `now`."""
@@ -76,12 +76,12 @@ class Retries:
         self.daemon = read_daemon(instance, now)
 
     def failed_for_good(self, run: dg.DagsterRun, *, silent: Container[str] = ()) -> bool:
-        """Whether a run that failed did so for good. Those in `silent`, by id, say nothing, as if canceled."""
+        """Whether a run failed for good. Retries in `silent`, by id, do not count, as if they were canceled."""
         tag = run.tags.get(WILL_RETRY_TAG)
         if tag == "false":
             return True
         retry = self._retry_of(run)
-        says_nothing = retry is not None and (retry.run_id in silent or was_refused(retry))
+        does_not_count = retry is not None and (retry.run_id in silent or was_refused(retry))
         event_id, failed_at, backfill_is_over = None, self._now, False
         if retry is None or retry.status is dg.DagsterRunStatus.NOT_STARTED:
             event_id, failed_at = self._event_of(run)
@@ -91,12 +91,12 @@ class Retries:
             failed_at=failed_at,
             will_retry=None if tag is None else tag == "true",
             backfill_is_over=backfill_is_over,
-            retry=dg.DagsterRunStatus.CANCELED if says_nothing else retry.status if retry else None,
+            retry=dg.DagsterRunStatus.CANCELED if does_not_count else retry.status if retry else None,
         )
         return failed_for_good(failure, self.daemon, self._now)
 
     def is_undecided(self, run: dg.DagsterRun) -> bool:
-        """Whether what a run left behind may yet be replaced: it goes on, or it failed and a retry goes on, or may."""
+        """Whether a run's results may still be replaced: it goes on, or it failed and a retry goes on, or may come."""
         if not run.is_failure:
             return run.status in UNFINISHED
         retry = self._retry_of(run)

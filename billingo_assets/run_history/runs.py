@@ -1,4 +1,4 @@
-"""The runs in Dagster's history: what each is for, who asked for it, and which are under way."""
+"""The runs in Dagster's history: the purpose of each, who asked for it, and which are under way."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNFINISHED = (
 )
 
 NEWEST = 10
-"""How many of the newest runs are searched for a sync."""
+"""So many of the newest runs are searched for a sync."""
 
 TRIGGERS = (
     ("dagster/schedule_name", "schedule"),
@@ -52,7 +52,7 @@ def is_of_command(run: dg.DagsterRun) -> bool:
 
 
 def was_refused(run: dg.DagsterRun) -> bool:
-    """Whether a run went through and did nothing, since its company is not to be synced."""
+    """Whether a run went through and did nothing, because its company is disabled or was removed."""
     return run.is_success and run.tags.get(REFUSED_TAG, NOT_REFUSED) != NOT_REFUSED
 
 
@@ -78,15 +78,15 @@ def trigger_of(run: dg.DagsterRun) -> str:
 
 
 def busy_companies(instance: dg.DagsterInstance) -> set[str]:
-    """The keys of the companies that have a run waiting or going."""
+    """The keys of the companies that have a waiting or running run."""
     records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
     return {record.dagster_run.tags[PARTITION_TAG] for record in records if PARTITION_TAG in record.dagster_run.tags}
 
 
 def kept_partitions(instance: dg.DagsterInstance) -> set[str]:
-    """The partitions that must not be removed yet: their runs wait or go, or a backfill goes on.
+    """The partitions that must not be removed yet: they have unfinished runs, or a backfill goes on.
 
-    A backfill of which one partition is gone fails, and Dagster cancels the runs of all its other companies.
+    A backfill fails if one of its partitions is gone, and Dagster cancels the runs of all its other companies.
     """
     going = [status for status in BulkActionStatus if status not in BULK_ACTION_TERMINAL_STATUSES]
     if instance.get_backfills(BulkActionsFilter(statuses=going), limit=1):
@@ -95,7 +95,7 @@ def kept_partitions(instance: dg.DagsterInstance) -> set[str]:
 
 
 def has_runs(instance: dg.DagsterInstance, company: str) -> bool:
-    """Whether any run of a company is remembered: of one that is gone from the registry as well."""
+    """Whether the history has any run of a company, even if the company is not in the registry any more."""
     return bool(instance.get_run_records(dg.RunsFilter(tags={PARTITION_TAG: company}), limit=1))
 
 

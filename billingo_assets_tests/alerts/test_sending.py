@@ -265,7 +265,7 @@ def test_the_heartbeat_is_not_called_while_a_channel_takes_nothing(
     revoke(True)
     sync(SMALL)
     mail.refusing = True
-    assert tick() == "1 out; 1 messages sent; 1 channels could not be told."
+    assert tick() == "1 out; 1 messages sent; 1 channels could not be reached."
     assert web.gets == []
     mail.refusing = False
     tick()
@@ -284,7 +284,7 @@ def test_a_url_that_is_no_channel_keeps_no_other_from_being_told_but_the_heartbe
     configure(alert_urls=f"nonsense {mail.url}")
     revoke(True)
     sync(SMALL)
-    assert tick() == "1 out; 1 messages sent; 1 channels could not be told."
+    assert tick() == "1 out; 1 messages sent; 1 channels could not be reached."
     assert (mail.subjects, web.gets) == ([f"{SMALL}: the sync failed"], [])
 
 
