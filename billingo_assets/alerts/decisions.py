@@ -150,16 +150,18 @@ def plan(
     reports: list[Report] = []
     if audience is not None:
         wanted = [outage for outage in present.values() if audience.cares_for(outage)]
-        fresh, ended = _due(wanted, ("new", "worse"), audience, now), _recovered(wanted, audience, now)
-        forgotten = [
+        going_on = _by_company(outage for outage in wanted if outage.goes_on)
+        fresh = _due((outage for outage in wanted if outage.state in ("new", "worse")), audience, now)
+        ended = _due((outage for outage in wanted if _has_recovered(outage, going_on)), audience, now)
+        silent = [
             outage
             for outage in present.values()
             if outage.state == "passed" or (outage.state == "over" and not audience.cares_for(outage))
         ]
         reports = _report_outages(fresh, _shared_reasons(wanted, last_success), audience)
-        reports += _report_recovery(ended, wanted, audience)
+        reports += _report_recovery(ended, going_on, audience)
         present |= {outage.key: outage.reported(now) for outage in fresh}
-        present |= {outage.key: outage.closed(now) for outage in (*ended, *forgotten)}
+        present |= {outage.key: outage.closed(now) for outage in (*ended, *silent)}
     return Plan([outage for key, outage in present.items() if outage != before.get(key)], reports)
 
 
@@ -174,26 +176,17 @@ def _observe(before: Mapping[Key, Outage], subjects: Iterable[Subject], now: dat
     return present
 
 
-def _due(outages: Iterable[Outage], states: Sequence[State], audience: Audience, now: datetime) -> list[Outage]:
-    """Those in some states, unless they have to wait for runs that are going."""
-    found = [outage for outage in outages if outage.state in states]
+def _due(outages: Iterable[Outage], audience: Audience, now: datetime) -> list[Outage]:
+    """The outages to report now: all of them, or none while they wait for runs that are going."""
+    found = list(outages)
     waiting_since = min((outage.ended_at or outage.since for outage in found), default=now)
     return [] if audience.busy and now - waiting_since < HOLD else found
 
 
-def _recovered(outages: Sequence[Outage], audience: Audience, now: datetime) -> list[Outage]:
-    """Those that are over: an error once the company has no other error, a warning once nothing is left."""
-    worst: dict[int | None, int] = {}
-    for outage in outages:
-        if outage.goes_on:
-            severity = _ORDER[outage.problem.severity]
-            worst[outage.company_id] = min(severity, worst.get(outage.company_id, severity))
-    ended = [
-        outage
-        for outage in outages
-        if outage.company_id not in worst or worst[outage.company_id] > _ORDER[outage.problem.severity]
-    ]
-    return _due(ended, ("over",), audience, now)
+def _has_recovered(outage: Outage, going_on: Mapping[int | None, Sequence[Outage]]) -> bool:
+    """Whether to report its end: of an error once the company has no other, of a warning once nothing is left."""
+    rest = [_ORDER[other.problem.severity] for other in going_on.get(outage.company_id, ())]
+    return outage.state == "over" and all(severity > _ORDER[outage.problem.severity] for severity in rest)
 
 
 def _shared_reasons(outages: Iterable[Outage], last_success: datetime | None) -> set[str]:
@@ -216,10 +209,9 @@ def _report_outages(fresh: Iterable[Outage], known_reasons: set[str], audience: 
 
     Everybody knows of an API that is down: companies that meet it later belong to the same outage.
     """
-    by_company: dict[int | None, list[Outage]] = defaultdict(list)
-    for outage in fresh:
-        if not (outage.problem.is_shared and outage.problem.reason in known_reasons):
-            by_company[outage.company_id].append(outage)
+    by_company = _by_company(
+        outage for outage in fresh if not (outage.problem.is_shared and outage.problem.reason in known_reasons)
+    )
     groups: dict[tuple[str, Severity], list[list[Outage]]] = defaultdict(list)
     for own in by_company.values():
         own.sort(key=lambda outage: _ORDER[outage.problem.severity])
@@ -235,22 +227,24 @@ def _report_outages(fresh: Iterable[Outage], known_reasons: set[str], audience: 
     ]
 
 
-def _report_recovery(ended: Sequence[Outage], outages: Iterable[Outage], audience: Audience) -> list[Report]:
-    """One report about all companies that work again, if there are any."""
+def _report_recovery(
+    ended: Sequence[Outage], going_on: Mapping[int | None, Sequence[Outage]], audience: Audience
+) -> list[Report]:
+    """One report about all companies that work again, if there are any, with the lesser problems that remain."""
     if not ended:
         return []
-    by_company: dict[int | None, list[Outage]] = defaultdict(list)
-    for outage in ended:
-        by_company[outage.company_id].append(outage)
-    remaining: dict[int | None, list[Problem]] = defaultdict(list)
-    for outage in outages:
-        if outage.goes_on:
-            remaining[outage.company_id].append(outage.problem)
     recovered = [
-        Recovered(_company(own, audience), _length(own), remaining[company_id])
-        for company_id, own in by_company.items()
+        Recovered(_company(own, audience), _length(own), [other.problem for other in going_on.get(company_id, ())])
+        for company_id, own in _by_company(ended).items()
     ]
-    return [Report(describe_recovery(recovered), [outage.key for own in by_company.values() for outage in own])]
+    return [Report(describe_recovery(recovered), [outage.key for outage in ended])]
+
+
+def _by_company(outages: Iterable[Outage]) -> dict[int | None, list[Outage]]:
+    grouped: dict[int | None, list[Outage]] = defaultdict(list)
+    for outage in outages:
+        grouped[outage.company_id].append(outage)
+    return grouped
 
 
 def _company(own: Sequence[Outage], audience: Audience) -> Company | None:

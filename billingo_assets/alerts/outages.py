@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -88,22 +88,8 @@ def prune_outages(connection: Connection, before: datetime) -> int:
 
 def _store(connection: Connection, outage: Outage) -> int:
     """Insert or update an outage. Returns its id."""
-    problem = outage.problem
-    values = {
-        "id": outage.id,
-        "company_id": outage.company_id,
-        "kind": problem.kind,
-        "severity": problem.severity,
-        "reason": problem.reason,
-        "summary": problem.summary,
-        "run_id": problem.run_id,
-        "since": outage.since,
-        "reported_at": outage.reported_at,
-        "reported_severity": outage.reported_severity,
-        "reported_reason": outage.reported_reason,
-        "ended_at": outage.ended_at,
-        "closed_at": outage.closed_at,
-    }
+    values = asdict(outage)
+    values |= values.pop("problem")
     if outage.id is not None:
         connection.execute(_UPDATE, values)
         return outage.id
