@@ -27,7 +27,8 @@ from billingo_assets.warehouse.database import (
     upgrade_database,
     without_password,
 )
-from billingo_assets.warehouse.roles import GRANTS, MAKE_ROLES, MASKED_SCHEMA, SYNC, grant_rights
+from billingo_assets.warehouse.masking import MASKED_SCHEMA
+from billingo_assets.warehouse.roles import GRANTS, MAKE_ROLES, SYNC, update_access
 
 HEADER_LINES = 60
 """How far into a dump its settings may come; what follows is data, and is not looked at."""
@@ -48,7 +49,7 @@ def upgrade() -> None:
     # Made here, by the owner: who is merely in billingo_sync may not.
     WarehouseStorage()
     with connecting(engine_for(database_url(settings), settings)) as connection, connection.begin():
-        grant_rights(connection)
+        update_access(connection)
     if before == after:
         say(f"The database is up to date (version {after}).")
     elif before is None:

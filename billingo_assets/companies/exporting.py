@@ -27,23 +27,10 @@ from billingo_assets.companies.formats.writer import Note, Target
 from billingo_assets.companies.registry import Company
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.warehouse import tables
+from billingo_assets.warehouse.schema import access_to
 
-EXPORTED = (
-    tables.companies,
-    tables.raw_invoices,
-    tables.raw_invoice_versions,
-    tables.invoices,
-    tables.invoice_items,
-    tables.related_documents,
-    tables.rejected_documents,
-    tables.accepted_faults,
-    tables.number_gaps,
-    tables.ambiguous_numbers,
-    tables.sync_state,
-    tables.listing_differences,
-    tables.audit_log,
-)
-"""Not what a sync under way or alerts need alone, nor grants."""
+EXPORTED = tuple(table for table in tables.metadata.tables.values() if access_to(table).exported)
+"""Not what a sync under way or alerts need alone, nor grants: each table says it where it is defined."""
 
 PARTIAL = "export.partial"
 """Where the files are until all are whole. What a killed export has left is in there, and nowhere else."""

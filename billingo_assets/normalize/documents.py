@@ -1,27 +1,18 @@
 """A batch of documents to tables of invoices, items and related documents.
 
-Which column comes from where is said in `columns`, how a value is read in `values`; this module walks the
+Which column comes from where is said in `streams.documents`, how a value is read in `values`; this module walks the
 documents and keeps a broken one from touching the others. Where documents come from and where tables go
 is the caller's business.
 """
 
 import operator
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, NamedTuple
 
 import msgspec
 
-from billingo_assets.normalize.columns import (
-    CODES,
-    ESSENTIAL,
-    INVOICE_COLUMNS,
-    ITEM_COLUMNS,
-    RELATED_COLUMNS,
-    UNREADABLE,
-    Column,
-)
 from billingo_assets.normalize.content import PAID_DATE, PAYMENT_STATUS, follows_clock
 from billingo_assets.normalize.reconciling import Gaps, Totals, gaps_of
 from billingo_assets.normalize.values import (
@@ -38,6 +29,8 @@ from billingo_assets.normalize.values import (
     required,
     type_of,
 )
+from billingo_assets.streams.documents import INVOICE_ITEMS, INVOICES, RELATED_DOCUMENTS
+from billingo_assets.streams.stream import UNREADABLE, Column
 
 Row = list[Value]
 """One row of a table: str, int, Decimal, date, bool or None, as a database driver takes them."""
@@ -76,16 +69,12 @@ class Rejection(NamedTuple):
 
 
 ABOUT_INVOICES = (UNREADABLE, "unreconciled_by", "totals_judged")
-"""Columns of invoices that say what normalization found: see `columns.UNREADABLE` and `reconciling.Gaps`."""
+"""Columns of invoices that say what normalization found: see `streams.stream.UNREADABLE` and `reconciling.Gaps`."""
 
 
-def _names(columns: Iterable[Column]) -> list[str]:
-    return [column.name for column in columns]
-
-
-COLUMNS_OF_INVOICES = (*_names(INVOICE_COLUMNS), *ABOUT_INVOICES)
-COLUMNS_OF_ITEMS = tuple(_names(ITEM_COLUMNS))
-COLUMNS_OF_RELATED = tuple(_names(RELATED_COLUMNS))
+COLUMNS_OF_INVOICES = (*INVOICES.column_names, *ABOUT_INVOICES)
+COLUMNS_OF_ITEMS = INVOICE_ITEMS.column_names
+COLUMNS_OF_RELATED = RELATED_DOCUMENTS.column_names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,21 +135,21 @@ def _sources(columns: Iterable[Column], within: str = "") -> tuple[int, list[_So
     chosen = [column for column in columns if column.source.startswith(within)]
     fields: dict[tuple[str, ...], list[_Field]] = {}
     for place, column in enumerate(chosen):
-        read = read_code if column.name in CODES else READERS[column.kind]
+        read = read_code if column.is_code else READERS[column.kind]
         if not column.nullable:  # a key, and every key is an integer
             read = required(read, INTEGER)
         *path, key = column.source.removeprefix(within).split(".")
-        field = _Field(place, key, read, column.name, column.name in ESSENTIAL or not column.nullable)
+        field = _Field(place, key, read, column.name, column.is_required)
         fields.setdefault(tuple(path), []).append(field)
     return len(chosen), [_Source(path, found) for path, found in fields.items()]
 
 
-_INVOICE_FIELDS = _sources(INVOICE_COLUMNS)
+_INVOICE_FIELDS = _sources(INVOICES.columns)
 _INVOICE_FIELDS_DEPRECATED = _sources(
-    column._replace(source=column.source.replace("document_partner.", "partner.")) for column in INVOICE_COLUMNS
+    replace(column, source=column.source.replace("document_partner.", "partner.")) for column in INVOICES.columns
 )
-_ITEM_FIELDS = _sources(ITEM_COLUMNS, within="items[].")
-_RELATED_FIELDS = _sources(RELATED_COLUMNS, within="related_documents[].")
+_ITEM_FIELDS = _sources(INVOICE_ITEMS.columns, within="items[].")
+_RELATED_FIELDS = _sources(RELATED_DOCUMENTS.columns, within="related_documents[].")
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _LISTED = required(read_object, "an object")
@@ -260,7 +249,7 @@ def _rejected(within: str, path: tuple[str, ...], error: NotUnderstoodError) -> 
 
 _TOTALS = operator.itemgetter(
     *map(
-        _names(INVOICE_COLUMNS).index,
+        INVOICES.column_names.index,
         (
             "gross_total",
             "net_total",
@@ -273,7 +262,9 @@ _TOTALS = operator.itemgetter(
         ),
     )
 )
-_LINE_GROSS = [column.name for column in ITEM_COLUMNS if column.source.startswith("items[].")].index("gross_amount")
+_LINE_GROSS = [column.name for column in INVOICE_ITEMS.columns if column.source.startswith("items[].")].index(
+    "gross_amount"
+)
 
 
 def _gaps(invoice: Row, items: list[Row], unreadable: str | None) -> Gaps:

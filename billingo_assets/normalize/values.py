@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from billingo_assets.normalize.columns import Kind
+from billingo_assets.streams.stream import Kind
 
 Value = str | int | Decimal | date | bool | None
 Reader = Callable[[Any], Any]

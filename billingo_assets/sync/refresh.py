@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from billingo_assets.normalize.columns import NORMALIZER_VERSION
 from billingo_assets.normalize.documents import normalize
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.warehouse.normalized import (
     mark_damaged_stale,
     mark_deleted,
@@ -51,7 +51,7 @@ def refresh_tables(connection: Connection, company_id: int) -> RefreshReport:
                     rejection.document_id,
                     rejection.reason,
                     pending[rejection.document_id].payload,
-                    NORMALIZER_VERSION,
+                    DOCUMENTS.normalizer_version,
                 )
                 for rejection in tables.rejections
                 if pending[rejection.document_id].deleted_at is None

@@ -148,7 +148,7 @@ def upgrade_database(settings: Settings) -> tuple[str | None, str]:
         DatabaseError: as `open_database`, or the role may not create the schema or the roles.
     """
     from billingo_assets.warehouse.migrations import upgrade
-    from billingo_assets.warehouse.roles import grant_rights
+    from billingo_assets.warehouse.roles import update_access
 
     engine = engine_for(database_url(settings), settings)
     with connecting(engine) as connection, connection.begin():
@@ -158,7 +158,7 @@ def upgrade_database(settings: Settings) -> tuple[str | None, str]:
             raise DatabaseError(_version_sentence(before))
         if before != REVISIONS[-1]:
             upgrade(connection)
-        grant_rights(connection)
+        update_access(connection)
     return before, REVISIONS[-1]
 
 

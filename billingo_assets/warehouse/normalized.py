@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 from sqlalchemy import Column, Connection, Table, text
 
-from billingo_assets.normalize.columns import NORMALIZER_VERSION
 from billingo_assets.normalize.documents import (
     COLUMNS_OF_INVOICES,
     COLUMNS_OF_ITEMS,
     COLUMNS_OF_RELATED,
     NormalizedBatch,
 )
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.warehouse.copying import copying
 from billingo_assets.warehouse.planning import plan_for_many_rows
 from billingo_assets.warehouse.tables import invoice_items, invoices, related_documents
@@ -131,7 +131,7 @@ class PendingDocument(NamedTuple):
 def pending_documents(connection: Connection, company_id: int) -> Iterator[list[PendingDocument]]:
     """Yield what waits for normalization, in batches. What is written meanwhile does not disturb the reading."""
     plan_for_many_rows(connection)
-    connection.exec_driver_sql(_PENDING.format(company=company_id, version=NORMALIZER_VERSION))
+    connection.exec_driver_sql(_PENDING.format(company=company_id, version=DOCUMENTS.normalizer_version))
     while batch := connection.exec_driver_sql(f"FETCH {BATCH_DOCUMENTS} FROM pending_documents").all():
         rest = list(batch)
         while rest:
@@ -165,7 +165,7 @@ def replace_documents(
         _delete(connection, company_id, related_documents, related_documents.c.invoice_id, replaced)
     with copying(connection, invoices, [*_OWN_COLUMNS, *COLUMNS_OF_INVOICES]) as copy:
         for document, row in zip(made_from, batch.invoices, strict=True):
-            copy.write_row((company_id, NORMALIZER_VERSION, document.content_hash, document.deleted_at, *row))
+            copy.write_row((company_id, DOCUMENTS.normalizer_version, document.content_hash, document.deleted_at, *row))
     gone = {document.id for document in made_from if document.deleted_at is not None}
     for table, columns, rows in (
         (invoice_items, COLUMNS_OF_ITEMS, batch.items),
@@ -195,7 +195,7 @@ def mark_deleted(connection: Connection, company_id: int) -> int:
 
 def release_from_quarantine(connection: Connection, company_id: int) -> None:
     """Release from quarantine what has a newer version, is gone, or is to be judged by new rules."""
-    connection.execute(_RELEASE, {"company": company_id, "version": NORMALIZER_VERSION})
+    connection.execute(_RELEASE, {"company": company_id, "version": DOCUMENTS.normalizer_version})
 
 
 def count_unreadable(connection: Connection, company_id: int) -> int:

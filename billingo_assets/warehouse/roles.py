@@ -5,8 +5,8 @@
     billingo_masked   people without need of personal data: reads the views of the schema `billingo_masked`
 
 None of them can log in; login roles are members of them. Roles belong to the whole server, so they may be there
-already. Which rows a role sees, policies and views decide, which are made by a migration; grants are made here, at
-each `database upgrade`, because a dump leaves them out.
+already. Which rows a role sees, policies decide, which are made by migrations, and the views of `masking`; which rights
+it has on a table, the table's own declaration says. They are granted at each `database upgrade`: a dump has no grants.
 """
 
 from __future__ import annotations
@@ -15,62 +15,17 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from billingo_assets.errors import DatabaseError
+from billingo_assets.streams import STREAMS
+from billingo_assets.warehouse.masking import MASKED_SCHEMA, MASKED_VIEWS, update_masked_views
+from billingo_assets.warehouse.schema import READS, WRITES, access_to
+from billingo_assets.warehouse.tables import metadata
 
 SYNC = "billingo_sync"
 READER = "billingo_reader"
 MASKED = "billingo_masked"
 
-MASKED_SCHEMA = "billingo_masked"
-
-_WRITTEN = "SELECT, INSERT, UPDATE, DELETE"
-_KEPT = "SELECT, INSERT, UPDATE"
-
-SYNC_RIGHTS = {
-    "alembic_version": "SELECT",
-    "companies": _KEPT,
-    "raw_invoices": _KEPT,
-    "raw_invoice_versions": "SELECT, INSERT",
-    "raw_invoice_history": "SELECT",
-    "invoices": _WRITTEN,
-    "invoice_items": _WRITTEN,
-    "related_documents": _WRITTEN,
-    "rejected_documents": _WRITTEN,
-    "sync_state": _KEPT,
-    "listings": _WRITTEN,
-    "listing_pages": _WRITTEN,
-    "number_gaps": _WRITTEN,
-    "listing_differences": _WRITTEN,
-    "accepted_faults": _WRITTEN,
-    "ambiguous_numbers": _WRITTEN,
-    "outages": _WRITTEN,
-    "alert_messages": _WRITTEN,
-    "alert_deliveries": _WRITTEN,
-    "alert_reasons": _WRITTEN,
-    "company_readers": "SELECT",
-    # Not `at` nor `id`: nobody dates a record but the database.
-    "audit_log": "SELECT, INSERT (actor, action, company_id, company_key, details)",
-}
-"""By table or view. The pipeline never deletes what documents are made from: to erase a company takes the owner."""
-
-READER_RIGHTS = {
-    "companies": "SELECT (id, key, name, tax_code, is_demo, enabled, schedule, created_at, updated_at, removed_at)",
-    "raw_invoices": "SELECT",
-    "raw_invoice_versions": "SELECT",
-    "raw_invoice_history": "SELECT",
-    "invoices": "SELECT",
-    "invoice_items": "SELECT",
-    "related_documents": "SELECT",
-    "rejected_documents": "SELECT",
-    "sync_state": "SELECT",
-    "number_gaps": "SELECT",
-    "listing_differences": "SELECT",
-    "accepted_faults": "SELECT",
-    "ambiguous_numbers": "SELECT",
-    "company_readers": "SELECT",  # the policies read it; it shows a reader what was granted to that reader
-}
-"""By table or view. Not the API keys, encrypted as they are."""
-
-MASKED_VIEWS = ("companies", "invoices", "invoice_items", "related_documents")
+HISTORIES = tuple(stream.history for stream in STREAMS)
+"""The views of all contents that the records of a stream have had."""
 
 NEEDS_ADMINISTRATOR = "BGR01"
 """The SQLSTATE with which `MAKE_ROLES` says in words what an administrator does first."""
@@ -131,6 +86,16 @@ $make_roles$;
 
 def _grants() -> str:
     everybody = f"{SYNC}, {READER}, {MASKED}"
+    tables = {table.name: access_to(table) for table in metadata.sorted_tables}
+    pipeline = {
+        "alembic_version": READS,
+        **{name: access.pipeline for name, access in tables.items()},
+        **dict.fromkeys(HISTORIES, READS),
+    }
+    readers = {
+        **{name: access.readers for name, access in tables.items() if access.readers},
+        **dict.fromkeys(HISTORIES, READS),
+    }
     lines = [
         f"REVOKE ALL ON ALL TABLES IN SCHEMA billingo, {MASKED_SCHEMA} FROM PUBLIC, {everybody};",
         f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA billingo FROM PUBLIC, {everybody};",
@@ -139,9 +104,9 @@ def _grants() -> str:
         f"GRANT USAGE ON SCHEMA {MASKED_SCHEMA} TO {MASKED};",
         f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA billingo TO {SYNC};",
         f"GRANT UPDATE ON SEQUENCE billingo.companies_id_seq TO {SYNC};",  # an id may be given by hand
-        *(f"GRANT {rights} ON billingo.{table} TO {SYNC};" for table, rights in SYNC_RIGHTS.items()),
-        *(f"GRANT {rights} ON billingo.{table} TO {READER};" for table, rights in READER_RIGHTS.items()),
-        *(f"GRANT SELECT ON {MASKED_SCHEMA}.{view} TO {MASKED};" for view in MASKED_VIEWS),
+        *(f"GRANT {rights} ON billingo.{name} TO {SYNC};" for name, rights in pipeline.items()),
+        *(f"GRANT {rights} ON billingo.{name} TO {READER};" for name, rights in readers.items()),
+        *(f"GRANT SELECT ON {MASKED_SCHEMA}.{view.name} TO {MASKED};" for view in MASKED_VIEWS),
     ]
     return "\n".join(lines) + "\n"
 
@@ -154,9 +119,9 @@ BEGIN
     -- Dagster's own tables, once there are any; those that a later Dagster adds as well.
     IF to_regnamespace('dagster') IS NOT NULL THEN
         GRANT USAGE ON SCHEMA dagster TO {SYNC};
-        GRANT {_WRITTEN} ON ALL TABLES IN SCHEMA dagster TO {SYNC};
+        GRANT {WRITES} ON ALL TABLES IN SCHEMA dagster TO {SYNC};
         GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA dagster TO {SYNC};
-        ALTER DEFAULT PRIVILEGES IN SCHEMA dagster GRANT {_WRITTEN} ON TABLES TO {SYNC};
+        ALTER DEFAULT PRIVILEGES IN SCHEMA dagster GRANT {WRITES} ON TABLES TO {SYNC};
         ALTER DEFAULT PRIVILEGES IN SCHEMA dagster GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO {SYNC};
     END IF;
 END
@@ -186,7 +151,11 @@ def make_roles(connection: Connection) -> None:
         raise DatabaseError(str(said)) from None
 
 
-def grant_rights(connection: Connection) -> None:
-    """Grant the roles their rights again. Only the owner of the tables can; for others it changes nothing."""
+def update_access(connection: Connection) -> None:
+    """Bring the masked views up to the declarations and grant the roles their rights again.
+
+    Only the owner of the tables can; for others it changes nothing.
+    """
     if connection.scalar(text(_OWNS_ALL)):
+        update_masked_views(connection)
         connection.execute(text(GRANTS))

@@ -8,7 +8,8 @@ import pandas as pd
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, RELATED_COLUMNS, Column
+from billingo_assets.streams.documents import DOCUMENTS, INVOICE_ITEMS, INVOICES, RELATED_DOCUMENTS
+from billingo_assets.streams.stream import Column
 from billingo_assets_tests.support.documents import as_json, document
 from billingo_assets_tests.support.frames import Frames, normalize
 
@@ -32,7 +33,7 @@ SCALARS = st.one_of(
     ESCAPES.map(lambda parts: msgspec.Raw(f'"{"".join(parts)}"'.encode())),
     STRINGS,
 )
-FIELDS = sorted({key for c in INVOICE_COLUMNS + ITEM_COLUMNS + RELATED_COLUMNS for key in c.source.split(".")})
+FIELDS = sorted({key for table in DOCUMENTS.tables for one in table.columns for key in one.source.split(".")})
 VALUES = st.recursive(
     SCALARS,
     lambda children: st.one_of(
@@ -79,9 +80,9 @@ def check_rows(frame: pd.DataFrame, columns: tuple[Column, ...]) -> None:
 
 
 def check_batch(batch: Frames) -> None:
-    check_rows(batch.invoices, INVOICE_COLUMNS)
-    check_rows(batch.items, ITEM_COLUMNS)
-    check_rows(batch.related, RELATED_COLUMNS)
+    check_rows(batch.invoices, INVOICES.columns)
+    check_rows(batch.items, INVOICE_ITEMS.columns)
+    check_rows(batch.related, RELATED_DOCUMENTS.columns)
     assert not batch.items.duplicated(["invoice_id", "position"]).any()
     assert not batch.related.duplicated(["invoice_id", "related_invoice_id"]).any()
     for _, reason in batch.rejections:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from billingo_assets.normalize.columns import CODES, ESSENTIAL, INVOICE_COLUMNS, Column
 from billingo_assets.normalize.documents import Rejection
+from billingo_assets.streams.documents import INVOICES
+from billingo_assets.streams.stream import Column
 from billingo_assets_tests.support.documents import as_json, document, item, partner
 from billingo_assets_tests.support.frames import Frames, normalize
 
@@ -168,10 +169,12 @@ ODD = ["Kovács", 5, 5.5, True, ["Kovács"], {"of": "Kovács"}]
 OPTIONAL_OBJECTS = {
     ("discount",): ["discount_type", "discount_value"],
     ("settings",): ["rounding"],
-    ("document_partner",): [column.name for column in INVOICE_COLUMNS if column.source.startswith("document_partner.")],
-    ("organization",): [column.name for column in INVOICE_COLUMNS if column.source.startswith("organization.")],
+    ("document_partner",): [
+        column.name for column in INVOICES.columns if column.source.startswith("document_partner.")
+    ],
+    ("organization",): [column.name for column in INVOICES.columns if column.source.startswith("organization.")],
     ("organization", "bank_account"): [
-        column.name for column in INVOICE_COLUMNS if column.source.startswith("organization.bank_account.")
+        column.name for column in INVOICES.columns if column.source.startswith("organization.bank_account.")
     ],
 }
 
@@ -197,9 +200,7 @@ def test_an_optional_object_of_another_type_is_null_and_named_and_costs_nothing_
     assert len(found.items) == 3
 
 
-@pytest.mark.parametrize(
-    "column", [one for one in INVOICE_COLUMNS if one.name not in ESSENTIAL], ids=lambda one: one.name
-)
+@pytest.mark.parametrize("column", [one for one in INVOICES.columns if not one.is_required], ids=lambda one: one.name)
 def test_an_optional_value_of_another_type_is_null_and_named(column: Column) -> None:
     sent: Any = document(discount={"type": "percent", "value": 0})
     *path, key = column.source.split(".")
@@ -211,7 +212,7 @@ def test_an_optional_value_of_another_type_is_null_and_named(column: Column) -> 
     assert (row[column.name], row["unreadable"]) == (None, column.name)
 
 
-@pytest.mark.parametrize("column", [one for one in INVOICE_COLUMNS if one.name in ESSENTIAL], ids=lambda one: one.name)
+@pytest.mark.parametrize("column", [one for one in INVOICES.columns if one.is_required], ids=lambda one: one.name)
 def test_an_essential_value_of_another_type_rejects_the_document(column: Column) -> None:
     sent: Any = document()
     *path, key = column.source.split(".")
@@ -241,7 +242,7 @@ def test_links_of_another_type_are_none() -> None:
 
 
 @pytest.mark.parametrize("nothing", ["--", " -- ", ""])
-@pytest.mark.parametrize("column", [one for one in INVOICE_COLUMNS if one.name in CODES], ids=lambda one: one.name)
+@pytest.mark.parametrize("column", [one for one in INVOICES.columns if one.is_code], ids=lambda one: one.name)
 def test_what_billingo_writes_for_a_number_that_there_is_not_is_null(column: Column, nothing: str) -> None:
     sent: Any = document()
     *path, key = column.source.split(".")

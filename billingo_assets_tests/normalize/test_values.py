@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from billingo_assets.normalize.columns import Kind
 from billingo_assets.normalize.values import (
     READERS,
     NotUnderstoodError,
@@ -18,6 +17,7 @@ from billingo_assets.normalize.values import (
     read_text,
     required,
 )
+from billingo_assets.streams.stream import Kind
 
 
 def refusal(read: Callable[[Any], Any], value: Any) -> str:

@@ -15,7 +15,8 @@ from billingo_assets.billingo.answers import raise_for_answer
 from billingo_assets.billingo.client import _decode_page
 from billingo_assets.billingo.errors import BillingoError
 from billingo_assets.billingo.unpacking import DamagedError, OverflowingError, read_body
-from billingo_assets.normalize.columns import INVOICE_COLUMNS, ITEM_COLUMNS, UNREADABLE
+from billingo_assets.streams.documents import INVOICE_ITEMS, INVOICES
+from billingo_assets.streams.stream import UNREADABLE
 from billingo_assets.sync.documents import Unreadable, read_document
 from billingo_assets.warehouse.raw_invoices import Document
 from billingo_assets_tests.support.frames import normalize
@@ -49,13 +50,13 @@ def check_document(payload: bytes) -> None:
         sent = json.loads(found.text, parse_float=Decimal, parse_int=Decimal)
         stored = batch.invoices.iloc[0]
         unreadable = str(stored[UNREADABLE]).split(", ")
-        for column in INVOICE_COLUMNS:
+        for column in INVOICES.columns:
             if column.kind == "amount" and column.name not in unreadable:
                 assert_exact(stored[column.name], _sent(sent, column.source))
         lines = sent.get("items") or []
         assert len(batch.items) == (len(lines) if isinstance(lines, list) else 0)
         for line, (_, row) in zip(lines, batch.items.iterrows(), strict=False):
-            for column in ITEM_COLUMNS:
+            for column in INVOICE_ITEMS.columns:
                 if column.kind == "amount":
                     assert_exact(row[column.name], _sent(line, column.source.removeprefix("items[].")))
 
