@@ -45,16 +45,24 @@ class Benchmark:
         self.samples.clear()  # that one was to have every program and library in the file cache
         self._repeat(lambda: self._full("medium", "contender"))
         self._repeat(lambda: self._full("large", "large"))
+        self._take("large fresh", "ours", self._right_after_a_first_load)
         self._without_changes("small")
         self._without_changes("large")
         self._with_changes("large")
         self._at_once("medium")
         self._many_companies()
+        self._repeat(lambda: self._take("demo", "ours", self._contenders.demo))
 
     def _full(self, company: str, database: str) -> None:
         self._take(f"{company} full", "ours", lambda: self._ours_anew(company, database))
         self._take(f"{company} full", "dlt", lambda: self._contenders.dlt(company))
         self._take(f"{company} full", "floor", lambda: self._contenders.floor(company))
+        self._take(f"{company} full", "floor of tables", lambda: self._contenders.floor_of_tables(company))
+
+    def _right_after_a_first_load(self) -> Sample:
+        """Nothing has changed, and PostgreSQL has had no time to vacuum or to analyze what was loaded."""
+        self._ours_anew("large", "large")
+        return self._contenders.ours("large", ["large"])
 
     def _without_changes(self, company: str) -> None:
         self._contenders.postgres.settle(company)
@@ -132,12 +140,14 @@ def _labels(sizes: dict[str, int]) -> dict[str, str]:
         "large full": f"{large} documents, full",
         "medium full": f"{medium} documents, full",
         "small unchanged": f"{small} documents, nothing changed",
+        "large fresh": f"{large} documents, right after a first load",
         "large unchanged": f"{large} documents, nothing changed",
         "large changed": f"{large} documents, {CHANGED} changed",
         "medium at once": f"{medium} documents, full, {AT_ONCE} requests at once",
         "medium late": f"{medium} documents, {AT_ONCE} at once, {LATENCY_SECONDS * 1000:.0f} ms each",
         "many full": f"{many} companies of {DOCUMENTS_OF_MANY} documents, full",
         "many unchanged": f"{many} companies, nothing changed",
+        "demo": "make demo, with the environment in place",
     }
 
 

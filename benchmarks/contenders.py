@@ -43,7 +43,7 @@ class Contenders:
 
         `updated` is how many documents it must find changed. The inner seconds are the companies' own, added up.
         """
-        finished, requests = self._measured(
+        finished, requests, postgres = self._measured(
             [COMMAND, "sync", "--json", *companies],
             self._settings(database) | {"BILLINGO_CONCURRENT_REQUESTS": str(concurrent)},
             PROJECT,
@@ -52,7 +52,13 @@ class Contenders:
         _expect("companies", len(results), len(companies))
         _expect("documents updated", sum(result["updated"] for result in results), updated)
         self._expect_all(database, "billingo.invoices WHERE deleted_at IS NULL", companies)
-        return _sample(finished, sum(result["duration_seconds"] for result in results), requests)
+        return _sample(finished, sum(result["duration_seconds"] for result in results), requests, postgres)
+
+    def demo(self) -> Sample:
+        """`billingo-assets demo` in an empty folder, with a PostgreSQL of its own."""
+        with TemporaryDirectory(prefix="billingo-bench-demo-", ignore_cleanup_errors=True) as home:
+            finished, requests, postgres = self._measured([COMMAND, "demo"], environment(BILLINGO_HOME=home), PROJECT)
+        return _sample(finished, finished.wall_seconds, requests, postgres)
 
     def dlt(self, company: str) -> Sample:
         """The same with dlt, into a database of its own. See `dlt_pipeline`."""
@@ -61,23 +67,29 @@ class Contenders:
 
     def floor(self, company: str) -> Sample:
         """The least that can be done, into a database of its own. See `floor`."""
-        return self._program([sys.executable, "-P", HERE / "floor.py"], company, "documents", [])
+        return self._program([sys.executable, "-P", HERE / "floor.py"], company, "documents", ["payloads"])
+
+    def floor_of_tables(self, company: str) -> Sample:
+        """The least that makes the same tables, into a database of its own. See `floor`."""
+        return self._program([sys.executable, "-P", HERE / "floor.py"], company, "invoices", ["tables"])
 
     def _program(self, program: list[str | Path], company: str, table: str, more: list[str]) -> Sample:
         database = "contender"
         url = self.postgres.make(database)
         key = self.sandbox.api_keys[company]
         arguments = [self.sandbox.api_url, key, url, str(CONCURRENT_REQUESTS), *more]
-        finished, requests = self._measured([*program, *arguments], environment(), self.home)
+        finished, requests, postgres = self._measured([*program, *arguments], environment(), self.home)
         self._expect_all(database, table, [company])
         self.postgres.drop(database)
-        return _sample(finished, float(finished.output.split()[-1]), requests)
+        return _sample(finished, float(finished.output.split()[-1]), requests, postgres)
 
-    def _measured(self, command: list[str | Path], settings: dict[str, str], folder: Path) -> tuple[Finished, int]:
+    def _measured(
+        self, command: list[str | Path], settings: dict[str, str], folder: Path
+    ) -> tuple[Finished, int, float]:
         self.postgres.settle()
-        before = self.sandbox.count_requests()
+        before, spent = self.sandbox.count_requests(), self.postgres.cpu_seconds()
         finished = run(command, environment=settings, folder=folder)
-        return finished, self.sandbox.count_requests() - before
+        return finished, self.sandbox.count_requests() - before, self.postgres.cpu_seconds() - spent
 
     def _settings(self, database: str) -> dict[str, str]:
         return environment(
@@ -92,8 +104,8 @@ class Contenders:
         _expect(f"rows of {rows}", self.postgres.count(database, rows), expected)
 
 
-def _sample(finished: Finished, inner_seconds: float, requests: int) -> Sample:
-    return Sample(finished.wall_seconds, inner_seconds, finished.cpu_seconds, finished.peak_mib, requests)
+def _sample(finished: Finished, inner_seconds: float, requests: int, postgres: float) -> Sample:
+    return Sample(finished.wall_seconds, inner_seconds, finished.cpu_seconds, finished.peak_mib, requests, postgres)
 
 
 def _expect(what: str, found: int, expected: int) -> None:

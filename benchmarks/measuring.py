@@ -23,7 +23,7 @@ class Sample:
 
     `wall_seconds` is the whole process, the start of Python included; `inner_seconds` is the work alone, in the
     contender's own words. `cpu_seconds` is the process and its children; `peak_mib` is the largest one of them.
-    PostgreSQL and the API are neither its children nor counted.
+    `postgres_seconds` is the processor time of PostgreSQL meanwhile, which is not among them; the API is not counted.
     """
 
     wall_seconds: float
@@ -31,6 +31,7 @@ class Sample:
     cpu_seconds: float
     peak_mib: float
     requests: int
+    postgres_seconds: float
 
 
 def median_of(samples: Sequence[Sample]) -> Sample:

@@ -20,27 +20,27 @@ Samples = Mapping[tuple[str, str], Sequence[Sample]]
 
 _LEGEND = (
     "wall: the whole process; inner: its work alone; peak: its largest process.",
-    "PostgreSQL and the API are in none of them. Medians of the runs.",
+    "PG s: PostgreSQL's CPU meanwhile, in none of the others. Medians of the runs.",
 )
 
 
 def as_text(samples: Samples, goals: Sequence[Goal], labels: Mapping[str, str]) -> str:
     """Write the table: the median of each figure, then the goals. `labels` says what the cases are."""
-    lines = [f"{'':<28}{'wall s':>9}{'inner s':>9}{'CPU s':>9}{'peak MiB':>10}{'requests':>10}{'runs':>5}"]
+    lines = [f"{'':<22}{'wall s':>9}{'inner s':>9}{'CPU s':>8}{'PG s':>8}{'peak MiB':>9}{'requests':>9}{'runs':>5}"]
     for case, label in labels.items():
         lines.append(label)
         for (of, contender), runs in samples.items():
             if of == case:
                 it = median_of(runs)
                 lines.append(
-                    f"  {contender:<26}{it.wall_seconds:>9.2f}{it.inner_seconds:>9.2f}{it.cpu_seconds:>9.2f}"
-                    f"{it.peak_mib:>10.0f}{it.requests:>10.0f}{len(runs):>5}"
+                    f"  {contender:<20}{it.wall_seconds:>9.2f}{it.inner_seconds:>9.2f}{it.cpu_seconds:>8.2f}"
+                    f"{it.postgres_seconds:>8.2f}{it.peak_mib:>9.0f}{it.requests:>9.0f}{len(runs):>5}"
                 )
-    lines += [*_LEGEND, "", f"{'Goals of ours':<53}{'figure':>10}{'at most':>11}"]
+    lines += [*_LEGEND, "", f"{'Goals of ours':<50}{'figure':>12}{'at most':>12}"]
     for goal in goals:
-        figure, limit = (f"{number:,.2f} {goal.unit:<1}" for number in (goal.figure, goal.limit))
+        figure, limit = (f"{number:,.2f} {goal.unit:<3}" for number in (goal.figure, goal.limit))
         told = f"{labels[goal.case].replace(' documents', '')}: {goal.what}"
-        lines.append(f"{told:<53}{figure:>10}{limit:>11}  {'PASS' if goal.reached else 'MISS'}")
+        lines.append(f"{told:<50}{figure:>12}{limit:>12}  {'PASS' if goal.reached else 'MISS'}")
     return "\n".join(lines)
 
 

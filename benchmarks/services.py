@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -109,6 +109,18 @@ class Postgres:
     def count(self, database: str, rows: str) -> int:
         """Count the rows of `rows`, a table and perhaps a condition."""
         return int(self._execute(f"SELECT count(*) FROM {rows}", database)[0][0])  # noqa: S608
+
+    def cpu_seconds(self) -> float:
+        """Processor time of the server and all its processes since it began, those that have ended included."""
+        [(folder,)] = self._execute("SHOW data_directory")
+        postmaster = int((Path(folder) / "postmaster.pid").read_text().split()[0])
+        processes = [postmaster, *map(int, Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split())]
+        ticks = 0
+        for process in processes:
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended, and counts with the postmaster
+                fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+                ticks += sum(map(int, fields[11:15]))  # its own and its children's, in user and in kernel mode
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def _execute(self, statement: str, database: str | None = None) -> list[tuple[Any, ...]]:
         url = self._url if database is None else self.url(database)
