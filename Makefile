@@ -1,6 +1,6 @@
 # Every target installs what it needs, on a machine that has Python 3.11 or newer, make and git.
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test programs screenshots soak fuzz lint sbom bench night lock clean
+.PHONY: help install demo dev test programs screenshots soak fuzz lint sbom bench night migration lock clean
 
 # Hundreds of programs are started here, and each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -84,6 +84,10 @@ $(BENCH_INSTALLED): benchmarks/requirements.lock
 	@$(PYTHON) -m venv --clear .venv-bench
 	@.venv-bench/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r $<
 	@touch $(BENCH_INSTALLED)
+
+# NAME says what it does, in lower case with underscores.
+migration: $(INSTALLED) ## write the migration to what the tables declare: NAME=what_it_does
+	@$(BIN)/python -m tools.make_migration $(NAME)
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
   --custom-compile-command "make lock"
