@@ -26,7 +26,7 @@ DISCOUNT = frozenset({"discount_type", "discount_value"})
 class Totals(NamedTuple):
     """What a document says of its amounts. None where it says nothing.
 
-    `unreadable` names the columns of which it says something that cannot be read, as `columns.UNREADABLE` does.
+    `unreadable` names the columns of which it says something that cannot be read, as the column `unreadable` does.
     `lines_gross` is the sum of its `lines` lines; None where there is no line, or one does not tell its amount.
     """
 
@@ -93,6 +93,16 @@ def gaps_of(totals: Totals) -> Gaps:
             conceivable += max(ROUNDINGS.values())
         are_known = header is not None and (lines is not None or not totals.lines)
         return Gaps(header, lines, allowed, conceivable, are_known)
+
+
+def agree_exactly(totals: Totals) -> bool:
+    """Whether gross is net + VAT and the sum of the lines to the last digit, as of most documents: there is no gap."""
+    gross, net, vat = totals.gross, totals.net, totals.vat
+    if gross is None or net is None or vat is None or totals.unreadable:
+        return False
+    if totals.discount_value and totals.discount_type != "percent":
+        return False
+    return gross == net + vat and (gross == totals.lines_gross if totals.lines else True)
 
 
 def _sums_of_lines(totals: Totals) -> list[Decimal]:
