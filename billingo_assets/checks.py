@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import dagster as dg
 
 from billingo_assets.names import INVOICE_ITEMS, INVOICES, RAW_INVOICES
+from billingo_assets.streams import DOCUMENTS, Stream
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One check, which has one result for each company.
+    """One check on the records of a stream, which has one result for each company.
 
     `severity` is the worst that a failure can be. A `blocking` check ends the run. `advice` says what to do about a
     failure; `{key}` stands for the company's key. A check that `follows_clock` judges an age: a company's runs say
@@ -32,6 +33,7 @@ class Check:
     cleared_by: str
     blocking: bool = False
     follows_clock: bool = False
+    stream: Stream = DOCUMENTS
 
     @property
     def key(self) -> dg.AssetCheckKey:

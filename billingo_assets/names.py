@@ -1,14 +1,34 @@
-"""The names that Dagster stores: assets, checks, jobs, the set of partitions, tags of runs. Imports nothing of ours."""
+"""The names that Dagster stores: assets, jobs, the set of partitions, tags of runs. Imports declarations alone."""
 
 from __future__ import annotations
 
 import dagster as dg
 
+from billingo_assets.streams import DOCUMENTS, STREAMS, Stream, documents
+from billingo_assets.streams.stream import NormalizedTable
+
 GROUP = "billingo"
 
-RAW_INVOICES = dg.AssetKey([GROUP, "raw_invoices"])
-INVOICES = dg.AssetKey([GROUP, "invoices"])
-INVOICE_ITEMS = dg.AssetKey([GROUP, "invoice_items"])
+
+def raw_asset_key(stream: Stream) -> dg.AssetKey:
+    """The asset of a stream's records as sent."""
+    return dg.AssetKey([GROUP, stream.raw])
+
+
+def table_asset_key(table: NormalizedTable) -> dg.AssetKey:
+    """The asset of a table that normalization makes."""
+    return dg.AssetKey([GROUP, table.name])
+
+
+RAW_INVOICES = raw_asset_key(DOCUMENTS)
+INVOICES = table_asset_key(documents.INVOICES)
+INVOICE_ITEMS = table_asset_key(documents.INVOICE_ITEMS)
+STREAM_ASSETS = tuple(
+    key
+    for stream in STREAMS
+    for key in (raw_asset_key(stream), *(table_asset_key(table) for table in stream.tables if table.asset))
+)
+"""Every asset of every stream: what a run of `sync_company` materializes."""
 SYNC_HEALTH = dg.AssetKey([GROUP, "sync_health"])
 
 SYNC_COMPANY = "sync_company"

@@ -38,12 +38,12 @@ from billingo_assets.billingo.errors import (
     UnavailableError,
 )
 from billingo_assets.billingo.models import (
-    DocumentsEnvelope,
-    DocumentsPage,
     Identified,
     Identity,
     Moment,
     Organization,
+    RecordsEnvelope,
+    RecordsPage,
     pages_of,
     size_of_pages,
     told_code,
@@ -56,7 +56,7 @@ from billingo_assets.unreachable import why_unreachable
 from billingo_assets.urls import checked_api_url
 
 MAX_PAGE_SIZE = 100
-"""Documents a page: the most that may be asked for. A server may put fewer on one."""
+"""Records a page: the most that may be asked for. A server may put fewer on one."""
 
 MAX_PAGE_SIZE_TOLD = 1_000_000
 """A larger `per_page` is no size of a page."""
@@ -78,7 +78,7 @@ class Limits:
     connect_seconds: float = 10.0
     read_seconds: float = 30.0
     max_response_bytes: int = 64 * 2**20
-    max_page_documents: int = 10_000
+    max_page_records: int = 10_000
     max_pages: int = 100_000
     first_backoff_seconds: float = 0.5
     optional_seconds: float = 5.0
@@ -156,21 +156,22 @@ class BillingoClient:
             return datetime.fromtimestamp(moment.epoch, UTC)
         return None
 
-    def documents(
+    def records(
         self,
+        path: str,
         *,
         page: int,
         page_size: int = MAX_PAGE_SIZE,
         filters: Mapping[str, str] | None = None,
         optional: bool = False,
-    ) -> DocumentsPage:
-        """Read one page of documents, newest first (`GET /documents`). `page_size` is a wish.
+    ) -> RecordsPage:
+        """Read one page of a collection (`GET /documents`, for one). `page_size` is a wish.
 
         Where the answer is `optional`, it is asked for once, and not waited for long.
         """
         query = {"page": str(page), "per_page": str(page_size), **(filters or {})}
-        most = self._limits.max_page_documents
-        envelope, _ = self._get("/documents", query, lambda body: _decode_page(body, most), optional=optional)
+        most = self._limits.max_page_records
+        envelope, _ = self._get(path, query, lambda body: _decode_page(body, most), optional=optional)
         last_page = envelope.last_page if envelope.last_page is not None and envelope.last_page > 0 else None
         size = size_of_pages(
             number=page,
@@ -180,24 +181,24 @@ class BillingoClient:
             asked=page_size,
             shown=len(envelope.data),
         )
-        return DocumentsPage(
+        return RecordsPage(
             number=page,
             last_page=last_page or pages_of(envelope.total, size),
             total=envelope.total,
-            documents=[bytes(document) for document in envelope.data],
+            records=[bytes(record) for record in envelope.data],
             page_size=size,
         )
 
-    def document(self, document_id: int) -> bytes:
-        """Read one document by its id (`GET /documents/{id}`), in one try. Raises NotFoundError when there is none."""
-        body, _ = self._get(f"/documents/{document_id}", {}, lambda body: body, optional=True)
-        if _decode(body, Identified).id != document_id:
-            raise MalformedAnswerError(f"Billingo answered another document than {document_id}.")
+    def record(self, path: str, record_id: int) -> bytes:
+        """Read one record of a collection by its id, in one try. Raises NotFoundError when there is none."""
+        body, _ = self._get(f"{path}/{record_id}", {}, lambda body: body, optional=True)
+        if _decode(body, Identified).id != record_id:
+            raise MalformedAnswerError(f"Billingo answered another record than {record_id}.")
         return body
 
-    def count_documents(self) -> int:
-        """Ask how many documents there are, of every kind: the unfiltered `total`."""
-        return self.documents(page=1, page_size=1).total
+    def count(self, path: str) -> int:
+        """Ask how many records a collection has: the unfiltered `total`."""
+        return self.records(path, page=1, page_size=1).total
 
     def close(self) -> None:
         """Drop the connections and wake threads that wait between two tries."""
@@ -325,7 +326,7 @@ MANY_COMMAS = 200_000
 """A page holds no more documents than this is, or than it has commas: so many are decoded before they are counted."""
 
 
-def _decode_page(body: bytes, most: int) -> DocumentsEnvelope:
+def _decode_page(body: bytes, most: int) -> RecordsEnvelope:
     """Read a page of at most so many documents.
 
     One that no decoder reads is left to be told apart from its sound neighbours.
@@ -335,7 +336,7 @@ def _decode_page(body: bytes, most: int) -> DocumentsEnvelope:
         with suppress(KeyError, ValueError):
             _documents(members(body, {"data"})["data"], most)
     try:
-        envelope = _decode(body, DocumentsEnvelope)
+        envelope = _decode(body, RecordsEnvelope)
     except MalformedAnswerError:
         salvaged = _salvage_page(body, most)
         if salvaged is None:
@@ -346,7 +347,7 @@ def _decode_page(body: bytes, most: int) -> DocumentsEnvelope:
     return envelope
 
 
-def _salvage_page(body: bytes, most: int) -> DocumentsEnvelope | None:
+def _salvage_page(body: bytes, most: int) -> RecordsEnvelope | None:
     body = body.removeprefix(codecs.BOM_UTF8).strip()
     if not (body.startswith(b"{") and body.endswith(b"}")):
         return None
@@ -354,13 +355,13 @@ def _salvage_page(body: bytes, most: int) -> DocumentsEnvelope | None:
         found = members(body, {"data", "total", "last_page", "per_page"})
         documents = _documents(found.pop("data"), most) if found["data"].startswith(b"[") else []
         envelope = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in found.items())
-        counts = _decode(b'{"data":[],%b}' % envelope, DocumentsEnvelope)
+        counts = _decode(b'{"data":[],%b}' % envelope, RecordsEnvelope)
     except (KeyError, ValueError, MalformedAnswerError):
         return None
     return msgspec.structs.replace(counts, data=documents) if documents else None
 
 
-def _page_size_told(envelope: DocumentsEnvelope) -> int | None:
+def _page_size_told(envelope: RecordsEnvelope) -> int | None:
     """What an answer says of the size of its pages. None where it says nothing that can be a size."""
     try:
         told = msgspec.json.decode(envelope.per_page, type=int, strict=False)

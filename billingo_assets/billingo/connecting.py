@@ -18,7 +18,7 @@ def connect(api_url: str, api_key: SecretStr, settings: Settings) -> BillingoCli
         connect_seconds=settings.connect_timeout_seconds,
         read_seconds=settings.read_timeout_seconds,
         max_response_bytes=settings.max_response_mib * 2**20,
-        max_page_documents=settings.max_page_documents,
+        max_page_records=settings.max_page_documents,
         max_pages=settings.max_pages,
     )
     return BillingoClient(api_url=api_url, api_key=api_key, limits=limits)

@@ -1,4 +1,4 @@
-"""The answers of the API that this project reads, as types. Documents stay bytes: they are kept as sent."""
+"""The answers of the API that this project reads, as types. Records stay bytes: they are kept as sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Organization(msgspec.Struct, frozen=True):
 
 
 class Identified(msgspec.Struct, frozen=True):
-    """A document, as far as its id: other fields are ignored."""
+    """A record, as far as its id: other fields are ignored."""
 
     id: int
 
@@ -37,8 +37,8 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 """A number of documents that a company can have, and that the database can note."""
 
 
-class DocumentsEnvelope(msgspec.Struct, frozen=True):
-    """The envelope of `GET /documents`; `data` is left undecoded, and so is what an answer may do without."""
+class RecordsEnvelope(msgspec.Struct, frozen=True):
+    """The envelope of a page of a collection; `data` is left undecoded, and so is what an answer may do without."""
 
     data: list[msgspec.Raw]
     total: Count
@@ -55,42 +55,42 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentsPage:
-    """One page of documents: their JSON texts as sent, newest first, and what the page says of the whole.
+class RecordsPage:
+    """One page of a collection: its records as sent, in JSON, and what the page says of the whole.
 
-    `page_size` is how many documents the server puts on a page, which need not be how many were asked for.
+    `page_size` is how many records the server puts on a page, which need not be how many were asked for.
     """
 
     number: int
     last_page: int
     total: int
-    documents: list[bytes]
+    records: list[bytes]
     page_size: int
 
     @property
     def is_whole(self) -> bool:
-        """Whether it shows as many documents as a page of this size has at its place."""
+        """Whether it shows as many records as a page of this size has at its place."""
         before = (self.number - 1) * self.page_size
-        return len(self.documents) >= min(self.page_size, max(0, self.total - before))
+        return len(self.records) >= min(self.page_size, max(0, self.total - before))
 
     @property
     def shows_all(self) -> bool:
         """Whether it is the first page and the only one."""
-        return self.number == 1 and len(self.documents) >= self.total
+        return self.number == 1 and len(self.records) >= self.total
 
     @property
     def size(self) -> int:
-        """Bytes of all documents."""
-        return sum(map(len, self.documents))
+        """Bytes of all records."""
+        return sum(map(len, self.records))
 
 
 def pages_of(total: int, page_size: int) -> int:
-    """How many pages so many documents are; an empty listing has one."""
+    """How many pages so many records are; an empty listing has one."""
     return max(1, -(-total // page_size))
 
 
 def size_of_pages(*, number: int, total: int, last_page: int | None, told: int | None, asked: int, shown: int) -> int:
-    """How many documents a server puts on a page, by what one of its pages tells and shows.
+    """How many records a server puts on a page, by what one of its pages tells and shows.
 
     What it tells (or else what was asked for) counts, unless its last page contradicts that and agrees with what the
     page shows: a server may repeat the wish and not heed it.

@@ -19,6 +19,7 @@ from billingo_assets.companies.session import connected
 from billingo_assets.companies.tax_codes import taxpayer
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings, load_settings
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.sync.identity import identify, tax_code_of
 
 from_standard_input = click.option(
@@ -142,7 +143,7 @@ def check(key: str) -> None:
         connect(entry.api_url(served), api_key, served) as client,
     ):
         identity = identify(client, entry)
-        total = client.count_documents()
+        total = client.count(DOCUMENTS.path)
     say(f"The API key of {key} works: tax code {identity.tax_code or 'unknown'}, {total:,} documents.")
 
 

@@ -26,7 +26,8 @@ from billingo_assets.companies.schedule import SCHEDULES, Schedule
 from billingo_assets.companies.session import changing_company, connected
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import load_settings
-from billingo_assets.warehouse.raw_invoices import count_documents
+from billingo_assets.streams import DOCUMENTS
+from billingo_assets.warehouse.raw_records import count_records
 from billingo_assets.warehouse.sync_state import last_synced_at
 
 MAX_NAME = 200
@@ -146,8 +147,8 @@ def show(key: str) -> None:
     settings = load_settings()
     with connected(settings) as connection:
         entry = registry.get_company(connection, key)
-        documents = count_documents(connection, entry.id)
-        synced_at = last_synced_at(connection, entry.id)
+        documents = count_records(connection, DOCUMENTS, entry.id)
+        synced_at = last_synced_at(connection, DOCUMENTS, entry.id)
     facts = {
         "key": entry.key,
         "id": entry.id,
@@ -199,7 +200,7 @@ def remove(key: str, yes: bool) -> None:
     settings = load_settings()
     with connected(settings) as connection, open_instance(settings) as instance:
         entry = registry.get_company(connection, key)
-        documents = count_documents(connection, entry.id)
+        documents = count_records(connection, DOCUMENTS, entry.id)
         connection.rollback()
         fate = "are deleted: they are the demo's" if entry.is_demo else f"stay in the tables, as company_id {entry.id}"
         if not yes:

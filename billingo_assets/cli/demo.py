@@ -17,6 +17,7 @@ from billingo_assets.companies.registry import Company
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.project import checkout
 from billingo_assets.settings import Settings, load_settings
+from billingo_assets.streams.documents import DOCUMENTS, INVOICE_ITEMS, INVOICES
 from billingo_assets.warehouse.database import connecting, open_database
 from billingo_assets.warehouse.normalized import count_rows
 from billingo_assets.warehouse.sums import sums_by_currency
@@ -82,13 +83,14 @@ def _register(connection: Connection, settings: Settings, invented: SandboxCompa
 
 def _compare(connection: Connection, company: Company, ledger: Ledger) -> bool:
     """Print what the tables hold of a company; return whether the ledger says the same, to the last fillér."""
-    rows = count_rows(connection, company.id)
+    rows = count_rows(connection, DOCUMENTS, company.id)
+    documents, items = rows[INVOICES.name], rows[INVOICE_ITEMS.name]
     sums = sums_by_currency(connection, company.id)
     for line, (currency, held) in enumerate(sums.items()):
-        start = f"{company.key:<14} {rows.invoices:>9,} {rows.items:>6,}" if line == 0 else " " * 31
+        start = f"{company.key:<14} {documents:>9,} {items:>6,}" if line == 0 else " " * 31
         say(f"{start}  {held.gross:>20,} {currency}")
     return (
-        (rows.invoices, rows.items) == (ledger.documents, ledger.items)
+        (documents, items) == (ledger.documents, ledger.items)
         and sums.keys() == ledger.currencies.keys()
         and all(
             held == (told.documents, told.gross, told.net, told.vat)

@@ -28,6 +28,7 @@ from billingo_assets.run_history.crashes import DISCONNECTED, KILLED, is_interru
 from billingo_assets.run_history.outcomes import Fault, Outcome, Status, duration_of
 from billingo_assets.run_history.summaries import summarize
 from billingo_assets.settings import load_settings
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.warehouse.locks import run_is_alive
 from billingo_assets.warehouse.rejections import OpenRejection, open_rejections
 
@@ -115,7 +116,7 @@ def _pass_on_interrupt(result: dg.JobExecutionResult) -> None:
 def _quarantine(company: Company) -> list[OpenRejection]:
     """The company's documents in quarantine, every one of them; a check's result names but the first few."""
     with suppress(BillingoAssetsError), connected(load_settings()) as connection:
-        return open_rejections(connection, company.id)
+        return open_rejections(connection, DOCUMENTS, company.id)
     return []
 
 

@@ -10,11 +10,9 @@ import dagster as dg
 
 from billingo_assets.dagster_support.resources import WarehouseResource
 from billingo_assets.names import (
-    INVOICE_ITEMS,
-    INVOICES,
     PRUNE_HISTORY,
-    RAW_INVOICES,
     REFRESH_HEALTH,
+    STREAM_ASSETS,
     SYNC_COMPANY,
     SYNC_HEALTH,
 )
@@ -22,7 +20,7 @@ from billingo_assets.settings import load_settings
 
 sync_company = dg.define_asset_job(
     SYNC_COMPANY,
-    selection=dg.AssetSelection.assets(RAW_INVOICES, INVOICES, INVOICE_ITEMS),
+    selection=dg.AssetSelection.assets(*STREAM_ASSETS),
     description="Bring one company (the partition) up to date: read its documents, make the tables, check the counts.",
 )
 

@@ -7,14 +7,15 @@ is the caller's business.
 
 import operator
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, NamedTuple
 
 import msgspec
 
-from billingo_assets.normalize.content import PAID_DATE, PAYMENT_STATUS, follows_clock
-from billingo_assets.normalize.reconciling import Gaps, Totals, gaps_of
+from billingo_assets.normalize.batches import NormalizedBatch, Rejection, Row, TableRows
+from billingo_assets.normalize.quick import UnusualError, decoder_of, row_reader, structure_of
+from billingo_assets.normalize.reconciling import Totals, agree_exactly, gaps_of
 from billingo_assets.normalize.values import (
     INTEGER,
     MOST_DIGITS,
@@ -29,11 +30,8 @@ from billingo_assets.normalize.values import (
     required,
     type_of,
 )
-from billingo_assets.streams.documents import INVOICE_ITEMS, INVOICES, RELATED_DOCUMENTS
+from billingo_assets.streams.documents import INVOICE_ITEMS, INVOICES, PAID_DATE, RELATED_DOCUMENTS
 from billingo_assets.streams.stream import UNREADABLE, Column
-
-Row = list[Value]
-"""One row of a table: str, int, Decimal, date, bool or None, as a database driver takes them."""
 
 
 class _Field(NamedTuple):
@@ -61,34 +59,11 @@ class _Source(NamedTuple):
         return any(field.is_essential for field in self.fields)
 
 
-class Rejection(NamedTuple):
-    """A document that could not be normalized, and why: a sentence for people that quotes no text field."""
-
-    document_id: int
-    reason: str
-
-
 ABOUT_INVOICES = (UNREADABLE, "unreconciled_by", "totals_judged")
 """Columns of invoices that say what normalization found: see `streams.stream.UNREADABLE` and `reconciling.Gaps`."""
 
 
 COLUMNS_OF_INVOICES = (*INVOICES.column_names, *ABOUT_INVOICES)
-COLUMNS_OF_ITEMS = INVOICE_ITEMS.column_names
-COLUMNS_OF_RELATED = RELATED_DOCUMENTS.column_names
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NormalizedBatch:
-    """The rows that one batch makes in three tables, and the documents that make none.
-
-    Their values are in the order of COLUMNS_OF_INVOICES, COLUMNS_OF_ITEMS and COLUMNS_OF_RELATED. The first value of
-    each row is the id of its document.
-    """
-
-    invoices: list[Row]
-    items: list[Row]
-    related: list[Row]
-    rejections: list[Rejection]
 
 
 class _RejectedError(ValueError):
@@ -112,22 +87,83 @@ def _normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
     related: list[Row] = []
     rejections: list[Rejection] = []
     for document_id, text in documents:
-        unreadable: list[str] = []
         try:
-            document = _decode(text)
-            invoice = _invoice(document, document_id, unreadable)
-            item_rows = _items(document, unreadable)
-            related_rows = _related(document, unreadable)
+            invoice, item_rows, related_rows, parts = _read(text, document_id)
         except _RejectedError as rejected:
             rejections.append(Rejection(document_id, str(rejected)))
             continue
-        parts = ", ".join(dict.fromkeys(unreadable)) or None
-        gaps = _gaps(invoice, item_rows, parts)
-        invoices.append([*invoice, parts, gaps.unreconciled_by, gaps.are_judged])
+        invoices.append([*invoice, parts, *_gaps(invoice, item_rows, parts)])
         items += [[document_id, position, *row] for position, row in enumerate(item_rows, 1)]
         first_of_each = {row[0]: row for row in reversed(related_rows)}
         related += [[document_id, *row] for row in related_rows if row is first_of_each[row[0]]]
-    return NormalizedBatch(invoices, items, related, rejections)
+    tables = (
+        TableRows(INVOICES.name, COLUMNS_OF_INVOICES, invoices),
+        TableRows(INVOICE_ITEMS.name, INVOICE_ITEMS.column_names, items),
+        TableRows(RELATED_DOCUMENTS.name, RELATED_DOCUMENTS.column_names, related),
+    )
+    return NormalizedBatch(tables, rejections)
+
+
+class _Rows(NamedTuple):
+    """The row of an invoice, those of its lines and links, and the columns that could not be read."""
+
+    invoice: Row
+    items: list[Row]
+    related: list[Row]
+    unreadable: str | None
+
+
+def _read(text: bytes | str, document_id: int) -> _Rows:
+    """Read one document, the quick way where it is of the usual form. Raises _RejectedError."""
+    try:
+        return read_usual(text, document_id)
+    except UnusualError:
+        return read_thoroughly(text, document_id)
+
+
+def read_usual(text: bytes | str, document_id: int) -> _Rows:
+    """Read a document of the usual form. Raises UnusualError."""
+    document = _decode_usual(text)
+    if document.document_partner is None:
+        document.document_partner = document.partner
+    elif document.document_partner == _NOBODY:  # which may be no partner at all, or one of whom nothing is told
+        raise UnusualError
+    if PAID_DATE.runs_in(getattr(document, PAID_DATE.unless)):
+        setattr(document, PAID_DATE.field, None)
+    _DOCUMENT.complete(document)
+    invoice = _INVOICE_ROW.read(document)
+    if invoice[0] != document_id:
+        raise UnusualError
+    related = [_RELATED_ROW.read(one) for one in document.related_documents or ()]
+    if any(row[0] is None for row in related):
+        raise UnusualError
+    return _Rows(invoice, [_ITEM_ROW.read(one) for one in document.items or ()], related, None)
+
+
+def read_thoroughly(text: bytes | str, document_id: int) -> _Rows:
+    """Read any document, every value of it. Raises _RejectedError."""
+    unreadable: list[str] = []
+    document = _decode(text)
+    invoice = _invoice(document, document_id, unreadable)
+    items = _items(document, unreadable)
+    related = _related(document, unreadable)
+    return _Rows(invoice, items, related, ", ".join(dict.fromkeys(unreadable)) or None)
+
+
+_ITEMS, _LINKS = "items[].", "related_documents[]."
+_DOCUMENT = structure_of(
+    INVOICES.columns,
+    lists={
+        "items": structure_of(INVOICE_ITEMS.columns, within=_ITEMS),
+        "related_documents": structure_of(RELATED_DOCUMENTS.columns, within=_LINKS),
+    },
+    partner="document_partner",
+)
+_NOBODY = _DOCUMENT.empty("document_partner")
+_decode_usual = decoder_of(_DOCUMENT)
+_INVOICE_ROW = row_reader(INVOICES.columns)
+_ITEM_ROW = row_reader(INVOICE_ITEMS.columns, within=_ITEMS)
+_RELATED_ROW = row_reader(RELATED_DOCUMENTS.columns, within=_LINKS)
 
 
 def _sources(columns: Iterable[Column], within: str = "") -> tuple[int, list[_Source]]:
@@ -148,8 +184,8 @@ _INVOICE_FIELDS = _sources(INVOICES.columns)
 _INVOICE_FIELDS_DEPRECATED = _sources(
     replace(column, source=column.source.replace("document_partner.", "partner.")) for column in INVOICES.columns
 )
-_ITEM_FIELDS = _sources(INVOICE_ITEMS.columns, within="items[].")
-_RELATED_FIELDS = _sources(RELATED_DOCUMENTS.columns, within="related_documents[].")
+_ITEM_FIELDS = _sources(INVOICE_ITEMS.columns, within=_ITEMS)
+_RELATED_FIELDS = _sources(RELATED_DOCUMENTS.columns, within=_LINKS)
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _LISTED = required(read_object, "an object")
@@ -175,8 +211,8 @@ def _decode(text: bytes | str) -> dict[str, Any]:
 def _invoice(document: dict[str, Any], document_id: int, unreadable: list[str]) -> Row:
     partner = document.get("document_partner")
     nobody = is_blank(partner) or partner in ([], {})
-    if follows_clock(document.get(PAYMENT_STATUS)):
-        document.pop(PAID_DATE, None)
+    if PAID_DATE.runs_in(document.get(PAID_DATE.unless)):
+        document.pop(PAID_DATE.field, None)
     row = _row(document, _INVOICE_FIELDS_DEPRECATED if nobody else _INVOICE_FIELDS, unreadable)
     if row[0] != document_id:
         raise _RejectedError(f"id is {row[0]}, not {document_id}, under which the document is stored")
@@ -267,7 +303,12 @@ _LINE_GROSS = [column.name for column in INVOICE_ITEMS.columns if column.source.
 )
 
 
-def _gaps(invoice: Row, items: list[Row], unreadable: str | None) -> Gaps:
+def _gaps(invoice: Row, items: list[Row], unreadable: str | None) -> tuple[Value, Value]:
+    """By how much its totals do not reconcile, and whether they could be judged: the last two of ABOUT_INVOICES."""
     lines: list[Any] = [item[_LINE_GROSS] for item in items]
     lines_gross = None if not lines or None in lines else sum(lines)
-    return gaps_of(Totals._make((*_TOTALS(invoice), len(lines), lines_gross, unreadable)))
+    totals = Totals._make((*_TOTALS(invoice), len(lines), lines_gross, unreadable))
+    if agree_exactly(totals):
+        return None, True
+    gaps = gaps_of(totals)
+    return gaps.unreconciled_by, gaps.are_judged

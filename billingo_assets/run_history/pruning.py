@@ -9,13 +9,12 @@ import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
 
 from billingo_assets.checks import checks_of_runs
-from billingo_assets.names import COMPANIES, INVOICE_ITEMS, INVOICES, RAW_INVOICES
+from billingo_assets.names import COMPANIES, STREAM_ASSETS
 from billingo_assets.run_history.results import ANSWERED, delete_results_of_runs
 from billingo_assets.run_history.retries import Retries
 from billingo_assets.run_history.runs import UNFINISHED
 from billingo_assets.run_history.verdicts import past_until_decided
 
-ASSETS = (RAW_INVOICES, INVOICES, INVOICE_ITEMS)
 PAGE = 200
 
 
@@ -56,7 +55,7 @@ def _runs_that_show_the_present(instance: dg.DagsterInstance) -> set[str]:
     storage = instance.event_log_storage
     shown: set[str] = set()
     keys = set(instance.get_dynamic_partitions(COMPANIES))
-    for asset in ASSETS:
+    for asset in STREAM_ASSETS:
         newest = storage.get_latest_storage_id_by_partition(asset, dg.DagsterEventType.ASSET_MATERIALIZATION)
         if newest:
             found = instance.fetch_materializations(

@@ -25,6 +25,7 @@ from billingo_assets.sandbox.quirks import PageSizeTold
 from billingo_assets.sandbox.record import Record, encode
 from billingo_assets.sandbox.vocabulary import FEATURES, NAV_RECORDED
 from billingo_assets.sandbox.world import World
+from billingo_assets.streams import DOCUMENTS
 
 _SUBSCRIBED_UNTIL = "2030-12-31"
 _LOGGED_REQUESTS = 100_000  # the newest are kept
@@ -225,7 +226,7 @@ class Api:
 def _asked(request: Request, company: str | None) -> Asked:
     """Read what faults look at, leniently: which page of which listing is asked for."""
     path = request.url.path
-    if path != "/v3/documents":
+    if path != f"/v3{DOCUMENTS.path}":
         return Asked(path, 0, company, frozenset())
     text = request.query_params.get("page", "")
     page = int(text) if text.isdecimal() and len(text) < 20 else 1

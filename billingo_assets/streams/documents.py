@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from billingo_assets.streams.stream import Changes, Column, NormalizedTable, Stream
+from billingo_assets.streams.stream import Changes, Clock, Column, NormalizedTable, Stream
 
 INVOICES = NormalizedTable(
     name="invoices",
     comment="One row for each document of every type, drafts too: filter by type and deleted_at",
+    asset=(
+        "One row a document, with exact amounts and dates as dates. Its `type` tells invoices from drafts,"
+        " receipts, cancellations and the rest; `deleted_at` is set when Billingo no longer has it."
+    ),
     key=("id",),
     columns=(
         Column(
@@ -202,6 +206,7 @@ INVOICES = NormalizedTable(
 INVOICE_ITEMS = NormalizedTable(
     name="invoice_items",
     comment="The lines of documents that are not deleted",
+    asset="One row a line of a document that is not deleted, replaced together with its document.",
     key=("invoice_id", "position"),
     columns=(
         Column("invoice_id", "integer", "The document that holds the line", "id", nullable=False),
@@ -281,15 +286,29 @@ RELATED_DOCUMENTS = NormalizedTable(
     ),
 )
 
+# Billingo fills `paid_date` of a document that is not paid with the day on which it is read, so that the document
+# differs from itself a day later although nobody touched it. The rule names the statuses in which the field is true: a
+# status that is missing, or that a later release of the API brings, is none of them, since a payment date on which
+# nobody paid is worse than none.
+PAID_DATE = Clock(field="paid_date", unless="payment_status", values=("paid", "partially_paid"))
+
 DOCUMENTS = Stream(
     name="documents",
     noun="document",
+    about="""Every document of the company as Billingo sent it, with a hash of its content.
+
+A document that is unchanged is not written; of one that changed, the former content goes to `raw_invoice_versions`; one
+that is gone keeps its row and gets `deleted_at`; one that cannot be stored goes to `rejected_documents`. After a first
+full sync, what is new or changed is read; whenever Billingo's count then differs from ours, everything is. Of a company
+that is not to be synced, nothing is read or made.""",
     path="/documents",
     raw="raw_invoices",
     versions="raw_invoice_versions",
     raw_key="document_id",
     tables=(INVOICES, INVOICE_ITEMS, RELATED_DOCUMENTS),
+    clock=PAID_DATE,
     no_content="the paid_date of an unpaid document",
+    counted=INVOICE_ITEMS,
     normalizer_version=3,
     strategy=Changes(
         modified_since="last_modified_date",

@@ -52,10 +52,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NormalizedTable:
-    """A table that normalization fills. `key` is its primary key beside the company; its first column is the record."""
+    """A table that normalization fills. `key` is its primary key beside the company; its first column is the record.
+
+    `asset` describes it as an asset in the UI; without one, it belongs to the asset of its records.
+    """
 
     name: str
     comment: str
+    asset: str = ""
     key: tuple[str, ...]
     columns: tuple[Column, ...]
 
@@ -83,16 +87,33 @@ Strategy = Changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
-    """A collection of Billingo. `noun` is one of its records, in the singular; `tables` has the record's own first.
+class Clock:
+    """A field that is no content of a record: it follows the clock unless another one has one of these values."""
 
-    `raw` holds each record as sent and `versions` its former contents, both by `raw_key`, Billingo's id of the record.
-    `no_content` says in words which fields do not count as a record's content, since they change by themselves.
-    Raise `normalizer_version` with every change of what a record normalizes to: stored ones are then normalized again.
+    field: str
+    unless: str
+    values: tuple[str, ...]
+
+    def runs_in(self, value: object) -> bool:
+        """Whether the field of a record where `unless` has this value tells nothing but when it was read."""
+        return value not in self.values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stream:
+    """A collection of Billingo.
+
+    `noun` is one of its records, in the singular; `about` describes the asset of its raw records in the UI. `raw` holds
+    each record as sent and `versions` its former contents, both by `raw_key`, Billingo's id of the record. `tables` has
+    the one with a row for each record first. `counted` is the table of those parts of a record that are counted when it
+    arrives, into `item_count` of `raw`. `clock` is a field that does not count as content, `no_content` says so in
+    words. Raise `normalizer_version` with every change of what a record normalizes to: stored ones are then normalized
+    again.
     """
 
     name: str
     noun: str
+    about: str
     path: str
     raw: str
     versions: str
@@ -100,6 +121,8 @@ class Stream:
     tables: tuple[NormalizedTable, ...]
     normalizer_version: int
     strategy: Strategy
+    counted: NormalizedTable | None = None
+    clock: Clock | None = None
     no_content: str = ""
 
     @property
@@ -111,3 +134,12 @@ class Stream:
     def table(self) -> NormalizedTable:
         """The table that has a row for each record."""
         return self.tables[0]
+
+    def counts(self, table: str) -> bool:
+        """Whether this is the table of `counted`."""
+        return self.counted is not None and self.counted.name == table
+
+    @property
+    def details(self) -> tuple[NormalizedTable, ...]:
+        """The tables of the parts of records. The first column of their keys is the record."""
+        return self.tables[1:]

@@ -17,17 +17,18 @@ from billingo_assets.billingo.client import BillingoClient
 from billingo_assets.billingo.errors import BillingoError
 from billingo_assets.companies.registry import Company, note_tax_code, same_taxpayers
 from billingo_assets.errors import EmptyAnswerError
-from billingo_assets.sync.documents import MAX_DOCUMENT_BYTES
+from billingo_assets.streams import Stream
 from billingo_assets.sync.full import FullSync
 from billingo_assets.sync.identity import identify
 from billingo_assets.sync.incremental import IncrementalSync
+from billingo_assets.sync.records import MAX_RECORD_BYTES
 from billingo_assets.sync.renumbering import renumber
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.work import SyncContext
 from billingo_assets.warehouse import audit
 from billingo_assets.warehouse.differences import accepted_difference
-from billingo_assets.warehouse.raw_invoices import count_changes, database_clock
-from billingo_assets.warehouse.reconciliation import held_documents
+from billingo_assets.warehouse.raw_records import count_changes, database_clock
+from billingo_assets.warehouse.reconciliation import held_records
 from billingo_assets.warehouse.sync_state import SyncState, read_sync_state
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -38,7 +39,7 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 class SyncOptions:
     """How to sync: `full`, although an incremental sync would do; the two that accept something, see `FullSync`.
 
-    `asked_by` is who or what wants it so, for the audit log. A document of more than `max_document_bytes` goes to
+    `asked_by` is who or what wants it so, for the audit log. A document of more than `max_record_bytes` goes to
     quarantine.
     """
 
@@ -47,15 +48,16 @@ class SyncOptions:
     accept_difference: int | None = None
     asked_by: str | None = None
     lookback: timedelta = timedelta(days=7)
-    max_document_bytes: int = MAX_DOCUMENT_BYTES
+    max_record_bytes: int = MAX_RECORD_BYTES
 
 
 @dataclass(slots=True)
 class CompanySync:
-    """One sync of one company, on the connection that holds its lock."""
+    """One sync of a stream of one company, on the connection that holds its lock."""
 
     client: BillingoClient
     connection: Connection
+    stream: Stream
     company: Company
     run_id: str
     on_page: Callable[[Progress], None]
@@ -72,13 +74,15 @@ class CompanySync:
         started = time.monotonic()
         with self.connection.begin():
             began_at = database_clock(self.connection)
-            state = read_sync_state(self.connection, self.company.id)
+            state = read_sync_state(self.connection, self.stream, self.company.id)
             renumber(self.connection, self.company.id)
-            accepted = accepted_difference(self.connection, self.company.id)
+            accepted = accepted_difference(self.connection, self.stream, self.company.id)
             if self.options.full:
                 audit.record(self.connection, "full sync forced", self.company, actor=self.options.asked_by)
-        most = self.options.max_document_bytes
-        work = SyncContext(self.client, self.connection, self.company, self.run_id, self.on_page, began_at, most)
+        most = self.options.max_record_bytes
+        work = SyncContext(
+            self.client, self.connection, self.stream, self.company, self.run_id, self.on_page, began_at, most
+        )
         report = SyncReport("full" if state is None or self.options.full else "incremental")
         try:
             now = datetime.now(UTC)
@@ -138,10 +142,10 @@ class CompanySync:
     def _finish(self, report: SyncReport, began_at: datetime, started: float) -> None:
         """Complete the report with what was written since the sync began, whether or not that is everything."""
         with self.connection.begin():
-            changes = count_changes(self.connection, self.company.id, began_at)
+            changes = count_changes(self.connection, self.stream, self.company.id, began_at)
             if report.watermark is not None:
-                state = read_sync_state(self.connection, self.company.id)
-                held = held_documents(self.connection, self.company.id)
+                state = read_sync_state(self.connection, self.stream, self.company.id)
+                held = held_records(self.connection, self.stream, self.company.id)
                 report.is_balanced = state is not None and held == state.api_total + state.unlisted
         report.created, report.updated = changes.created, changes.updated
         report.api_calls = self.client.calls

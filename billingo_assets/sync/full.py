@@ -22,12 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.billingo.errors import BillingoError, NotFoundError
-from billingo_assets.billingo.models import DocumentsPage
+from billingo_assets.billingo.models import RecordsPage
 from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sync.incremental import IncrementalSync
 from billingo_assets.sync.listing import Listing, shown_size
@@ -43,24 +43,16 @@ from billingo_assets.warehouse.differences import (
     settle_difference,
     withdraw_difference,
 )
+from billingo_assets.warehouse.listed import ListedCounts, ListedRecords
 from billingo_assets.warehouse.listings import (
-    Listed,
     ListingState,
-    a_listed_document,
-    add_listed,
     advance_listing,
     begin_listing,
     broken_hashes,
-    collect_listed,
-    count_listed_items,
     drop_listing,
-    live_unlisted,
-    mark_missing_deleted,
+    not_shown,
     note_page,
     open_listing,
-    remember_listed,
-    shows_all_of_former,
-    unlisted,
 )
 from billingo_assets.warehouse.number_gaps import (
     NumberGap,
@@ -72,9 +64,9 @@ from billingo_assets.warehouse.number_gaps import (
     unlisted_numbers,
     update_gaps,
 )
-from billingo_assets.warehouse.raw_invoices import database_clock
-from billingo_assets.warehouse.reconciliation import held_documents
-from billingo_assets.warehouse.rejections import release_unseen, touch_listed
+from billingo_assets.warehouse.raw_records import database_clock
+from billingo_assets.warehouse.reconciliation import held_records
+from billingo_assets.warehouse.rejections import release_unseen
 from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
 
 RESUMABLE = timedelta(hours=24)
@@ -119,7 +111,7 @@ class FullSync:
             BillingoError: the API failed; the pages stored until then stay, and the next full sync goes on there.
         """
         state = self._resume()
-        former: Reading | None = None
+        former: _Judged | None = None
         for _ in range(MAX_LISTINGS):
             began_here = state is None
             state = state or self._begin(started_at)
@@ -130,38 +122,38 @@ class FullSync:
             else:
                 page = self._catch_up(state.page_size)
                 total = None if page is None else page.total
-            reading = self._judge(state, total, told)
+            judged = self._judge(state, total, told)
+            reading = judged.reading
             if reading.is_whole and is_current:
-                self._commit(state.started_at)
+                self._commit(judged.listed, state.started_at)
                 return
-            if self._is_confirmed(reading, former):
+            if self._is_confirmed(judged, former):
                 if self._is_accepted(reading):
-                    self._commit(state.started_at, is_whole=False)
+                    self._commit(judged.listed, state.started_at, is_whole=False)
                     return
                 self._give_up(reading, reading.difference)
                 return
-            former, state = reading, None
+            former, state = judged, None
         self._give_up(reading, None)
 
     def _resume(self) -> ListingState | None:
         """The listing that an earlier attempt left, if none of its documents has gone meanwhile."""
         with self._connection.begin():
-            state = open_listing(self._connection, self._company_id, not_older_than=RESUMABLE)
+            state = open_listing(*self._work.scope, not_older_than=RESUMABLE)
             # That it was empty, this sync may not be allowed to believe.
             if state is None or not state.total:
                 return None
-            self._work.store.broken |= broken_hashes(self._connection, self._company_id)
+            self._work.store.broken |= broken_hashes(*self._work.scope)
         page = self._catch_up(state.page_size)
-        with self._connection.begin():
-            listed = collect_listed(self._connection, self._company_id)
-        if page is None or not _reading(state, listed, page.total, state.totals).holds_still:
+        listed = self._collect()
+        if page is None or not _reading(state, listed.counts, page.total, state.totals).holds_still:
             return None
-        self._shown = listed.shown
+        self._shown = listed.counts.shown
         self._count(listed)
         return in_pages_of(state, shown_size(page))
 
     def _begin(self, started_at: datetime) -> ListingState:
-        page = self._work.client.documents(page=1)
+        page = self._work.client.records(self._work.stream.path, page=1)
         self.report.api_total = page.total
         self._work.store.broken.clear()
         self._shown, self._last_page = 0, page.last_page
@@ -169,16 +161,16 @@ class FullSync:
         self.report.items = 0
         state = ListingState(started_at, page.total, 2, page_size=shown_size(page))
         with self._connection.begin():
-            if not page.total and not page.documents and not self._accept_empty:
+            if not page.total and not page.records and not self._accept_empty:
                 self._refuse_emptiness()
             self._work.commit_without_waiting()
-            begin_listing(self._connection, self._company_id, state)
+            begin_listing(*self._work.scope, state)
             self._note([page])
         self._tell(1, page.last_page, page.total)
         return state
 
     def _refuse_emptiness(self) -> None:
-        if held := held_documents(self._connection, self._company_id):
+        if held := held_records(*self._work.scope):
             raise EmptyAnswerError(
                 f"Billingo shows no document of {self._work.company.key} at all, where there were {held:,}. Nothing"
                 " was changed. Look into Billingo; if they are really gone, run"
@@ -189,6 +181,7 @@ class FullSync:
         """Store the pages that are not stored yet, and return the totals that all pages told."""
         listing = Listing(
             self._work.client,
+            self._work.stream.path,
             start=state.next_page,
             total=state.total,
             last_page=self._last_page,
@@ -199,9 +192,7 @@ class FullSync:
                 self._work.commit_without_waiting()
                 self._note(batch)
                 totals = {page.total for page in batch}
-                advance_listing(
-                    self._connection, self._company_id, batch[-1].number + 1, totals, page_size=listing.page_size
-                )
+                advance_listing(*self._work.scope, batch[-1].number + 1, totals, page_size=listing.page_size)
             self._tell(batch[-1].number, listing.last_page, state.total)
         return {*state.totals, *listing.totals}
 
@@ -212,19 +203,19 @@ class FullSync:
         changes = IncrementalSync(work, watermark=since, unlisted=0, lookback=timedelta(0))
         return changes.read_changes() is None
 
-    def _note(self, pages: list[DocumentsPage]) -> None:
+    def _note(self, pages: list[RecordsPage]) -> None:
         """Store pages of the listing and remember what they showed, in one transaction."""
         # Those without an id may be shown again as well where others are. They count as one with those alike, so that
         # a page that is sent twice does not make up for the one that is missing.
         shown = self._work.store.store(pages, show_again=self._were_listed)
-        note_page(self._connection, self._company_id, shown.ids, shown.broken)
+        note_page(*self._work.scope, shown.ids, shown.broken)
         self._shown += len(shown.ids) + shown.anonymous
         self.report.skipped = len(self._work.store.broken)
         self.report.items += sum(shown.items.values())
 
     def _were_listed(self, ids: Collection[int]) -> bool:
         """Whether the listing has shown any of these documents before."""
-        return len(unlisted(self._connection, self._company_id, ids)) < len(ids)
+        return len(not_shown(*self._work.scope, ids)) < len(ids)
 
     def _tell(self, page: int, last_page: int, total: int) -> None:
         self.report.processed = self._shown
@@ -238,38 +229,44 @@ class FullSync:
         if not self._is_one_page:
             return False
         with self._connection.begin():
-            return held_documents(self._connection, self._company_id) <= state.total
+            return held_records(*self._work.scope) <= state.total
 
-    def _catch_up(self, page_size: int) -> DocumentsPage | None:
+    def _catch_up(self, page_size: int) -> RecordsPage | None:
         """Store what has arrived since the listing began, which had pages of this size, and return the page it is on.
 
         None where what arrived is not known: the page shows fewer documents than it has, or none that the listing has
         shown, so that more may have arrived than one page holds.
         """
-        page = self._work.client.documents(page=1, page_size=min(page_size, MAX_PAGE_SIZE))
+        page = self._work.client.records(self._work.stream.path, page=1, page_size=min(page_size, MAX_PAGE_SIZE))
         self._last_page = page.last_page
         with self._connection.begin():
             self._work.commit_without_waiting()
             shown = self._work.store.store([page])
-            arrived = unlisted(self._connection, self._company_id, shown.ids)
-            note_page(self._connection, self._company_id, arrived, shown.broken, arrived=True)
-        is_whole = page.is_whole or len(page.documents) >= min(page.total, page_size)
-        reaches_back = len(arrived) + len(shown.broken) < len(page.documents) or page.shows_all
+            arrived = not_shown(*self._work.scope, shown.ids)
+            note_page(*self._work.scope, arrived, shown.broken, arrived=True)
+        is_whole = page.is_whole or len(page.records) >= min(page.total, page_size)
+        reaches_back = len(arrived) + len(shown.broken) < len(page.records) or page.shows_all
         return page if is_whole and reaches_back else None
 
-    def _judge(self, state: ListingState, total: int | None, told: set[int]) -> Reading:
-        with self._connection.begin():
-            listed = collect_listed(self._connection, self._company_id)
+    def _judge(self, state: ListingState, total: int | None, totals: set[int]) -> _Judged:
+        listed = self._collect()
         self._count(listed)
         self.report.api_total = state.total if total is None else total
-        return _reading(state, listed, total, told)
+        return _Judged(_reading(state, listed.counts, total, totals), listed)
 
-    def _is_confirmed(self, reading: Reading, former: Reading | None) -> bool:
-        """Whether the reading differs from its total as the former one did, and shows all that it showed."""
-        is_the_same = former is not None and reading.difference is not None and reading.difference == former.difference
+    def _collect(self) -> ListedRecords:
         with self._connection.begin():
-            is_confirmed = is_the_same and bool(reading.difference) and shows_all_of_former(self._connection)
-            remember_listed(self._connection)
+            return ListedRecords(*self._work.scope)
+
+    def _is_confirmed(self, judged: _Judged, former: _Judged | None) -> bool:
+        """Whether the reading differs from its total as the former one did, and shows all that it showed."""
+        if former is None:
+            return False
+        difference = judged.reading.difference
+        with self._connection.begin():
+            is_confirmed = bool(difference) and difference == former.reading.difference
+            is_confirmed = is_confirmed and judged.listed.shows_all_of(former.listed)
+            former.listed.drop()
         return is_confirmed
 
     def _is_accepted(self, reading: Reading) -> bool:
@@ -278,13 +275,13 @@ class FullSync:
         if difference is None:
             return False
         with self._connection.begin():
-            accepted = accepted_difference(self._connection, self._company_id)
+            accepted = accepted_difference(*self._work.scope)
             if accepted is not None and accepted.difference == difference:
                 return True
             if self._accept_difference != difference:
                 return False
             actor = self._asked_by or audit.machine_user()
-            accept_difference(self._connection, self._company_id, difference, actor=actor)
+            accept_difference(*self._work.scope, difference, actor=actor)
             details = {"difference": difference, "counted": reading.counted, "shown": reading.shown}
             audit.record(self._connection, "difference accepted", self._work.company, actor=actor, details=details)
         return True
@@ -292,49 +289,49 @@ class FullSync:
     def _give_up(self, reading: Reading, difference: int | None) -> None:
         """Note why nothing is vouched for."""
         with self._connection.begin():
-            times = observe_difference(self._connection, self._company_id, difference)
+            times = observe_difference(*self._work.scope, difference)
         self.report.unsettled = Unsettled(reading.why_not_whole(), difference, times, self._accept_difference)
 
-    def _count(self, listed: Listed) -> None:
-        """Report what the listing has shown, each document once."""
+    def _count(self, listed: ListedRecords) -> None:
+        """Report what the listing has shown, each record once."""
         with self._connection.begin():
-            self.report.items = count_listed_items(self._connection, self._company_id)
-        self.report.skipped = listed.broken
-        self.report.processed = listed.shown + listed.arrived
+            self.report.items = listed.count_items()
+        self.report.skipped = listed.counts.broken
+        self.report.processed = listed.counts.shown + listed.counts.arrived
 
-    def _commit(self, started_at: datetime, *, is_whole: bool = True) -> None:
+    def _commit(self, listed: ListedRecords, started_at: datetime, *, is_whole: bool = True) -> None:
         """After a complete listing: mark what is gone, release what is sound again, move the watermark.
 
         Not `is_whole`: its difference is accepted.
         """
         with self._connection.begin():
             looked_at = database_clock(self._connection)
-        asked, found = self._seek_numbers()
+        asked, found = self._seek_numbers(listed)
         if not is_whole:
-            self._seek_by_id()
+            self._seek_by_id(listed)
         released = 0
         with self._connection.begin():
-            self.report.deleted = mark_missing_deleted(self._connection, self._company_id)
+            self.report.deleted = listed.mark_missing_deleted()
             if self._accept_empty and self.report.api_total == 0 and self.report.deleted:
                 details = {"documents": self.report.deleted}
                 company, actor = self._work.company, self._asked_by
                 audit.record(self._connection, "documents accepted as gone", company, actor=actor, details=details)
             if is_whole:
-                released = release_unseen(self._connection, self._company_id, self._work.store.broken)
+                released = release_unseen(*self._work.scope, self._work.store.broken)
                 self._withdraw_difference()
             else:
-                found = held_documents(self._connection, self._company_id) - self.report.api_total
-                settle_difference(self._connection, self._company_id)
-            touch_listed(self._connection, self._company_id)
+                found = held_records(*self._work.scope) - self.report.api_total
+                settle_difference(*self._work.scope)
+            listed.date_rejected()
             note_asked(self._connection, self._company_id, asked)
             self._update_gaps(None if self.report.deleted or released else looked_at)
-            drop_listing(self._connection, self._company_id)
+            drop_listing(*self._work.scope)
             state = SyncState(started_at, self._work.run_id, self.report.api_total, "full", found)
-            write_sync_state(self._connection, self._company_id, state)
+            write_sync_state(*self._work.scope, state)
         self.report.watermark = started_at
 
     def _withdraw_difference(self) -> None:
-        if accepted := withdraw_difference(self._connection, self._company_id):
+        if accepted := withdraw_difference(*self._work.scope):
             company, details = self._work.company, {"difference": accepted}
             audit.record(
                 self._connection, "accepted difference withdrawn", company, actor=self._asked_by, details=details
@@ -346,36 +343,36 @@ class FullSync:
         elif self._accept_difference is not None:
             self.report.notes.append("Billingo's count is what its pages show: there is no difference to accept.")
 
-    def _seek_by_id(self) -> None:
+    def _seek_by_id(self, listed: ListedRecords) -> None:
         """Ask by id for what we hold and the listing lacks. What Billingo does not say is gone counts as listed."""
         with self._connection.begin():
-            missing = live_unlisted(self._connection, self._company_id)
-            witness = a_listed_document(self._connection, self._company_id)
+            missing = listed.missing()
+            witness = listed.witness()
         gone = self._gone(missing[:MAX_DOCUMENTS_ASKED], witness) if missing else set()
         with self._connection.begin():
-            add_listed(self._connection, [id_ for id_ in missing if id_ not in gone])
+            listed.add([id_ for id_ in missing if id_ not in gone])
 
     def _gone(self, document_ids: Collection[int], witness: int | None) -> set[int]:
         """Those of which Billingo says that there is none; those that there are are stored."""
         gone: set[int] = set()
         with suppress(BillingoError):
-            if witness is None or not self._work.client.document(witness):
+            if witness is None or not self._work.client.record(self._work.stream.path, witness):
                 return gone
             for document_id in document_ids:
                 try:
-                    document = self._work.client.document(document_id)
+                    document = self._work.client.record(self._work.stream.path, document_id)
                 except NotFoundError:
                     gone.add(document_id)
                 else:
-                    self._work.store_pages([DocumentsPage(1, 1, 1, [document], 1)])
+                    self._work.store_pages([RecordsPage(1, 1, 1, [document], 1)])
         return gone
 
-    def _seek_numbers(self) -> tuple[list[NumberGap], int]:
+    def _seek_numbers(self, listed: ListedRecords) -> tuple[list[NumberGap], int]:
         """Ask for documents that the listing lacks: by the numbers of those we hold, and by those that are missing.
 
         Returns which gaps were asked for, and how many documents no listing shows.
         """
-        found = self._seek_held()
+        found = self._seek_held(listed)
         with self._connection.begin():
             self._update_gaps()
             gaps = gaps_by_turn(self._connection, self._company_id, most=MAX_GAPS)
@@ -385,15 +382,15 @@ class FullSync:
                 for page in question.pages:
                     shown = self._work.store_pages([page])
                     with self._connection.begin():
-                        found += add_listed(self._connection, shown.ids)
+                        found += listed.add(shown.ids)
                 asked += question.gaps
         if found:
             with self._connection.begin():
-                self.report.items = count_listed_items(self._connection, self._company_id)
+                self.report.items = listed.count_items()
             self.report.processed += found
         return asked, found
 
-    def _seek_held(self) -> int:
+    def _seek_held(self, listed: ListedRecords) -> int:
         """Ask by number for what we hold and the listing lacks, and count what is there as listed. Returns how many.
 
         What nobody says is gone counts as there: where Billingo refuses the question, or shows less than it tells.
@@ -401,7 +398,7 @@ class FullSync:
         """
         seen = self._work.store.broken
         with self._connection.begin():
-            stretches = unlisted_numbers(self._connection, self._company_id, span=MAX_PAGE_SIZE, seen=seen)
+            stretches = unlisted_numbers(listed, span=MAX_PAGE_SIZE, seen=seen)
         found = unanswered = 0
         answers = True
         while stretches:
@@ -412,7 +409,7 @@ class FullSync:
                     page = ask(self._work.client, numbers)
                 except BillingoError:
                     answers = False
-            if page is not None and page.total > len(page.documents) and numbers.size > 1:
+            if page is not None and page.total > len(page.records) and numbers.size > 1:
                 middle = (numbers.first + numbers.last) // 2
                 stretches += [numbers._replace(last=middle), numbers._replace(first=middle + 1)]
                 continue
@@ -425,7 +422,7 @@ class FullSync:
             with self._connection.begin():
                 if not is_whole:
                     there = {*there, *documents_numbered(self._connection, self._company_id, numbers)}
-                added = add_listed(self._connection, there)
+                added = listed.add(there)
             found += added
             unanswered += 0 if answers else added
         if unanswered:
@@ -442,8 +439,16 @@ class FullSync:
         update_gaps(connection, company_id, series)
 
 
-def _reading(state: ListingState, listed: Listed, total: int | None, told: Collection[int]) -> Reading:
-    return Reading(counted=state.total, shown=listed.shown, arrived=listed.arrived, told=frozenset(told), total=total)
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One reading of the listing, and the records that it showed."""
+
+    reading: Reading
+    listed: ListedRecords
+
+
+def _reading(state: ListingState, listed: ListedCounts, total: int | None, totals: Collection[int]) -> Reading:
+    return Reading(counted=state.total, shown=listed.shown, arrived=listed.arrived, told=frozenset(totals), total=total)
 
 
 def in_pages_of(state: ListingState, page_size: int) -> ListingState:

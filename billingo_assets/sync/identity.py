@@ -15,6 +15,7 @@ from billingo_assets.billingo.errors import IdentityMismatchError
 from billingo_assets.billingo.models import Identity, told_code
 from billingo_assets.companies.registry import Company
 from billingo_assets.companies.tax_codes import taxpayer
+from billingo_assets.streams import DOCUMENTS
 
 
 class _Issuer(msgspec.Struct):
@@ -66,7 +67,7 @@ def tax_code_of(client: BillingoClient) -> str | None:
 
 def _newest_issuer(client: BillingoClient) -> str | None:
     """The tax number on the newest document. None where there is no document, or none that says it."""
-    for document in client.documents(page=1, page_size=1).documents[:1]:
+    for document in client.records(DOCUMENTS.path, page=1, page_size=1).records[:1]:
         try:
             issuer = msgspec.json.decode(document, type=_Issued).organization
         except (ValueError, RecursionError):

@@ -26,8 +26,8 @@ from billingo_assets.warehouse.number_gaps import (
     unasked_gaps,
     update_gaps,
 )
-from billingo_assets.warehouse.raw_invoices import database_clock, written_since
-from billingo_assets.warehouse.reconciliation import held_documents
+from billingo_assets.warehouse.raw_records import database_clock, written_since
+from billingo_assets.warehouse.reconciliation import held_records
 from billingo_assets.warehouse.rejections import quarantined_since
 from billingo_assets.warehouse.sync_state import SyncState, last_synced_at, write_sync_state
 
@@ -60,10 +60,10 @@ class IncrementalSync:
         Without one the watermark is moved to `started_at`, the API's clock before the first question.
         """
         with self._work.connection.begin():
-            since = last_synced_at(self._work.connection, self._work.company.id) or self._work.began_at
+            since = last_synced_at(*self._work.scope) or self._work.began_at
             # What attempts that failed since then have stored is as new: the documents beside it may be unread.
-            self._new |= written_since(self._work.connection, self._work.company.id, since)
-            self._new |= quarantined_since(self._work.connection, self._work.company.id, since)
+            self._new |= written_since(*self._work.scope, since)
+            self._new |= quarantined_since(*self._work.scope, since)
         if (reason := self.read_changes()) is not None:
             return reason
         total = self._read_newest()
@@ -73,15 +73,15 @@ class IncrementalSync:
             return "there are documents without an id, which cannot be told from those that are held"
         self._seek_numbers(since)
         with self._work.connection.begin():
-            held = held_documents(self._work.connection, self._work.company.id)
+            held = held_records(*self._work.scope)
         if held != total + self._unlisted:
             return f"Billingo counts {total + self._unlisted:,} documents, {held:,} were held"
         with self._work.connection.begin():
             # One that an attempt at a full sync left: what it has shown is older than what is vouched for now.
-            drop_listing(self._work.connection, self._work.company.id)
+            drop_listing(*self._work.scope)
             state = SyncState(started_at, self._work.run_id, total, "incremental", self._unlisted)
-            write_sync_state(self._work.connection, self._work.company.id, state)
-            settle_difference(self._work.connection, self._work.company.id)
+            write_sync_state(*self._work.scope, state)
+            settle_difference(*self._work.scope)
         self.report.api_total = total
         self.report.watermark = started_at
         return None
@@ -89,7 +89,8 @@ class IncrementalSync:
     def read_changes(self) -> str | None:
         """Store what was modified or paid since the watermark. Returns why that may not be all, if it may not."""
         moment = f"{self._since:%Y-%m-%d %H:%M:%S}"
-        for filters in ({"last_modified_date": moment}, {"paid_start_date": moment[:10]}):
+        changes = self._work.stream.strategy
+        for filters in ({changes.modified_since: moment}, {changes.paid_since: moment[:10]}):
             if not self._read(filters):
                 return f"what was changed did not hold still while it was read ({next(iter(filters))})"
         return None
@@ -102,7 +103,7 @@ class IncrementalSync:
         """
         shown_before: set[int] = set()
         for _ in range(MAX_LISTINGS):
-            listing = Listing(self._work.client, filters)
+            listing = Listing(self._work.client, self._work.stream.path, filters)
             ids: set[int] = set()
             anonymous = 0
             for batch in listing.batches():
@@ -129,7 +130,7 @@ class IncrementalSync:
             pages = anonymous = 0
             size = MAX_PAGE_SIZE
             for pages in range(1, self._work.client.limits.max_pages + 1):
-                page = self._work.client.documents(page=pages, page_size=min(size, MAX_PAGE_SIZE))
+                page = self._work.client.records(self._work.stream.path, page=pages, page_size=min(size, MAX_PAGE_SIZE))
                 size = page.page_size if pages == 1 else size
                 shown = self._work.store_pages([page])
                 ids |= shown.ids
@@ -137,7 +138,7 @@ class IncrementalSync:
                 totals.add(page.total)
                 self._count(shown)
                 self._tell(pages, pages)
-                if len(page.documents) < size or not shown.ids & self._new:
+                if len(page.records) < size or not shown.ids & self._new:
                     break
             if len(totals) == 1 and len(ids) + anonymous == min(min(totals) - self._accepted, pages * size):
                 return totals.pop()

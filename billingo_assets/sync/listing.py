@@ -11,27 +11,28 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE, BillingoClient
 from billingo_assets.billingo.errors import TooLargeAnswerError
-from billingo_assets.billingo.models import DocumentsPage, pages_of
+from billingo_assets.billingo.models import RecordsPage, pages_of
 
 BATCH_PAGES = 10
 """Pages handed out together at most, where they arrive faster than they are stored."""
 BATCH_BYTES = 16 * 2**20
-"""Documents handed out together, and read ahead of that, unless one page alone has more."""
+"""Records handed out together, and read ahead of that, unless one page alone has more."""
 
 
 class Listing:
-    """One reading of the documents that `filters` select, from page `start` on.
+    """One reading of the records of a collection that `filters` select, from page `start` on.
 
     `total` and `last_page` are what its first page told, or, where that was read before, what the caller knows; both
-    count, since one of them may lie. `totals` are all that were told. `page_size` is how many documents a page has
+    count, since one of them may lie. `totals` are all that were told. `page_size` is how many records a page has
     shown, which the server decides: the following pages are asked for in that size, so that none is skipped should the
     server change its mind. Memory: two batches of pages, by their number or their size, and one page for each
-    connection. `optional`: see `BillingoClient.documents`.
+    connection. `optional`: see `BillingoClient.records`.
     """
 
     def __init__(
         self,
         client: BillingoClient,
+        path: str,
         filters: Mapping[str, str] | None = None,
         *,
         start: int = 1,
@@ -41,6 +42,7 @@ class Listing:
         optional: bool = False,
     ) -> None:
         self._client = client
+        self._path = path
         self._filters = filters
         self._optional = optional
         self._next = start
@@ -50,7 +52,7 @@ class Listing:
         self.last_page = max(last_page, pages_of(total, page_size))
         self._most = client.limits.max_pages
 
-    def batches(self) -> Iterator[list[DocumentsPage]]:
+    def batches(self) -> Iterator[list[RecordsPage]]:
         """Yield the pages in order, one or more at a time, until the last or an empty one.
 
         Raises:
@@ -63,7 +65,7 @@ class Listing:
             self._note(first)
             yield [first]
         threads = ThreadPoolExecutor(self._client.concurrent_requests, thread_name_prefix="pages")
-        under_way: deque[Future[DocumentsPage]] = deque()
+        under_way: deque[Future[RecordsPage]] = deque()
         try:
             while True:
                 self._ask(threads, under_way)
@@ -78,7 +80,7 @@ class Listing:
                     and _has_arrived(under_way[0])
                 ):
                     batch.append(under_way.popleft().result())
-                sound = [page for page in batch if page.documents]
+                sound = [page for page in batch if page.records]
                 for page in sound:
                     self._note(page)
                 if sound:
@@ -89,7 +91,7 @@ class Listing:
             # Not waited for: when one page fails for good, its neighbours may be at their tries for minutes.
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def _ask(self, threads: ThreadPoolExecutor, under_way: deque[Future[DocumentsPage]]) -> None:
+    def _ask(self, threads: ThreadPoolExecutor, under_way: deque[Future[RecordsPage]]) -> None:
         """Keep every connection busy, and a batch of pages in store."""
         most = self._client.concurrent_requests + BATCH_PAGES
         last_page = min(self.last_page, self._most)
@@ -101,9 +103,11 @@ class Listing:
             under_way.append(threads.submit(self._read, self._next))
             self._next += 1
 
-    def _read(self, page: int) -> DocumentsPage:
+    def _read(self, page: int) -> RecordsPage:
         size = min(self.page_size, MAX_PAGE_SIZE)
-        return self._client.documents(page=page, page_size=size, filters=self._filters, optional=self._optional)
+        return self._client.records(
+            self._path, page=page, page_size=size, filters=self._filters, optional=self._optional
+        )
 
     def _require_end(self) -> None:
         if self.last_page > self._most:
@@ -112,25 +116,25 @@ class Listing:
                 setting="BILLINGO_MAX_PAGES",
             )
 
-    def _note(self, page: DocumentsPage) -> None:
-        """Documents that arrive meanwhile push the oldest ones to pages that were not there at first."""
+    def _note(self, page: RecordsPage) -> None:
+        """Records that arrive meanwhile push the oldest ones to pages that were not there at first."""
         self.totals.add(page.total)
         if page.number == 1:
             self.page_size = shown_size(page)
         elif page.number < self.last_page:
-            self.page_size = min(self.page_size, len(page.documents))
+            self.page_size = min(self.page_size, len(page.records))
         self.last_page = max(self.last_page, page.last_page, pages_of(page.total, self.page_size))
 
 
-def shown_size(first: DocumentsPage) -> int:
-    """How many documents a page has, by what the first one shows; what was asked for, where that shows all or none."""
-    return len(first.documents) if 0 < len(first.documents) < first.total else MAX_PAGE_SIZE
+def shown_size(first: RecordsPage) -> int:
+    """How many records a page has, by what the first one shows; what was asked for, where that shows all or none."""
+    return len(first.records) if 0 < len(first.records) < first.total else MAX_PAGE_SIZE
 
 
-def _size(page: Future[DocumentsPage]) -> int:
+def _size(page: Future[RecordsPage]) -> int:
     """Bytes of a page that has arrived; 0 before."""
     return page.result().size if _has_arrived(page) else 0
 
 
-def _has_arrived(page: Future[DocumentsPage]) -> bool:
+def _has_arrived(page: Future[RecordsPage]) -> bool:
     return page.done() and page.exception() is None

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE, BillingoClient
 from billingo_assets.billingo.errors import InvalidRequestError
-from billingo_assets.billingo.models import DocumentsPage
+from billingo_assets.billingo.models import RecordsPage
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.sync.listing import Listing
 from billingo_assets.warehouse.number_gaps import NumberGap, NumberSpan
 
@@ -26,7 +27,7 @@ class Question(NamedTuple):
     """What Billingo was asked about, and what it answered: no pages where it refused the question."""
 
     gaps: tuple[NumberGap, ...]
-    pages: Iterator[DocumentsPage]
+    pages: Iterator[RecordsPage]
 
 
 def seek(client: BillingoClient, gaps: Sequence[NumberGap], *, most: int) -> Iterator[Question]:
@@ -52,7 +53,7 @@ def seek(client: BillingoClient, gaps: Sequence[NumberGap], *, most: int) -> Ite
             yield Question(together, pages if first is None else chain([first], pages))
 
 
-def ask(client: BillingoClient, numbers: NumberSpan) -> DocumentsPage | None:
+def ask(client: BillingoClient, numbers: NumberSpan) -> RecordsPage | None:
     """The first page of the documents that have these numbers. None where Billingo refuses the question."""
     return next(_ask(client, numbers, optional=False), None)
 
@@ -80,7 +81,7 @@ def _span(gaps: Sequence[NumberGap]) -> NumberSpan:
     return gaps[0].span._replace(last=gaps[-1].last)
 
 
-def _ask(client: BillingoClient, numbers: NumberSpan, *, optional: bool) -> Iterator[DocumentsPage]:
+def _ask(client: BillingoClient, numbers: NumberSpan, *, optional: bool) -> Iterator[RecordsPage]:
     filters = {
         "block_id": str(numbers.block_id),
         "start_year": str(numbers.year),
@@ -91,8 +92,8 @@ def _ask(client: BillingoClient, numbers: NumberSpan, *, optional: bool) -> Iter
     most = max(numbers.size, MAX_PAGE_SIZE)
     # A server that refuses an odd number refuses it every time: its gap is reported, and the sync goes on.
     with suppress(InvalidRequestError):
-        for page in chain.from_iterable(Listing(client, filters, optional=optional).batches()):
+        for page in chain.from_iterable(Listing(client, DOCUMENTS.path, filters, optional=optional).batches()):
             yield page
-            most -= len(page.documents)
+            most -= len(page.records)
             if most <= 0:
                 return

@@ -1,4 +1,4 @@
-"""Brings the normalized tables of one company up to its raw documents: only what changed, in one transaction."""
+"""Brings the normalized tables of a stream of one company up to its raw records: what changed, in one transaction."""
 
 from __future__ import annotations
 
@@ -6,58 +6,58 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from billingo_assets.normalize.documents import normalize
-from billingo_assets.streams import DOCUMENTS
+from billingo_assets.normalize.streams import normalize
+from billingo_assets.streams import Stream
 from billingo_assets.warehouse.normalized import (
     mark_damaged_stale,
     mark_deleted,
-    pending_documents,
+    pending_records,
     release_from_quarantine,
-    replace_documents,
+    replace_records,
 )
-from billingo_assets.warehouse.rejections import RejectedDocument, reject
+from billingo_assets.warehouse.rejections import RejectedRecord, reject
 from billingo_assets.warehouse.sync_state import read_sync_state
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshReport:
-    """What one refresh wrote: documents normalized, their items; newly rejected; newly marked deleted."""
+    """What one refresh wrote: records normalized, their counted parts; newly rejected; newly marked deleted."""
 
-    documents: int
+    records: int
     items: int
     rejected: int
     deleted: int
 
 
-def refresh_tables(connection: Connection, company_id: int) -> RefreshReport:
-    """Normalize every document whose tables are missing or out of date. `connection` holds the company's lock.
+def refresh_tables(connection: Connection, stream: Stream, company_id: int) -> RefreshReport:
+    """Normalize every record whose tables are missing or out of date. `connection` holds the company's lock.
 
     After a full sync, also what was damaged in them.
     """
-    documents = items = rejected = 0
+    records = items = rejected = 0
     with connection.begin():
-        release_from_quarantine(connection, company_id)
-        deleted = mark_deleted(connection, company_id)
-        state = read_sync_state(connection, company_id)
+        release_from_quarantine(connection, stream, company_id)
+        deleted = mark_deleted(connection, stream, company_id)
+        state = read_sync_state(connection, stream, company_id)
         if state is not None and state.mode == "full":
-            mark_damaged_stale(connection, company_id)
-        for batch in pending_documents(connection, company_id):
-            tables = normalize([(document.id, document.payload) for document in batch])
-            pending = {document.id: document for document in batch}
-            replace_documents(connection, company_id, batch, tables)
+            mark_damaged_stale(connection, stream, company_id)
+        for pending in pending_records(connection, stream, company_id):
+            batch = normalize(stream, [(record.id, record.payload) for record in pending])
+            replace_records(connection, stream, company_id, pending, batch)
+            by_id = {record.id: record for record in pending}
             quarantined = [
-                RejectedDocument(
-                    pending[rejection.document_id].content_hash,
-                    rejection.document_id,
+                RejectedRecord(
+                    by_id[rejection.record_id].content_hash,
+                    rejection.record_id,
                     rejection.reason,
-                    pending[rejection.document_id].payload,
-                    DOCUMENTS.normalizer_version,
+                    by_id[rejection.record_id].payload,
+                    stream.normalizer_version,
                 )
-                for rejection in tables.rejections
-                if pending[rejection.document_id].deleted_at is None
+                for rejection in batch.rejections
+                if by_id[rejection.record_id].deleted_at is None
             ]
-            reject(connection, company_id, "normalize", quarantined)
-            documents += len(tables.invoices)
-            items += len(tables.items)
+            reject(connection, stream, company_id, "normalize", quarantined)
+            records += len(batch.tables[0].rows)
+            items += sum(len(table.rows) for table in batch.tables[1:] if stream.counts(table.name))
             rejected += len(quarantined)
-    return RefreshReport(documents, items, rejected, deleted)
+    return RefreshReport(records, items, rejected, deleted)

@@ -1,9 +1,9 @@
-"""Stores the documents of pages: the new and the changed into `raw_invoices`, the unreadable into quarantine."""
+"""Stores the records of pages: the new and the changed as sent, the unreadable into quarantine."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -11,19 +11,15 @@ from psycopg.errors import DataError, ProgramLimitExceeded, StatementTooComplex
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from billingo_assets.billingo.models import DocumentsPage
-from billingo_assets.sync.documents import MAX_DOCUMENT_BYTES, Unreadable, read_document, why_unstorable
-from billingo_assets.warehouse.raw_invoices import (
-    Document,
-    insert_documents,
-    known_documents,
-    upsert_documents,
-)
-from billingo_assets.warehouse.rejections import RejectedDocument, quarantined, reject, release_stored
+from billingo_assets.billingo.models import RecordsPage
+from billingo_assets.streams import Stream
+from billingo_assets.sync.records import MAX_RECORD_BYTES, Unreadable, read_record, why_unstorable
+from billingo_assets.warehouse.raw_records import Known, Record, insert_records, known_records, upsert_records
+from billingo_assets.warehouse.rejections import RejectedRecord, quarantined, reject, release_stored
 
 REFUSALS = (DataError, ProgramLimitExceeded, StatementTooComplex)
 """What PostgreSQL says of content that it cannot hold."""
-Write = Callable[[Connection, int, Sequence[Document]], None]
+Write = Callable[[Connection, Stream, int, Sequence[Record]], None]
 
 MAX_STATEMENT_CHARACTERS = 16 * 2**20
 """Payloads sent in one statement, unless one alone is longer."""
@@ -31,7 +27,7 @@ MAX_STATEMENT_CHARACTERS = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What some pages showed. `items`: line items by id, of what is sound.
+    """What some pages showed. `items`: lines by id, of what is sound.
 
     `ids` are the distinct ids shown, `new` those that were neither live nor in quarantine before, `broken` the hashes
     of what cannot be stored and was not shown before. `anonymous` counts what was shown without a usable id.
@@ -46,71 +42,96 @@ class Shown:
     repeats: bool
 
 
-@dataclass(slots=True)
-class DocumentStore:
-    """Stores pages of one company, on the connection that holds its lock, inside the caller's transaction.
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """Readable records by what is to be done with them. The rest are stored already, as they are.
 
-    `broken` holds the hashes of what could not be stored so far: such a document need not have an id.
+    `inserted` were never stored; `written` are, with other content or as deleted; `new` are the ids of those that were
+    not live before.
+    """
+
+    inserted: list[Record]
+    written: list[Record]
+    new: set[int]
+
+
+def sort_records(records: Mapping[int, Record], known: Mapping[int, Known]) -> Sorted:
+    """Compare what pages showed with what is held of it."""
+    new = {id_ for id_ in records if id_ not in known or known[id_].is_deleted}
+    return Sorted(
+        inserted=[record for record in records.values() if record.id not in known],
+        written=[
+            record
+            for record in records.values()
+            if record.id in known and (record.id in new or known[record.id].content_hash != record.content_hash)
+        ],
+        new=new,
+    )
+
+
+@dataclass(slots=True)
+class RecordStore:
+    """Stores pages of a stream of one company, on the connection that holds its lock, inside the caller's transaction.
+
+    `broken` holds the hashes of what could not be stored so far: such a record need not have an id.
     """
 
     connection: Connection
+    stream: Stream
     company_id: int
-    max_document_bytes: int = MAX_DOCUMENT_BYTES
+    max_record_bytes: int = MAX_RECORD_BYTES
     broken: set[bytes] = field(default_factory=set)
 
     def store(
-        self, pages: Sequence[DocumentsPage], *, show_again: Callable[[Collection[int]], bool] = lambda ids: True
+        self, pages: Sequence[RecordsPage], *, show_again: Callable[[Collection[int]], bool] = lambda ids: True
     ) -> Shown:
         """Store what is new or changed, quarantine what is unreadable.
 
-        Broken documents without an id that are the same to the byte are taken for one that is shown again, but for
+        Broken records without an id that are the same to the byte are taken for one that is shown again, but for
         several where the pages show no id twice and `show_again` says of their ids that none was shown before.
         """
-        documents: dict[int, Document] = {}
-        unreadable: list[Unreadable] = []
-        for page in pages:
-            for payload in page.documents:
-                match read_document(payload, self.max_document_bytes):
-                    case Document() as document:
-                        documents[document.id] = document
-                    case Unreadable() as document:
-                        unreadable.append(document)
-        known = known_documents(self.connection, self.company_id, documents)
-        new = {id_ for id_ in documents if id_ not in known or known[id_].is_deleted}
-        never_stored = [one for one in documents.values() if one.id not in known]
-        changed = [
-            one
-            for one in documents.values()
-            if one.id in known and (one.id in new or known[one.id].content_hash != one.content_hash)
-        ]
-        refused = [*self._write(insert_documents, never_stored), *self._write(upsert_documents, changed)]
-        for document in refused:
-            if document.id is not None:
-                del documents[document.id]
-        release_stored(self.connection, self.company_id, documents)
+        records, unreadable = self._read(pages)
+        sorted_ = sort_records(records, known_records(self.connection, self.stream, self.company_id, records))
+        refused = [*self._write(insert_records, sorted_.inserted), *self._write(upsert_records, sorted_.written)]
+        for one in refused:
+            records.pop(one.id or 0, None)
+        release_stored(self.connection, self.stream, self.company_id, records)
         unreadable += refused
-        # An unreadable document is there all the same: an older version of it must not be taken for deleted.
-        unread = {document.id for document in unreadable if document.id is not None}
-        ids = frozenset({*documents, *unread})
-        anonymous = sum(document.id is None for document in unreadable)
-        repeats = len(ids) + anonymous < sum(len(page.documents) for page in pages)
+        # An unreadable record is there all the same: an older version of it must not be taken for deleted.
+        unread = {one.id for one in unreadable if one.id is not None}
+        ids = frozenset({*records, *unread})
+        anonymous = sum(one.id is None for one in unreadable)
+        repeats = len(ids) + anonymous < sum(len(page.records) for page in pages)
         alike_are_one = repeats or not anonymous or show_again(ids)
-        fresh = unread - (quarantined(self.connection, self.company_id, unread) if unread else set())
+        fresh = unread - self._quarantined(unread)
         return Shown(
             ids=ids,
-            items={document.id: document.items for document in documents.values()},
-            new=frozenset(new & documents.keys() | fresh),
+            items={record.id: record.item_count for record in records.values()},
+            new=frozenset(sorted_.new & records.keys() | fresh),
             broken=self._quarantine(unreadable, alike_are_one),
             anonymous=anonymous,
             repeats=repeats,
         )
 
-    def _write(self, write: Write, documents: Sequence[Document]) -> Iterator[Unreadable]:
-        """Write documents, and yield those that PostgreSQL refuses."""
-        for chunk in _chunks(documents):
+    def _read(self, pages: Sequence[RecordsPage]) -> tuple[dict[int, Record], list[Unreadable]]:
+        """Read what pages show: records by id, the last one of each, and what cannot be read."""
+        records: dict[int, Record] = {}
+        unreadable: list[Unreadable] = []
+        for page in pages:
+            for payload in page.records:
+                match read_record(self.stream, payload, self.max_record_bytes):
+                    case Record() as record:
+                        records[record.id] = record
+                    case Unreadable() as record:
+                        unreadable.append(record)
+        return records, unreadable
+
+    def _write(self, write: Write, records: Sequence[Record]) -> Iterator[Unreadable]:
+        """Write records, and yield those that PostgreSQL refuses."""
+        for chunk in _chunks(records):
             try:
                 with self.connection.begin_nested():
-                    write(self.connection, self.company_id, chunk)
+                    write(self.connection, self.stream, self.company_id, chunk)
             except (DBAPIError, psycopg.Error) as error:
                 if not isinstance(error.orig if isinstance(error, DBAPIError) else error, REFUSALS):
                     raise
@@ -120,31 +141,34 @@ class DocumentStore:
                     yield from self._write(write, chunk[:middle])
                     yield from self._write(write, chunk[middle:])
                 else:
-                    yield why_unstorable(chunk[0], self.max_document_bytes)
+                    yield why_unstorable(self.stream, chunk[0], self.max_record_bytes)
+
+    def _quarantined(self, ids: Collection[int]) -> set[int]:
+        return quarantined(self.connection, self.stream, self.company_id, ids) if ids else set()
 
     def _quarantine(self, unreadable: Sequence[Unreadable], alike_are_one: bool) -> tuple[bytes, ...]:
         rejected = []
-        for document in unreadable:
-            content_hash = document.content_hash
-            if document.id is None and not alike_are_one:
+        for record in unreadable:
+            content_hash = record.content_hash
+            if record.id is None and not alike_are_one:
                 while content_hash in self.broken:
                     content_hash = hashlib.sha256(content_hash).digest()
             if content_hash not in self.broken:
                 self.broken.add(content_hash)
-                payload = document.payload.decode(errors="replace")
+                payload = record.payload.decode(errors="replace")
                 rejected.append(
-                    RejectedDocument(content_hash, document.id, document.reason, payload, numbering=document.numbering)
+                    RejectedRecord(content_hash, record.id, record.reason, payload, numbering=record.numbering)
                 )
-        reject(self.connection, self.company_id, "fetch", rejected)
-        return tuple(document.content_hash for document in rejected)
+        reject(self.connection, self.stream, self.company_id, "fetch", rejected)
+        return tuple(record.content_hash for record in rejected)
 
 
-def _chunks(documents: Sequence[Document]) -> Iterator[Sequence[Document]]:
+def _chunks(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
     start = characters = 0
-    for position, document in enumerate(documents):
-        characters += len(document.text)
+    for position, record in enumerate(records):
+        characters += len(record.text)
         if characters > MAX_STATEMENT_CHARACTERS and position > start:
-            yield documents[start:position]
-            start, characters = position, len(document.text)
-    if documents:
-        yield documents[start:]
+            yield records[start:position]
+            start, characters = position, len(record.text)
+    if records:
+        yield records[start:]

@@ -9,10 +9,11 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from billingo_assets.billingo.client import BillingoClient
-from billingo_assets.billingo.models import DocumentsPage
+from billingo_assets.billingo.models import RecordsPage
 from billingo_assets.companies.registry import Company
+from billingo_assets.streams import Stream
 from billingo_assets.sync.report import Progress
-from billingo_assets.sync.storing import DocumentStore, Shown
+from billingo_assets.sync.storing import RecordStore, Shown
 
 MAX_LISTINGS = 3
 """How often a listing is read before a sync accepts that it will not hold still."""
@@ -20,21 +21,30 @@ MAX_LISTINGS = 3
 
 @dataclass(slots=True)
 class SyncContext:
-    """One sync under way. `connection` holds the company's lock; `began_at` is the database's clock at its start."""
+    """One sync of a stream under way.
+
+    `connection` holds the company's lock; `began_at` is the database's clock at its start.
+    """
 
     client: BillingoClient
     connection: Connection
+    stream: Stream
     company: Company
     run_id: str
     on_page: Callable[[Progress], None]
     began_at: datetime
-    max_document_bytes: int
-    store: DocumentStore = field(init=False)
+    max_record_bytes: int
+    store: RecordStore = field(init=False)
 
     def __post_init__(self) -> None:
-        self.store = DocumentStore(self.connection, self.company.id, self.max_document_bytes)
+        self.store = RecordStore(self.connection, self.stream, self.company.id, self.max_record_bytes)
 
-    def store_pages(self, pages: Sequence[DocumentsPage]) -> Shown:
+    @property
+    def scope(self) -> tuple[Connection, Stream, int]:
+        """What the functions of the warehouse take first: the connection, the stream and the company's id."""
+        return self.connection, self.stream, self.company.id
+
+    def store_pages(self, pages: Sequence[RecordsPage]) -> Shown:
         """Store what some pages show, in a transaction of its own."""
         with self.connection.begin():
             self.commit_without_waiting()

@@ -1,6 +1,6 @@
-"""Reads and writes `listing_differences`: by how much Billingo's count of a company differs from what its pages show.
+"""Reads and writes `listing_differences`: by how much Billingo's count of a stream differs from what its pages show.
 
-A company has a row while that is so, or while somebody has accepted it.
+A stream of a company has a row while that is so, or while somebody has accepted it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from billingo_assets.streams import Stream
+
 _OBSERVE = text(
     """
-    INSERT INTO billingo.listing_differences AS known (company_id, difference, times, first_seen_at, last_seen_at)
-    VALUES (:company, :difference, 1, now(), now())
-    ON CONFLICT (company_id) DO UPDATE SET
+    INSERT INTO billingo.listing_differences AS known
+        (company_id, stream, difference, times, first_seen_at, last_seen_at)
+    VALUES (:company, :stream, :difference, 1, now(), now())
+    ON CONFLICT (company_id, stream) DO UPDATE SET
         times = CASE WHEN known.times > 0 AND known.difference IS NOT DISTINCT FROM excluded.difference
                      THEN known.times + 1 ELSE 1 END,
         first_seen_at = CASE WHEN known.times > 0 AND known.difference IS NOT DISTINCT FROM excluded.difference
@@ -27,59 +30,70 @@ _OBSERVE = text(
 
 _ACCEPT = text(
     """
-    INSERT INTO billingo.listing_differences (company_id, difference, times, accepted, accepted_at, accepted_by)
-    VALUES (:company, :difference, 0, :difference, now(), :actor)
-    ON CONFLICT (company_id) DO UPDATE SET
+    INSERT INTO billingo.listing_differences (company_id, stream, difference, times, accepted, accepted_at, accepted_by)
+    VALUES (:company, :stream, :difference, 0, :difference, now(), :actor)
+    ON CONFLICT (company_id, stream) DO UPDATE SET
         difference = excluded.difference, times = 0, accepted = excluded.accepted,
         accepted_at = excluded.accepted_at, accepted_by = excluded.accepted_by
     """
 )
 
-_FORGET = text("DELETE FROM billingo.listing_differences WHERE company_id = :company AND accepted IS NULL")
+_FORGET = text(
+    "DELETE FROM billingo.listing_differences WHERE company_id = :company AND stream = :stream AND accepted IS NULL"
+)
 _BACK_TO_ACCEPTED = text(
-    "UPDATE billingo.listing_differences SET times = 0, difference = accepted WHERE company_id = :company"
+    """
+    UPDATE billingo.listing_differences SET times = 0, difference = accepted
+    WHERE company_id = :company AND stream = :stream
+    """
 )
 
 
 class AcceptedDifference(NamedTuple):
-    """Documents that Billingo counts beyond those that it shows (below 0: fewer), accepted by whom and when."""
+    """Records that Billingo counts beyond those that it shows (below 0: fewer), accepted by whom and when."""
 
     difference: int
     at: datetime
     by: str
 
 
-def observe_difference(connection: Connection, company_id: int, difference: int | None) -> int:
+def observe_difference(connection: Connection, stream: Stream, company_id: int, difference: int | None) -> int:
     """Note what a sync that was not whole found; None: no difference that holds still. Returns how often in a row."""
-    times: int = connection.execute(_OBSERVE, {"company": company_id, "difference": difference}).scalar_one()
+    times: int = connection.execute(
+        _OBSERVE, {"company": company_id, "stream": stream.name, "difference": difference}
+    ).scalar_one()
     return times
 
 
-def accept_difference(connection: Connection, company_id: int, difference: int, *, actor: str) -> None:
+def accept_difference(connection: Connection, stream: Stream, company_id: int, difference: int, *, actor: str) -> None:
     """Note that syncs are whole in spite of this difference, and of no other."""
-    connection.execute(_ACCEPT, {"company": company_id, "difference": difference, "actor": actor})
+    connection.execute(
+        _ACCEPT, {"company": company_id, "stream": stream.name, "difference": difference, "actor": actor}
+    )
 
 
-def accepted_difference(connection: Connection, company_id: int) -> AcceptedDifference | None:
-    """What was accepted for a company, if anything was."""
+def accepted_difference(connection: Connection, stream: Stream, company_id: int) -> AcceptedDifference | None:
+    """What was accepted for a stream of a company, if anything was."""
     query = text(
         """
         SELECT accepted, accepted_at, accepted_by FROM billingo.listing_differences
-        WHERE company_id = :company AND accepted IS NOT NULL
+        WHERE company_id = :company AND stream = :stream AND accepted IS NOT NULL
         """
     )
-    row = connection.execute(query, {"company": company_id}).one_or_none()
+    row = connection.execute(query, {"company": company_id, "stream": stream.name}).one_or_none()
     return None if row is None else AcceptedDifference(*row)
 
 
-def settle_difference(connection: Connection, company_id: int) -> None:
+def settle_difference(connection: Connection, stream: Stream, company_id: int) -> None:
     """Forget what was found, after a whole sync; what was accepted stays."""
     for statement in (_FORGET, _BACK_TO_ACCEPTED):
-        connection.execute(statement, {"company": company_id})
+        connection.execute(statement, {"company": company_id, "stream": stream.name})
 
 
-def withdraw_difference(connection: Connection, company_id: int) -> int | None:
+def withdraw_difference(connection: Connection, stream: Stream, company_id: int) -> int | None:
     """Forget what was found and accepted. Returns what was accepted."""
-    query = text("DELETE FROM billingo.listing_differences WHERE company_id = :company RETURNING accepted")
-    accepted: int | None = connection.scalar(query, {"company": company_id})
+    query = text(
+        "DELETE FROM billingo.listing_differences WHERE company_id = :company AND stream = :stream RETURNING accepted"
+    )
+    accepted: int | None = connection.scalar(query, {"company": company_id, "stream": stream.name})
     return accepted

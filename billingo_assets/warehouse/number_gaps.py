@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from billingo_assets.normalize.numbering import Run, YearOfNumbers, numbering_of, runs_of
+from billingo_assets.warehouse.listed import ListedRecords
 
 _decode = msgspec.json.decode
 
@@ -98,10 +99,12 @@ _TAKEN = """
     FROM billingo.raw_invoices AS raw
     WHERE company_id = :company AND block_id IS NOT NULL AND number IS NOT NULL AND NOT EXISTS (
         SELECT FROM billingo.rejected_documents AS rejected
-        WHERE rejected.company_id = :company AND rejected.document_id = raw.document_id AND stage = 'fetch')
+        WHERE rejected.company_id = :company AND rejected.document_id = raw.document_id
+          AND stream = 'documents' AND stage = 'fetch')
     UNION ALL
     SELECT block_id, number_series, number_year, number, number_judged, gapless, true FROM billingo.rejected_documents
-    WHERE company_id = :company AND block_id IS NOT NULL AND number IS NOT NULL AND stage = 'fetch'
+    WHERE company_id = :company AND block_id IS NOT NULL AND number IS NOT NULL
+      AND stream = 'documents' AND stage = 'fetch'
 """
 
 _ALL_SERIES = text(
@@ -122,7 +125,7 @@ _CHANGED_SERIES = text(
         WHERE company_id = :company AND changed_at >= :since
     ), unreadable AS MATERIALIZED (
         SELECT document_id, block_id, number_series FROM billingo.rejected_documents
-        WHERE company_id = :company AND stage = 'fetch' AND first_seen_at >= :since
+        WHERE company_id = :company AND stream = 'documents' AND stage = 'fetch' AND first_seen_at >= :since
     )
     SELECT block_id, number_series FROM changed
     UNION SELECT block_id, number_series FROM unreadable
@@ -292,7 +295,8 @@ _COUNT = text(
            (SELECT count(*) FROM billingo.raw_invoices
             WHERE company_id = :company AND NOT number_judged AND gapless AND deleted_at IS NULL)
            + (SELECT count(*) FROM billingo.rejected_documents AS rejected
-              WHERE company_id = :company AND stage = 'fetch' AND NOT number_judged AND gapless AND NOT EXISTS (
+              WHERE company_id = :company AND stream = 'documents' AND stage = 'fetch'
+                AND NOT number_judged AND gapless AND NOT EXISTS (
                   SELECT FROM billingo.raw_invoices AS raw
                   WHERE raw.company_id = :company AND raw.document_id = rejected.document_id
                     AND NOT raw.number_judged AND raw.gapless AND raw.deleted_at IS NULL)) AS unjudged,
@@ -319,17 +323,15 @@ _LISTED = text(
     """
 )
 
-_UNLISTED = text(
-    """
+_UNLISTED = """
     SELECT block_id, number_year, number FROM billingo.raw_invoices AS raw
     WHERE company_id = :company AND deleted_at IS NULL AND number_judged
-      AND NOT EXISTS (SELECT FROM listed_documents AS listed WHERE listed.document_id = raw.document_id)
+      AND NOT EXISTS (SELECT FROM {listed} AS listed WHERE listed.id = raw.document_id)
     UNION SELECT block_id, number_year, number FROM billingo.rejected_documents
-    WHERE company_id = :company AND stage = 'fetch' AND number_judged
+    WHERE company_id = :company AND stream = 'documents' AND stage = 'fetch' AND number_judged
       AND content_hash <> ALL(CAST(:seen AS bytea[]))
     ORDER BY block_id, number_year, number
-    """
-)
+"""
 
 _NUMBERED = text(
     """
@@ -446,15 +448,14 @@ def summarize_gaps(connection: Connection, company_id: int, *, most: int) -> Gap
     return Gaps(**counts._mapping, listed=tuple(NumberGap(*row) for row in listed))
 
 
-def unlisted_numbers(
-    connection: Connection, company_id: int, *, span: int, seen: Collection[bytes]
-) -> list[NumberSpan]:
-    """The numbers of documents that we hold and `listed_documents` lacks, as stretches of `span` numbers at most.
+def unlisted_numbers(listed: ListedRecords, *, span: int, seen: Collection[bytes]) -> list[NumberSpan]:
+    """The numbers of documents that we hold and that were not listed, as stretches of `span` numbers at most.
 
     Those in quarantine are held too; `seen` are the hashes of what was shown of them.
     """
     stretches: list[NumberSpan] = []
-    for block_id, year, number in connection.execute(_UNLISTED, {"company": company_id, "seen": list(seen)}):
+    query = text(_UNLISTED.format(listed=listed.table))
+    for block_id, year, number in listed.connection.execute(query, {"company": listed.company_id, "seen": list(seen)}):
         last = stretches[-1] if stretches else None
         if last is not None and (block_id, year) == last[:2] and number < last.first + span:
             stretches[-1] = last._replace(last=number)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
+from billingo_assets.streams import Stream
 from billingo_assets.warehouse.planning import plan_for_many_rows
+from billingo_assets.warehouse.statements import for_stream, sql_for_stream
 
 WORST = 10
 """How many documents an answer names at most."""
@@ -37,29 +39,27 @@ class Reconciliation:
         return self.difference == 0 and not self.at_fault
 
 
-def held_documents(connection: Connection, company_id: int) -> int:
-    """How many documents we hold that are not deleted, those in quarantine included."""
-    query = text(
-        """
-        SELECT (SELECT count(*) FROM billingo.raw_invoices WHERE company_id = :company AND deleted_at IS NULL)
+def held_records(connection: Connection, stream: Stream, company_id: int) -> int:
+    """How many records we hold that are not deleted, those in quarantine included."""
+    query = """
+        SELECT (SELECT count(*) FROM {raw} WHERE company_id = :company AND deleted_at IS NULL)
              + (SELECT count(*) FROM billingo.rejected_documents AS rejected
-                WHERE company_id = :company AND stage = 'fetch' AND NOT EXISTS (
-                    SELECT FROM billingo.raw_invoices AS raw
-                    WHERE raw.company_id = :company AND raw.document_id = rejected.document_id
-                      AND raw.deleted_at IS NULL))
-        """
-    )
-    held: int = connection.execute(query, {"company": company_id}).scalar_one()
+                WHERE company_id = :company AND stream = :stream AND stage = 'fetch' AND NOT EXISTS (
+                    SELECT FROM {raw} AS raw
+                    WHERE raw.company_id = :company AND raw.{key} = rejected.document_id AND raw.deleted_at IS NULL))
+    """
+    values = {"company": company_id, "stream": stream.name}
+    held: int = connection.execute(for_stream(query, stream), values).scalar_one()
     return held
 
 
-def rows_per_document(connection: Connection, company_id: int) -> Reconciliation:
-    """One live row of `invoices` for each live raw document, made from its newest version; quarantine excepted."""
+def rows_per_record(connection: Connection, stream: Stream, company_id: int) -> Reconciliation:
+    """One live row of its table for each live raw record, made from its newest version; quarantine excepted."""
     plan_for_many_rows(connection)
-    values = {"company": company_id, "worst": WORST}
-    expected, found, wrong = connection.execute(_COUNT_ROWS, values).one()
-    rows = connection.execute(_WRONG_ROWS, values) if wrong else ()
-    at_fault = tuple({"document": str(document), "fault": fault} for document, fault in rows)
+    values = {"company": company_id, "stream": stream.name, "worst": WORST}
+    expected, found, wrong = connection.execute(for_stream(_COUNT_ROWS, stream), values).one()
+    rows = connection.execute(_wrong_rows(stream), values) if wrong else ()
+    at_fault = tuple({stream.noun: str(record), "fault": fault} for record, fault in rows)
     return Reconciliation(expected=expected, found=found, at_fault=at_fault)
 
 
@@ -81,41 +81,44 @@ def items_per_document(connection: Connection, company_id: int) -> Reconciliatio
     return Reconciliation(expected=expected, found=found, at_fault=at_fault)
 
 
-_ROWS_BESIDE_DOCUMENTS = """
+_ROWS_BESIDE_RECORDS = """
 (
-    SELECT document_id, content_hash FROM billingo.raw_invoices AS raw
+    SELECT {key} AS record_id, content_hash FROM {raw} AS raw
     WHERE company_id = :company AND deleted_at IS NULL AND NOT EXISTS (
         SELECT FROM billingo.rejected_documents AS rejected
-        WHERE rejected.company_id = :company AND rejected.stage = 'normalize'
+        WHERE rejected.company_id = :company AND rejected.stream = :stream AND rejected.stage = 'normalize'
           AND rejected.content_hash = raw.content_hash)
 ) AS raw FULL JOIN (
-    SELECT id, content_hash FROM billingo.invoices
-    WHERE company_id = :company AND deleted_at IS NULL AND id NOT IN (
-        SELECT document_id FROM billingo.rejected_documents WHERE company_id = :company AND stage = 'normalize')
-) AS invoice ON invoice.id = raw.document_id
+    SELECT {id} AS id, content_hash FROM {table}
+    WHERE company_id = :company AND deleted_at IS NULL AND {id} NOT IN (
+        SELECT document_id FROM billingo.rejected_documents
+        WHERE company_id = :company AND stream = :stream AND stage = 'normalize')
+) AS made ON made.id = raw.record_id
 """
 
-_COUNT_ROWS = text(
-    f"""
-    SELECT count(document_id), count(id), count(*) FILTER (WHERE raw.content_hash IS DISTINCT FROM invoice.content_hash)
-    FROM {_ROWS_BESIDE_DOCUMENTS}
-    """  # noqa: S608 - our own text
-)
+_COUNT_ROWS = f"""
+    SELECT count(record_id), count(id), count(*) FILTER (WHERE raw.content_hash IS DISTINCT FROM made.content_hash)
+    FROM {_ROWS_BESIDE_RECORDS}
+"""  # noqa: S608 - our own text
 
-_WRONG_ROWS = text(
-    f"""
-    SELECT coalesce(document_id, id),
-           CASE WHEN id IS NULL THEN 'has no row in invoices'
-                WHEN document_id IS NULL THEN 'has a row in invoices but no document'
+_WRONG_ROWS = f"""
+    SELECT coalesce(record_id, id),
+           CASE WHEN id IS NULL THEN 'has no row in {{made}}'
+                WHEN record_id IS NULL THEN 'has a row in {{made}} but no {{noun}}'
                 ELSE 'has changed since its row was made' END
-    FROM {_ROWS_BESIDE_DOCUMENTS}
-    WHERE raw.content_hash IS DISTINCT FROM invoice.content_hash
+    FROM {_ROWS_BESIDE_RECORDS}
+    WHERE raw.content_hash IS DISTINCT FROM made.content_hash
     ORDER BY 1 LIMIT :worst
-    """  # noqa: S608 - our own text
-)
+"""  # noqa: S608 - our own text
+
+
+def _wrong_rows(stream: Stream) -> TextClause:
+    return text(sql_for_stream(_WRONG_ROWS, stream, made=stream.table.name, noun=stream.noun))
+
 
 _QUARANTINED = """
-SELECT document_id FROM billingo.rejected_documents WHERE company_id = :company AND stage = 'normalize'
+SELECT document_id FROM billingo.rejected_documents
+WHERE company_id = :company AND stream = 'documents' AND stage = 'normalize'
 """
 
 _COUNT_ITEMS = text(

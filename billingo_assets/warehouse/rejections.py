@@ -1,4 +1,4 @@
-"""Writes `rejected_documents`, the quarantine: which documents could not be understood, and why."""
+"""Writes `rejected_documents`, the quarantine: which records of a stream could not be understood, and why."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from sqlalchemy import Connection, text
 
 from billingo_assets.normalize.numbering import UNNUMBERED, Numbering
+from billingo_assets.streams import Stream
 from billingo_assets.warehouse.acceptances import REJECTED
 
 Stage = Literal["fetch", "normalize"]
@@ -17,11 +18,11 @@ Stage = Literal["fetch", "normalize"]
 _UPSERT = text(
     """
     INSERT INTO billingo.rejected_documents AS rejected
-        (company_id, content_hash, document_id, stage, reason, payload, normalizer_version,
+        (company_id, stream, content_hash, document_id, stage, reason, payload, normalizer_version,
          block_id, number_series, number_year, number, number_judged, gapless)
-    VALUES (:company, :content_hash, :document_id, :stage, :reason, :payload, :normalizer_version,
+    VALUES (:company, :stream, :content_hash, :document_id, :stage, :reason, :payload, :normalizer_version,
             :block_id, :number_series, :number_year, :number, :number_judged, :gapless)
-    ON CONFLICT (company_id, content_hash) DO UPDATE
+    ON CONFLICT (company_id, stream, content_hash) DO UPDATE
     SET document_id = excluded.document_id, stage = excluded.stage, reason = excluded.reason,
         normalizer_version = excluded.normalizer_version, last_seen_at = now(),
         block_id = excluded.block_id, number_series = excluded.number_series, number_year = excluded.number_year,
@@ -32,103 +33,99 @@ _UPSERT = text(
 _DROP_FORMER_VERSIONS = text(
     """
     DELETE FROM billingo.rejected_documents
-    WHERE company_id = :company AND stage = :stage AND document_id = :document_id AND content_hash <> :content_hash
+    WHERE company_id = :company AND stream = :stream AND stage = :stage AND document_id = :document_id
+      AND content_hash <> :content_hash
     """
 )
 
 _DROP_UNSEEN = text(
     """
     DELETE FROM billingo.rejected_documents
-    WHERE company_id = :company AND stage = 'fetch' AND content_hash <> ALL (CAST(:seen AS bytea[]))
+    WHERE company_id = :company AND stream = :stream AND stage = 'fetch'
+      AND content_hash <> ALL (CAST(:seen AS bytea[]))
     """
 )
 
 
 @dataclass(frozen=True, slots=True)
-class RejectedDocument:
-    """One document in quarantine. `payload` is its text as sent; `document_id` None when it has no usable one."""
+class RejectedRecord:
+    """One record in quarantine. `payload` is its text as sent; `record_id` None when it has no usable one."""
 
     content_hash: bytes
-    document_id: int | None
+    record_id: int | None
     reason: str
     payload: str
     normalizer_version: int | None = None
     numbering: Numbering = UNNUMBERED
 
 
-def reject(connection: Connection, company_id: int, stage: Stage, documents: Sequence[RejectedDocument]) -> None:
-    """Put documents into quarantine, in place of their former versions."""
+def reject(
+    connection: Connection, stream: Stream, company_id: int, stage: Stage, records: Sequence[RejectedRecord]
+) -> None:
+    """Put records into quarantine, in place of their former versions."""
     rows = [
         {
             "company": company_id,
+            "stream": stream.name,
             "stage": stage,
-            "content_hash": document.content_hash,
-            "document_id": document.document_id,
-            "reason": document.reason,
+            "content_hash": record.content_hash,
+            "document_id": record.record_id,
+            "reason": record.reason,
             # PostgreSQL's text holds no NUL; the replacement character shows where one was.
-            "payload": document.payload.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
-            "normalizer_version": document.normalizer_version,
-            **document.numbering._asdict(),
+            "payload": record.payload.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+            "normalizer_version": record.normalizer_version,
+            **record.numbering._asdict(),
         }
-        for document in documents
+        for record in records
     ]
     if rows:
         connection.execute(_DROP_FORMER_VERSIONS, rows)
         connection.execute(_UPSERT, rows)
 
 
-def touch_listed(connection: Connection, company_id: int) -> None:
-    """Date what normalization rejected and a complete listing showed again, unchanged."""
-    query = text(
-        """
-        UPDATE billingo.rejected_documents AS rejected SET last_seen_at = now()
-        FROM listed_documents AS listed
-        WHERE company_id = :company AND stage = 'normalize' AND rejected.document_id = listed.document_id
-        """
-    )
-    connection.execute(query, {"company": company_id})
-
-
-def release_stored(connection: Connection, company_id: int, document_ids: Collection[int]) -> None:
-    """Release documents that could not be stored in an earlier version, and were stored now."""
+def release_stored(connection: Connection, stream: Stream, company_id: int, ids: Collection[int]) -> None:
+    """Release records that could not be stored in an earlier version, and were stored now."""
     query = text(
         """
         DELETE FROM billingo.rejected_documents
-        WHERE company_id = :company AND stage = 'fetch' AND document_id = ANY(CAST(:ids AS bigint[]))
+        WHERE company_id = :company AND stream = :stream AND stage = 'fetch'
+          AND document_id = ANY(CAST(:ids AS bigint[]))
         """
     )
-    connection.execute(query, {"company": company_id, "ids": list(document_ids)})
+    connection.execute(query, {"company": company_id, "stream": stream.name, "ids": list(ids)})
 
 
-def quarantined(connection: Connection, company_id: int, document_ids: Collection[int]) -> set[int]:
-    """Which of these documents are in quarantine because they could not be stored."""
+def quarantined(connection: Connection, stream: Stream, company_id: int, ids: Collection[int]) -> set[int]:
+    """Which of these records are in quarantine because they could not be stored."""
     query = text(
         """
         SELECT document_id FROM billingo.rejected_documents
-        WHERE company_id = :company AND stage = 'fetch' AND document_id = ANY(CAST(:ids AS bigint[]))
+        WHERE company_id = :company AND stream = :stream AND stage = 'fetch'
+          AND document_id = ANY(CAST(:ids AS bigint[]))
         """
     )
-    return set(connection.scalars(query, {"company": company_id, "ids": list(document_ids)}))
+    return set(connection.scalars(query, {"company": company_id, "stream": stream.name, "ids": list(ids)}))
 
 
-def quarantined_since(connection: Connection, company_id: int, since: datetime) -> set[int]:
-    """The documents that could not be stored since then, and were in quarantine for nothing else before."""
+def quarantined_since(connection: Connection, stream: Stream, company_id: int, since: datetime) -> set[int]:
+    """The records that could not be stored since then, and were in quarantine for nothing else before."""
     query = text(
         """
         SELECT document_id FROM billingo.rejected_documents
-        WHERE company_id = :company AND stage = 'fetch' AND document_id IS NOT NULL AND first_seen_at >= :since
+        WHERE company_id = :company AND stream = :stream AND stage = 'fetch'
+          AND document_id IS NOT NULL AND first_seen_at >= :since
         """
     )
-    return set(connection.scalars(query, {"company": company_id, "since": since}))
+    return set(connection.scalars(query, {"company": company_id, "stream": stream.name, "since": since}))
 
 
-def release_unseen(connection: Connection, company_id: int, seen: Collection[bytes]) -> int:
+def release_unseen(connection: Connection, stream: Stream, company_id: int, seen: Collection[bytes]) -> int:
     """Release what a complete listing no longer showed broken: sound by now, or gone. Returns how many."""
-    return connection.execute(_DROP_UNSEEN, {"company": company_id, "seen": list(seen)}).rowcount
+    return connection.execute(_DROP_UNSEEN, {"company": company_id, "stream": stream.name, "seen": list(seen)}).rowcount
 
 
 class OpenRejection(NamedTuple):
-    """A document in quarantine, why, and who accepted that, if anybody did."""
+    """A record in quarantine, why, and who accepted that, if anybody did."""
 
     document_id: int | None
     reason: str
@@ -136,15 +133,19 @@ class OpenRejection(NamedTuple):
     accepted_by: str | None
 
 
-def open_rejections(connection: Connection, company_id: int) -> list[OpenRejection]:
-    """Every document in quarantine."""
+def open_rejections(connection: Connection, stream: Stream, company_id: int) -> list[OpenRejection]:
+    """Every record in quarantine."""
     query = text(
         """
         SELECT rejected.document_id, reason, accepted_at, accepted_by FROM billingo.rejected_documents AS rejected
         LEFT JOIN billingo.accepted_faults AS accepted
             ON accepted.company_id = :company AND accepted.check_name = :check
             AND accepted.content_hash = rejected.content_hash
-        WHERE rejected.company_id = :company ORDER BY rejected.document_id NULLS FIRST, rejected.content_hash
+        WHERE rejected.company_id = :company AND rejected.stream = :stream
+        ORDER BY rejected.document_id NULLS FIRST, rejected.content_hash
         """
     )
-    return [OpenRejection(*row) for row in connection.execute(query, {"company": company_id, "check": REJECTED})]
+    return [
+        OpenRejection(*row)
+        for row in connection.execute(query, {"company": company_id, "stream": stream.name, "check": REJECTED})
+    ]

@@ -76,5 +76,5 @@ def stream_column() -> Column[str]:
         Text,
         primary_key=True,
         server_default=text("'documents'"),
-        comment="The collection of Billingo: documents",
+        comment="The collection of Billingo that it concerns: documents",
     )

@@ -22,7 +22,10 @@ _STORED = text(
 )
 
 _QUARANTINED = text(
-    "SELECT content_hash, payload FROM billingo.rejected_documents WHERE company_id = :company AND stage = 'fetch'"
+    """
+    SELECT content_hash, payload FROM billingo.rejected_documents
+    WHERE company_id = :company AND stream = 'documents' AND stage = 'fetch'
+    """
 )
 
 _CHANGE = """
@@ -53,7 +56,7 @@ _MOVE_GAPS = text(
     """
 )
 
-_RULES = text("SELECT number_rules FROM billingo.sync_state WHERE company_id = :company")
+_RULES = text("SELECT number_rules FROM billingo.sync_state WHERE company_id = :company AND stream = 'documents'")
 
 
 def are_numbers_current(connection: Connection, company_id: int) -> bool:

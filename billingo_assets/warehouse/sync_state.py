@@ -1,4 +1,4 @@
-"""Reads and writes `sync_state`: what the last whole sync of a company vouches for."""
+"""Reads and writes `sync_state`: what the last whole sync of a stream of a company vouches for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from billingo_assets.normalize.numbering import NUMBER_RULES
+from billingo_assets.streams import Stream
 from billingo_assets.warehouse.tables import sync_state
 
 Mode = Literal["full", "incremental"]
@@ -29,30 +30,35 @@ class SyncState(NamedTuple):
     unlisted: int = 0
 
 
-def read_sync_state(connection: Connection, company_id: int) -> SyncState | None:
-    """The state of a company; None before its first whole sync."""
+def read_sync_state(connection: Connection, stream: Stream, company_id: int) -> SyncState | None:
+    """The state of a stream of a company; None before its first whole sync."""
     query = text(
         """
         SELECT CASE WHEN watermark BETWEEN '2000-01-01' AND '9000-01-01' THEN watermark END,
                run_id, api_total, mode, unlisted
-        FROM billingo.sync_state WHERE company_id = :company
+        FROM billingo.sync_state WHERE company_id = :company AND stream = :stream
         """
     )
-    row = connection.execute(query, {"company": company_id}).one_or_none()
+    row = connection.execute(query, {"company": company_id, "stream": stream.name}).one_or_none()
     return None if row is None else SyncState(*row)
 
 
-def last_synced_at(connection: Connection, company_id: int) -> datetime | None:
-    """When the last whole sync of a company ended; None before its first."""
-    query = select(sync_state.c.synced_at).where(sync_state.c.company_id == company_id)
+def last_synced_at(connection: Connection, stream: Stream, company_id: int) -> datetime | None:
+    """When the last whole sync of a stream ended; None before its first."""
+    query = select(sync_state.c.synced_at).where(
+        sync_state.c.company_id == company_id, sync_state.c.stream == stream.name
+    )
     ended: datetime | None = connection.scalar(query)
     return ended
 
 
-def write_sync_state(connection: Connection, company_id: int, state: SyncState) -> None:
-    """Replace the state of a company. Belongs in the transaction that stores the last of what it vouches for."""
+def write_sync_state(connection: Connection, stream: Stream, company_id: int, state: SyncState) -> None:
+    """Replace the state of a stream of a company.
+
+    Belongs in the transaction that stores the last of what it vouches for.
+    """
     values = {**state._asdict(), "number_rules": NUMBER_RULES, "synced_at": func.now()}
     if state.mode == "full":
         values["full_synced_at"] = func.now()
-    statement = insert(sync_state).values(company_id=company_id, **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["company_id"], set_=values))
+    statement = insert(sync_state).values(company_id=company_id, stream=stream.name, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["company_id", "stream"], set_=values))

@@ -8,7 +8,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
-    ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -32,6 +32,7 @@ from billingo_assets.warehouse.schema import (
     derived_company_id,
     metadata,
     moment,
+    stream_column,
 )
 from billingo_assets.warehouse.stream_tables import detail_table, raw_table, record_table, versions_table
 
@@ -106,6 +107,7 @@ companies = define_table(
 sync_state = define_table(
     "sync_state",
     company_id(),
+    stream_column(),
     Column(
         "watermark",
         DateTime(timezone=True),
@@ -138,7 +140,7 @@ sync_state = define_table(
         comment="Version of the rules by which the numbers of its documents were read",
     ),
     CheckConstraint("mode IN ('full', 'incremental')", name="mode"),
-    comment="The last complete sync of each company",
+    comment="The last complete sync of each stream of each company",
     pipeline=KEEPS,
     readers=READS,
     exported=True,
@@ -179,6 +181,7 @@ related_documents = detail_table(RELATED_DOCUMENTS)
 listings = define_table(
     "listings",
     company_id(),
+    stream_column(),
     Column(
         "started_at",
         DateTime(timezone=True),
@@ -208,7 +211,8 @@ listings = define_table(
 
 listing_pages = define_table(
     "listing_pages",
-    derived_company_id(ForeignKey(f"{SCHEMA}.listings.company_id", ondelete="CASCADE")),
+    derived_company_id(),
+    stream_column(),
     Column(
         "place",
         Integer,
@@ -229,6 +233,9 @@ listing_pages = define_table(
         nullable=False,
         comment="Hashes of the documents shown that could not be stored",
     ),
+    ForeignKeyConstraint(
+        ["company_id", "stream"], [f"{SCHEMA}.listings.company_id", f"{SCHEMA}.listings.stream"], ondelete="CASCADE"
+    ),
     comment="Which documents the pages of an unfinished full sync have shown",
     pipeline=WRITES,
 )
@@ -236,6 +243,7 @@ listing_pages = define_table(
 listing_differences = define_table(
     "listing_differences",
     company_id(),
+    stream_column(),
     Column(
         "difference",
         Integer,
@@ -319,6 +327,7 @@ ambiguous_numbers = define_table(
 rejected_documents = define_table(
     "rejected_documents",
     company_id(),
+    stream_column(),
     Column(
         "content_hash",
         LargeBinary,

@@ -33,7 +33,7 @@ def test_documents_come_through_as_the_bytes_that_were_sent(
 ) -> None:
     sandbox.faults.quirks = Quirks(unpaid_paid_date="stored")
     newest_first = [record.body for record in reversed(company.records)]
-    read = [document for page in (1, 2, 3) for document in client.documents(page=page).documents]
+    read = [document for page in (1, 2, 3) for document in client.records("/documents", page=page).records]
     assert read == newest_first
 
 
@@ -47,22 +47,22 @@ def test_documents_come_through_as_the_bytes_that_were_sent(
 )
 def test_a_document_is_not_spelt_anew(client: BillingoClient, company: Company, document: bytes) -> None:
     company.add_raw(document)
-    assert client.documents(page=1).documents[0] == document
+    assert client.records("/documents", page=1).records[0] == document
 
 
 def test_a_page_tells_its_number_and_what_there_is_in_all(client: BillingoClient, company: Company) -> None:
-    page = client.documents(page=2, page_size=50)
+    page = client.records("/documents", page=2, page_size=50)
     total = len(company.records)
-    assert (page.number, page.last_page, page.total, len(page.documents)) == (2, -(-total // 50), total, 50)
+    assert (page.number, page.last_page, page.total, len(page.records)) == (2, -(-total // 50), total, 50)
 
 
 def test_filters_go_with_the_request(sandbox: SandboxServer, client: BillingoClient) -> None:
-    client.documents(page=1, filters={"last_modified_date": "2026-06-01 00:00:00"})
+    client.records("/documents", page=1, filters={"last_modified_date": "2026-06-01 00:00:00"})
     assert sandbox.requests[-1].query == "page=1&per_page=100&last_modified_date=2026-06-01+00%3A00%3A00"
 
 
 def test_counting_documents_reads_one_of_them(sandbox: SandboxServer, client: BillingoClient, company: Company) -> None:
-    assert client.count_documents() == len(company.records)
+    assert client.count("/documents") == len(company.records)
     assert sandbox.requests[-1].query == "page=1&per_page=1"
 
 
@@ -70,8 +70,8 @@ def test_every_request_is_a_get_with_the_key_below_the_path_of_the_api(listener:
     listener.body = b'{"data": [], "total": 0, "last_page": 1}'
     client = connect(listener.url)
     client.identity()
-    client.documents(page=1)
-    client.count_documents()
+    client.records("/documents", page=1)
+    client.count("/documents")
     sent = [
         (request.method, request.path.partition("?")[0], request.headers["X-API-KEY"]) for request in listener.received
     ]
@@ -96,7 +96,7 @@ def test_every_request_is_a_get_with_the_key_below_the_path_of_the_api(listener:
 def test_a_page_of_another_shape_is_malformed(listener: Listener, connect: Connect, body: bytes) -> None:
     listener.body = body
     with pytest.raises(MalformedAnswerError, match="not what its API promises"):
-        connect(listener.url, attempts=1).documents(page=1)
+        connect(listener.url, attempts=1).records("/documents", page=1)
 
 
 def test_too_large_an_answer_is_not_read(listener: Listener, connect: Connect) -> None:
@@ -108,9 +108,9 @@ def test_too_large_an_answer_is_not_read(listener: Listener, connect: Connect) -
 
 
 def test_threads_each_get_the_page_they_asked_for(client: BillingoClient) -> None:
-    one_after_the_other = [client.documents(page=page, page_size=10) for page in range(1, 30)]
+    one_after_the_other = [client.records("/documents", page=page, page_size=10) for page in range(1, 30)]
     with ThreadPoolExecutor(8) as threads:
-        at_once = list(threads.map(lambda page: client.documents(page=page, page_size=10), range(1, 30)))
+        at_once = list(threads.map(lambda page: client.records("/documents", page=page, page_size=10), range(1, 30)))
     assert at_once == one_after_the_other
 
 

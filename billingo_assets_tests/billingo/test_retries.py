@@ -47,7 +47,7 @@ def test_what_may_pass_is_tried_until_it_has(
     sandbox: SandboxServer, client: BillingoClient, company: Company, fault: dict[str, Any], kind: object
 ) -> None:
     sandbox.faults.add(Fault(times=2, **fault))
-    assert client.documents(page=1).total == len(company.records)
+    assert client.records("/documents", page=1).total == len(company.records)
     assert (len(sandbox.requests), client.calls) == (3, 3)
 
 
@@ -57,7 +57,7 @@ def test_tries_come_to_an_end_with_the_error_itself(
 ) -> None:
     sandbox.faults.add(Fault(times=None, **fault))
     with pytest.raises(kind):
-        connect(sandbox.url, company.api_key, attempts=4).documents(page=1)
+        connect(sandbox.url, company.api_key, attempts=4).records("/documents", page=1)
     assert len(sandbox.requests) == 4
 
 
@@ -67,7 +67,7 @@ def test_what_will_not_pass_is_tried_once(
 ) -> None:
     sandbox.faults.add(Fault(**fault))
     with pytest.raises(kind):
-        client.documents(page=1)
+        client.records("/documents", page=1)
     assert len(sandbox.requests) == 1
 
 
@@ -88,7 +88,7 @@ def test_a_rate_limit_holds_the_other_threads_too(sandbox: SandboxServer, compan
         first = threads.submit(client.identity)
         with pytest.raises(TimeoutError):
             first.result(timeout=0.3)
-        second = threads.submit(client.count_documents)
+        second = threads.submit(client.count, "/documents")
         with pytest.raises(TimeoutError):
             second.result(timeout=0.3)
         client.close()

@@ -17,7 +17,7 @@ def test_a_redirect_to_another_host_is_not_followed(
 ) -> None:
     sandbox.faults.add(Fault(kind="redirect", location=f"{listener.url}/documents"))
     with pytest.raises(RedirectError):
-        client.documents(page=1)
+        client.records("/documents", page=1)
     assert listener.received == []
 
 
@@ -48,7 +48,7 @@ def test_the_key_is_in_no_error_and_no_log(
     caplog.set_level(logging.DEBUG)
     sandbox.faults.add(Fault(kind=kind, times=None))
     with pytest.raises(BillingoError) as caught:
-        connect(sandbox.url, company.api_key, attempts=2).documents(page=1)
+        connect(sandbox.url, company.api_key, attempts=2).records("/documents", page=1)
     told = [repr(caught.value), *traceback.format_exception(caught.value), caplog.text]
     assert caplog.text
     assert company.api_key not in "".join(told)

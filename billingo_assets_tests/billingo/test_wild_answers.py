@@ -88,7 +88,7 @@ limits = Limits(requests_per_minute=0, attempts=1, total_seconds=5)
 before = peak()
 with BillingoClient(api_url=sys.argv[1], api_key=SecretStr(sys.argv[2]), limits=limits) as client:
     try:
-        client.documents(page=1)
+        client.records("/documents", page=1)
         error = None
     except BillingoError as raised:
         error = type(raised).__name__
@@ -151,7 +151,7 @@ def test_a_damaged_answer_is_malformed_and_told_in_one_line_that_any_terminal_ca
 ) -> None:
     with wild_server(DAMAGED[name]) as server:
         with pytest.raises(MalformedAnswerError) as raised:
-            connect(server.url, attempts=1).documents(page=1)
+            connect(server.url, attempts=1).records("/documents", page=1)
         assert server.asked == 1
     assert str(raised.value).isprintable()
     assert len(str(raised.value)) < 500
@@ -174,30 +174,30 @@ _gzipped = zipped_once(PAGE)
 @pytest.mark.parametrize("name", SOUND)
 def test_an_answer_may_be_packed_with_gzip_or_not_at_all(name: str, connect: Connect) -> None:
     with wild_server(SOUND[name]) as server:
-        page = connect(server.url, attempts=1).documents(page=1)
-    assert (page.total, page.last_page, len(page.documents)) == (1, 1, 1)
+        page = connect(server.url, attempts=1).records("/documents", page=1)
+    assert (page.total, page.last_page, len(page.records)) == (1, 1, 1)
 
 
 def test_as_much_as_is_allowed_is_read_packed_or_not(connect: Connect) -> None:
     body = page_of(b'{"id":1,"a":"' + b"x" * MIB + b'"}')
     for answer in (sized(body), sized(b"".join(zipped([body])), GZIP)):
         with wild_server(lambda answer=answer: answer) as server:  # type: ignore[misc]
-            assert connect(server.url, max_response_bytes=len(body)).documents(page=1).total == 1
+            assert connect(server.url, max_response_bytes=len(body)).records("/documents", page=1).total == 1
             with pytest.raises(TooLargeAnswerError, match="BILLINGO_MAX_RESPONSE_MIB"):
-                connect(server.url, max_response_bytes=len(body) - 1).documents(page=1)
+                connect(server.url, max_response_bytes=len(body) - 1).records("/documents", page=1)
 
 
 def test_only_gzip_is_asked_for(listener: Listener, connect: Connect) -> None:
     listener.body = PAGE
-    connect(listener.url).documents(page=1)
+    connect(listener.url).records("/documents", page=1)
     assert listener.received[0].headers["Accept-Encoding"] == "gzip"
 
 
 def test_a_page_of_more_documents_than_allowed_is_not_read(listener: Listener, connect: Connect) -> None:
     listener.body = page_of(b",".join([b"0"] * 101))
     with pytest.raises(TooLargeAnswerError, match=r"more than 100 documents.*BILLINGO_MAX_PAGE_DOCUMENTS"):
-        connect(listener.url, max_page_documents=100).documents(page=1)
-    assert len(connect(listener.url, max_page_documents=101).documents(page=1).documents) == 101
+        connect(listener.url, max_page_records=100).records("/documents", page=1)
+    assert len(connect(listener.url, max_page_records=101).records("/documents", page=1).records) == 101
 
 
 def test_a_page_of_too_many_documents_of_which_one_is_broken_is_not_read_either(
@@ -205,7 +205,7 @@ def test_a_page_of_too_many_documents_of_which_one_is_broken_is_not_read_either(
 ) -> None:
     listener.body = page_of(b",".join([b'"\\ud800"'] * 101))
     with pytest.raises(TooLargeAnswerError, match="more than 100 documents"):
-        connect(listener.url, max_page_documents=100).documents(page=1)
+        connect(listener.url, max_page_records=100).records("/documents", page=1)
 
 
 @pytest.mark.parametrize("tax_code", [b"\\u0000", b"\\u001b[2J", b"\\ud800", b"1" * 65, b"a\\nb"])

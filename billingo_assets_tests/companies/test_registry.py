@@ -16,8 +16,9 @@ from billingo_assets.companies.registry import Company
 from billingo_assets.companies.schedule import SCHEDULES
 from billingo_assets.errors import ConfigurationError
 from billingo_assets.settings import Settings, load_settings
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.urls import LIVE_API_URL
-from billingo_assets.warehouse.raw_invoices import count_documents
+from billingo_assets.warehouse.raw_records import count_records
 from billingo_assets_tests.support.patience import PATIENCE_SECONDS
 
 TAX_CODE = "12345678-2-42"
@@ -193,14 +194,14 @@ def test_removing_a_company_keeps_its_documents(connection: Connection) -> None:
     alma = add(connection, "alma")
     store_a_document(connection, alma)
     registry.remove_company(connection, "alma")
-    assert count_documents(connection, alma.id) == 1
+    assert count_records(connection, DOCUMENTS, alma.id) == 1
 
 
 def test_removing_a_company_of_the_demo_leaves_nothing_of_it(connection: Connection) -> None:
     alma = add(connection, "alma", is_demo=True)
     store_a_document(connection, alma)
     registry.remove_company(connection, "alma")
-    assert count_documents(connection, alma.id) == 0
+    assert count_records(connection, DOCUMENTS, alma.id) == 0
     assert add(connection, "alma", tax_code="87654321-2-42").tax_code == "87654321-2-42"
 
 
@@ -209,7 +210,7 @@ def test_removing_a_company_of_the_demo_leaves_the_others(connection: Connection
     korte = add(connection, "korte", is_demo=True)
     store_a_document(connection, korte)
     registry.remove_company(connection, "alma")
-    assert (keys(connection), count_documents(connection, korte.id)) == (["korte"], 1)
+    assert (keys(connection), count_records(connection, DOCUMENTS, korte.id)) == (["korte"], 1)
 
 
 def store_a_document(connection: Connection, company: Company) -> None:

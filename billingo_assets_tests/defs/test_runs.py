@@ -26,6 +26,7 @@ from billingo_assets.run_history.crashes import INTERRUPTED
 from billingo_assets.run_history.history import past_outcomes
 from billingo_assets.sandbox import Fault, Quirks, SandboxServer, World
 from billingo_assets.settings import load_settings
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.warehouse.locks import company_lock
 from billingo_assets.warehouse.normalized import count_rows
 from billingo_assets.warehouse.tables import companies as companies_table
@@ -394,7 +395,7 @@ def test_a_run_keeps_its_company_between_its_steps_from_who_waits_for_it(
 
     def take_over() -> None:
         with engine.connect() as other, company_lock(other, company.id, company=SMALL, run_id="next", wait_seconds=60):
-            found.append(count_rows(other, company.id).invoices)
+            found.append(count_rows(other, DOCUMENTS, company.id)["invoices"])
 
     waiter = threading.Thread(target=take_over)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from billingo_assets.normalize.documents import Rejection
+from billingo_assets.normalize.batches import Rejection
 from billingo_assets.streams.documents import INVOICES
 from billingo_assets.streams.stream import Column
 from billingo_assets_tests.support.documents import as_json, document, item, partner

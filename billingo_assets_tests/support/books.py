@@ -14,10 +14,11 @@ from billingo_assets.billingo.client import BillingoClient, Limits
 from billingo_assets.companies.registry import Company
 from billingo_assets.sandbox import Company as InventedCompany
 from billingo_assets.sandbox import SandboxServer
+from billingo_assets.streams import DOCUMENTS, Stream
 from billingo_assets.sync.engine import CompanySync, SyncOptions
 from billingo_assets.sync.refresh import RefreshReport, refresh_tables
 from billingo_assets.sync.report import Progress, SyncReport
-from billingo_assets.warehouse.reconciliation import held_documents
+from billingo_assets.warehouse.reconciliation import held_records
 from billingo_assets.warehouse.sync_state import SyncState, read_sync_state
 
 TABLES = ("raw_invoices", "invoices", "invoice_items", "related_documents")
@@ -54,12 +55,12 @@ class Books:
             full=full, accept_empty=accept_empty, accept_difference=accept_difference, lookback=lookback
         )
         with self.client(**limits) as client, self.engine.connect() as connection:
-            return CompanySync(client, connection, company or self.company, run_id, on_page, options).run()
+            return CompanySync(client, connection, DOCUMENTS, company or self.company, run_id, on_page, options).run()
 
-    def refresh(self) -> RefreshReport:
+    def refresh(self, stream: Stream = DOCUMENTS) -> RefreshReport:
         """Bring the tables up to the documents that are stored."""
         with self.engine.connect() as connection:
-            return refresh_tables(connection, self.company.id)
+            return refresh_tables(connection, stream, self.company.id)
 
     def sync(self, **options: Any) -> SyncReport:
         """Sync the documents and the tables made from them."""
@@ -117,12 +118,12 @@ class Books:
     def held(self) -> int:
         """How many documents we say we hold."""
         with self.engine.begin() as connection:
-            return held_documents(connection, self.company.id)
+            return held_records(connection, DOCUMENTS, self.company.id)
 
     def state(self) -> SyncState | None:
         """What the last whole sync vouches for."""
         with self.engine.begin() as connection:
-            return read_sync_state(connection, self.company.id)
+            return read_sync_state(connection, DOCUMENTS, self.company.id)
 
     def of_type(self, type_: str) -> list[int]:
         """The ids of the served documents of a type, newest first."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from billingo_assets.normalize import documents as normalization
-from billingo_assets.normalize.documents import Rejection, Row
+from billingo_assets.normalize.batches import Rejection, TableRows
 
 
 class Frames(NamedTuple):
@@ -23,12 +23,10 @@ class Frames(NamedTuple):
 def normalize(documents: Sequence[tuple[int, bytes | str]]) -> Frames:
     batch = normalization.normalize(documents)
     return Frames(
-        _frame(batch.invoices, normalization.COLUMNS_OF_INVOICES),
-        _frame(batch.items, normalization.COLUMNS_OF_ITEMS),
-        _frame(batch.related, normalization.COLUMNS_OF_RELATED),
+        *map(_frame, batch.tables),
         batch.rejections,
     )
 
 
-def _frame(rows: list[Row], columns: Sequence[str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=list(columns), dtype=object)
+def _frame(table: TableRows) -> pd.DataFrame:
+    return pd.DataFrame(table.rows, columns=list(table.columns), dtype=object)

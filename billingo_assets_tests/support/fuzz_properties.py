@@ -15,10 +15,11 @@ from billingo_assets.billingo.answers import raise_for_answer
 from billingo_assets.billingo.client import _decode_page
 from billingo_assets.billingo.errors import BillingoError
 from billingo_assets.billingo.unpacking import DamagedError, OverflowingError, read_body
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.streams.documents import INVOICE_ITEMS, INVOICES
 from billingo_assets.streams.stream import UNREADABLE
-from billingo_assets.sync.documents import Unreadable, read_document
-from billingo_assets.warehouse.raw_invoices import Document
+from billingo_assets.sync.records import Unreadable, read_record
+from billingo_assets.warehouse.raw_records import Record
 from billingo_assets_tests.support.frames import normalize
 from billingo_assets_tests.support.fuzz_mutations import mutated_bytes
 
@@ -27,13 +28,13 @@ MOST = 100
 
 def check_document(payload: bytes) -> None:
     """It ends as stored and normalized, or as rejected for a reason; amounts have the value that was sent."""
-    found = read_document(payload)
+    found = read_record(DOCUMENTS, payload)
     if isinstance(found, Unreadable):
         assert found.reason.isprintable()
         assert len(found.reason) < 300
         assert found.payload == payload
         return
-    assert isinstance(found, Document)
+    assert isinstance(found, Record)
     assert found.text.encode() == payload
     assert 0 < found.id < 2**63
     batch = normalize([(found.id, found.text)])

@@ -18,9 +18,10 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from billingo_assets.billingo.client import BillingoClient, Limits
-from billingo_assets.billingo.models import DocumentsPage
+from billingo_assets.billingo.models import RecordsPage
 from billingo_assets.companies.registry import get_company
 from billingo_assets.settings import Settings
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.sync.engine import CompanySync, SyncOptions
 from billingo_assets.sync.report import Progress
 from billingo_assets.warehouse.database import engine_for
@@ -83,8 +84,8 @@ class _HoldingClient(BillingoClient):
 
     hold: Callable[[], None] = staticmethod(lambda: None)
 
-    def documents(self, **asked: Any) -> DocumentsPage:
-        page = super().documents(**asked)
+    def records(self, path: str, **asked: Any) -> RecordsPage:
+        page = super().records(path, **asked)
         self.hold()
         return page
 
@@ -119,7 +120,7 @@ def main() -> None:
             )
             with lock:
                 report = CompanySync(
-                    client, connection, company, order["run_id"], on_page, SyncOptions(full=True)
+                    client, connection, DOCUMENTS, company, order["run_id"], on_page, SyncOptions(full=True)
                 ).run()
         tell(f"done: {report.processed} documents")
     except Exception as error:

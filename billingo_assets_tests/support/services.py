@@ -22,6 +22,7 @@ from sqlalchemy import URL, Engine
 from billingo_assets.companies import registry
 from billingo_assets.sandbox import SandboxServer, World
 from billingo_assets.settings import Settings
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.warehouse.database import open_database
 from billingo_assets.warehouse.normalized import count_rows
 from billingo_assets.warehouse.sums import sums_by_currency
@@ -113,9 +114,13 @@ class Place:
         """What the tables hold of a company: documents, lines, and the sums by currency."""
         with self.engine.connect() as connection:
             company = registry.get_company(connection, key)
-            rows = count_rows(connection, company.id)
+            rows = count_rows(connection, DOCUMENTS, company.id)
             sums = sums_by_currency(connection, company.id)
-        return {"documents": rows.invoices, "items": rows.items, "sums": {name: tuple(sums[name]) for name in sums}}
+        return {
+            "documents": rows["invoices"],
+            "items": rows["invoice_items"],
+            "sums": {name: tuple(sums[name]) for name in sums},
+        }
 
     def booked(self, key: str) -> dict[str, Any]:
         """What the sandbox's ledger says of a company, in the same form."""

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import text
 
 from billingo_assets.sandbox import CurrencyTotals, Ledger
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.warehouse.normalized import count_rows
 from billingo_assets.warehouse.sums import sums_by_currency
 from billingo_assets_tests.support.books import Books
@@ -43,7 +44,7 @@ def content(document: Any) -> Any:
 def held(books: Books) -> Ledger:
     """The tables of a company as the sandbox's ledger would put them; broken documents are not among them."""
     with books.engine.begin() as connection:
-        rows = count_rows(connection, books.company.id)
+        rows = count_rows(connection, DOCUMENTS, books.company.id)
         sums = sums_by_currency(connection, books.company.id)
     types, statuses = (
         books.rows(
@@ -55,7 +56,7 @@ def held(books: Books) -> Ledger:
     return Ledger(
         documents=len(books.live()),
         uncounted=0,
-        items=rows.items,
+        items=rows["invoice_items"],
         links=books.value("SELECT count(*) FROM billingo.related_documents WHERE company_id = :company"),
         cancelled=books.value(
             "SELECT count(*) FROM billingo.invoices WHERE company_id = :company AND deleted_at IS NULL AND cancelled"

@@ -16,6 +16,7 @@ from sqlalchemy import event
 
 from billingo_assets.dagster_support.resources import BillingoResource, WarehouseResource
 from billingo_assets.settings import load_settings
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.sync.engine import CompanySync, SyncOptions
 from billingo_assets.sync.refresh import refresh_tables
 from billingo_assets.sync.report import SyncReport
@@ -66,6 +67,7 @@ def sync_as_the_assets_do(
             sync = CompanySync(
                 client,
                 work.connection,
+                DOCUMENTS,
                 work.company,
                 RUN_ID,
                 lambda progress: on_event(f"page {progress.page}"),
@@ -75,7 +77,7 @@ def sync_as_the_assets_do(
         report.require_settled(key)
         on_event(FETCHED)
         with _warehouse.locked_company(key, run_id=RUN_ID) as work:
-            refresh_tables(work.connection, work.company.id)
+            refresh_tables(work.connection, DOCUMENTS, work.company.id)
     return report
 
 

@@ -30,14 +30,14 @@ WORDLESS = ("Traceback", "psycopg", "sqlalchemy", "[SQL", "SELECT", "INSERT", "C
 MIDDLE_PAGE = ("page 1", "UPDATE billingo.listings")
 CATCH_UP = ("page 3", "EXCEPT SELECT")
 WATERMARK = ("INSERT INTO billingo.sync_state",)
-REFRESH = ("DECLARE pending_documents", "FETCH", "FETCH")
+REFRESH = ("DECLARE pending_records", "FETCH", "FETCH")
 
 IN_A_SYNC = {
     "in a middle page": MIDDLE_PAGE,
     "in the catch-up": CATCH_UP,
     "at the watermark": WATERMARK,
     "between fetch and refresh": (FETCHED,),
-    "in the refresh": ("DECLARE pending_documents",),
+    "in the refresh": ("DECLARE pending_records",),
 }
 
 

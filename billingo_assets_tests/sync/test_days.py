@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from billingo_assets.sandbox import Quirks
-from billingo_assets.sync.documents import read_document
-from billingo_assets.warehouse.raw_invoices import Document, content_of
+from billingo_assets.streams import DOCUMENTS
+from billingo_assets.sync.records import read_record
+from billingo_assets.warehouse.raw_records import Record, content_of
 from billingo_assets_tests.support.books import Books
 from billingo_assets_tests.support.documents import as_json, document
 from billingo_assets_tests.support.truth import require_truth
@@ -41,7 +42,7 @@ def today(books: Books) -> date:
 
 def pages(books: Books) -> list[bytes]:
     with books.client() as client:
-        return [body for page in (1, 2, 3) for body in client.documents(page=page).documents]
+        return [body for page in (1, 2, 3) for body in client.records("/documents", page=page).records]
 
 
 def an_unpaid(books: Books, status: str = "outstanding") -> int:
@@ -178,8 +179,8 @@ def test_what_is_in_quarantine_is_not_put_there_again_each_day(one_page: Books, 
 def hashed_as_sent(books: Books) -> None:
     """Have the stored hashes be what they were before they left out what follows the clock."""
     for body in pages(books):
-        document_ = read_document(body)
-        assert isinstance(document_, Document)
+        document_ = read_record(DOCUMENTS, body)
+        assert isinstance(document_, Record)
         values = {"id": document_.id, "hash": hashlib.sha256(body).digest()}
         for table, key in (("raw_invoices", "document_id"), ("invoices", "id"), ("rejected_documents", "document_id")):
             books.rows(
@@ -233,13 +234,13 @@ def test_the_hash_and_the_database_agree_on_what_is_the_same_content(one_page: B
     sent = [as_json({"id": 7} | dict(sorted(fields.items()))) for fields in (one, other)]
     hashes = []
     for text_ in sent:
-        found = read_document(text_.encode())
-        assert isinstance(found, Document)
+        found = read_record(DOCUMENTS, text_.encode())
+        assert isinstance(found, Record)
         hashes.append(found.content_hash)
     with one_page.engine.connect() as connection:
         equal = connection.scalar(
             text(
-                f"SELECT {content_of('one')} = {content_of('other')}"
+                f"SELECT {content_of(DOCUMENTS, 'one')} = {content_of(DOCUMENTS, 'other')}"
                 " FROM (VALUES (CAST(:one AS jsonb), CAST(:other AS jsonb))) AS contents (one, other)"
             ),
             {"one": sent[0], "other": sent[1]},

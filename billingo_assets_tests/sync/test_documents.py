@@ -13,23 +13,24 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from billingo_assets.billingo.models import DocumentsPage
+from billingo_assets.billingo.models import RecordsPage
 from billingo_assets.companies.registry import Company
 from billingo_assets.normalize.numbering import Numbering
-from billingo_assets.sync.documents import MAX_DOCUMENT_BYTES, Unreadable, read_document, why_unstorable
-from billingo_assets.sync.storing import DocumentStore
-from billingo_assets.warehouse.raw_invoices import Document
+from billingo_assets.streams import DOCUMENTS
+from billingo_assets.sync.records import MAX_RECORD_BYTES, Unreadable, read_record, why_unstorable
+from billingo_assets.sync.storing import RecordStore
+from billingo_assets.warehouse.raw_records import Record
 from billingo_assets_tests.support.documents import as_json, document
 
 
-def readable(payload: str | bytes) -> Document:
-    found = read_document(payload if isinstance(payload, bytes) else payload.encode())
-    assert isinstance(found, Document)
+def readable(payload: str | bytes) -> Record:
+    found = read_record(DOCUMENTS, payload if isinstance(payload, bytes) else payload.encode())
+    assert isinstance(found, Record)
     return found
 
 
 def unreadable(payload: str | bytes) -> Unreadable:
-    found = read_document(payload if isinstance(payload, bytes) else payload.encode())
+    found = read_record(DOCUMENTS, payload if isinstance(payload, bytes) else payload.encode())
     assert isinstance(found, Unreadable)
     return found
 
@@ -59,13 +60,13 @@ def test_any_other_id_is_not_usable(written: str) -> None:
 
 @pytest.mark.parametrize(("items", "number"), [("[{}, {}]", 2), ("[]", 0), ("null", 0), ('"text"', 0)])
 def test_the_items_of_a_document_are_counted(items: str, number: int) -> None:
-    assert readable(f'{{"id": 7, "items": {items}}}').items == number
+    assert readable(f'{{"id": 7, "items": {items}}}').item_count == number
 
 
 @pytest.mark.parametrize("rest", ["", ', "comment": "a\\u0000b"'], ids=["sound", "unreadable"])
 def test_the_number_of_a_document_is_read_whether_it_can_be_stored_or_not(rest: str) -> None:
     fields = '"block_id": 4, "invoice_number": "WEB-2026-7", "invoice_date": "2026-03-01", "type": "proforma"'
-    found = read_document(f'{{"id": 7, {fields}{rest}}}'.encode())
+    found = read_record(DOCUMENTS, f'{{"id": 7, {fields}{rest}}}'.encode())
     assert isinstance(found, Unreadable) is bool(rest)
     assert found.numbering == Numbering(4, "WEB-2026", 2026, 7, True, gapless=False)
 
@@ -106,8 +107,8 @@ ABSURD = [
 
 @pytest.mark.parametrize(("payload", "reason"), ABSURD)
 def test_a_number_out_of_all_proportion_is_told_once_postgresql_refuses_its_document(payload: str, reason: str) -> None:
-    read = read_document(payload.encode())
-    found = why_unstorable(read) if isinstance(read, Document) else read
+    read = read_record(DOCUMENTS, payload.encode())
+    found = why_unstorable(DOCUMENTS, read) if isinstance(read, Record) else read
     assert reason in found.reason
     assert (found.id, found.payload) == (7, payload.encode())
 
@@ -135,8 +136,8 @@ def test_a_document_that_is_nested_too_deeply_is_unreadable() -> None:
 
 @pytest.mark.parametrize("depth", range(100, 1_100, 100))
 def test_no_depth_raises_whatever_stands_beside_it(depth: int) -> None:
-    read = read_document(nested(depth, beside='"the text \\\\u0000"').encode())
-    assert isinstance(read, Document) or "nested too deeply" in read.reason
+    read = read_record(DOCUMENTS, nested(depth, beside='"the text \\\\u0000"').encode())
+    assert isinstance(read, Record) or "nested too deeply" in read.reason
 
 
 def test_the_text_of_an_escape_is_no_nul() -> None:
@@ -144,7 +145,7 @@ def test_the_text_of_an_escape_is_no_nul() -> None:
 
 
 def test_a_document_larger_than_the_limit_is_unreadable_and_known_by_its_id() -> None:
-    found = unreadable(f'{{"id": 7, "a": "{"x" * MAX_DOCUMENT_BYTES}"}}')
+    found = unreadable(f'{{"id": 7, "a": "{"x" * MAX_RECORD_BYTES}"}}')
     assert (found.id, found.reason) == (
         7,
         "The document cannot be stored: it is larger than 16 MiB (BILLINGO_MAX_DOCUMENT_MIB).",
@@ -197,7 +198,7 @@ def test_whatever_a_page_shows_is_stored_without_changing_its_meaning_or_quarant
 ) -> None:
     company_id = companies["ozon-bt"].id
     with engine.connect() as connection:
-        shown = DocumentStore(connection, company_id).store([DocumentsPage(1, 1, 1, [payload], 1)])
+        shown = RecordStore(connection, DOCUMENTS, company_id).store([RecordsPage(1, 1, 1, [payload], 1)])
         stored = connection.execute(text("SELECT document_id, payload::text FROM billingo.raw_invoices")).one_or_none()
         reasons = list(connection.scalars(text("SELECT reason FROM billingo.rejected_documents")))
         connection.rollback()
@@ -207,7 +208,7 @@ def test_whatever_a_page_shows_is_stored_without_changing_its_meaning_or_quarant
         again = readable(stored.payload)
         assert again.id == stored.document_id
         assert meaning(stored.payload.encode()) == meaning(payload)
-        assert shown.items == {again.id: again.items}
+        assert shown.items == {again.id: again.item_count}
 
 
 def meaning(payload: bytes) -> Any:
@@ -237,8 +238,8 @@ def test_the_content_of_an_unpaid_document_is_all_but_its_day_of_payment(
     rest = {name: value for name, value in whole.items() if name != "paid_date"}
     for sent in (whole, dict(reversed(whole.items()))):
         left = {name: value for name, value in sent.items() if name != "paid_date"}
-        found = read_document(json.dumps(sent, **compact).encode())
+        found = read_record(DOCUMENTS, json.dumps(sent, **compact).encode())
         assert found.content_hash == hashlib.sha256(json.dumps(left, **compact).encode()).digest()
-    assert read_document(json.dumps(rest, **compact).encode()).content_hash == (
-        read_document(json.dumps(whole, **compact).encode()).content_hash
+    assert read_record(DOCUMENTS, json.dumps(rest, **compact).encode()).content_hash == (
+        read_record(DOCUMENTS, json.dumps(whole, **compact).encode()).content_hash
     )

@@ -12,6 +12,7 @@ from billingo_assets.billingo.errors import UnavailableError
 from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sandbox import Fault, SandboxServer, World
 from billingo_assets.settings import load_settings
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.warehouse.listings import ListingState, begin_listing
 from billingo_assets_tests.support.aftermath import asked, recover
 from billingo_assets_tests.support.books import Books
@@ -219,6 +220,6 @@ def test_a_listing_of_no_document_is_not_gone_on_with(books: Books) -> None:
         books.served.delete(id_, even_if_issued=True)
     # What a sync that was to believe it leaves, when it dies at its beginning.
     with books.engine.begin() as connection:
-        begin_listing(connection, books.company.id, ListingState(datetime.now(UTC), total=0, next_page=2))
+        begin_listing(connection, DOCUMENTS, books.company.id, ListingState(datetime.now(UTC), total=0, next_page=2))
     with pytest.raises(EmptyAnswerError):
         books.sync(full=False)

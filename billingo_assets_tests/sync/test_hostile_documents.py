@@ -9,9 +9,10 @@ import pytest
 
 from billingo_assets.billingo.errors import MalformedAnswerError, TooLargeAnswerError
 from billingo_assets.sandbox import Fault
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.sync.engine import CompanySync, SyncOptions
 from billingo_assets.sync.listing import BATCH_BYTES, Listing
-from billingo_assets.warehouse.normalized import BATCH_CHARACTERS, pending_documents
+from billingo_assets.warehouse.normalized import BATCH_CHARACTERS, pending_records
 from billingo_assets_tests.support.books import Books
 from billingo_assets_tests.support.documents import as_json, document, item
 
@@ -196,9 +197,9 @@ def test_the_last_of_two_values_of_a_name_counts_everywhere(one_page: Books) -> 
 
 def test_the_size_of_a_document_is_a_setting(one_page: Books) -> None:
     one_page.served.add_raw(document(ID, comment="x" * 2**20))
-    options = SyncOptions(full=True, max_document_bytes=2**20)
+    options = SyncOptions(full=True, max_record_bytes=2**20)
     with one_page.client() as client, one_page.engine.connect() as connection:
-        CompanySync(client, connection, one_page.company, "the run", lambda progress: None, options).run()
+        CompanySync(client, connection, DOCUMENTS, one_page.company, "the run", lambda progress: None, options).run()
     ((id_, stage, reason),) = one_page.quarantine()
     assert (id_, stage) == (ID, "fetch")
     assert "larger than 1 MiB (BILLINGO_MAX_DOCUMENT_MIB)" in reason
@@ -234,7 +235,7 @@ def test_pages_that_are_large_are_not_handed_out_together(three_pages: Books) ->
         three_pages.served.add_raw(document(ID + number, comment="x" * 10**5))
     sizes = []
     with three_pages.client() as client:
-        for batch in Listing(client).batches():
+        for batch in Listing(client, "/documents").batches():
             sizes.append(sum(page.size for page in batch))
             time.sleep(0.5)
     assert sum(sizes) > 40 * 10**6
@@ -247,8 +248,9 @@ def test_what_is_normalized_together_is_bounded_by_its_size(three_pages: Books) 
     three_pages.fetch()
     with three_pages.engine.connect() as connection, connection.begin():
         batches = [
-            [len(one.payload) for one in batch] for batch in pending_documents(connection, three_pages.company.id)
+            [len(one.payload) for one in batch]
+            for batch in pending_records(connection, DOCUMENTS, three_pages.company.id)
         ]
     assert sum(map(len, batches)) == 287
     assert max(map(sum, batches)) <= BATCH_CHARACTERS
-    assert three_pages.refresh().documents == 287
+    assert three_pages.refresh().records == 287

@@ -44,17 +44,17 @@ IN_A_FIRST_SYNC = {
     "every page is stored": ("page 3",),
     "in the catch-up": ("page 3", "EXCEPT SELECT"),
     "the catch-up is not committed": ("page 3", "EXCEPT SELECT", COMMIT),
-    "after the catch-up": ("CREATE TEMP TABLE listed_documents",),
-    "the listing is complete": ("CREATE TEMP TABLE listed_documents", "document_id IN (SELECT document_id FROM listed"),
+    "after the catch-up": ("CREATE TEMP TABLE listed_",),
+    "the listing is complete": ("CREATE TEMP TABLE listed_", "document_id IN (SELECT id FROM listed"),
     "what is gone is being marked": ("UPDATE billingo.raw_invoices AS raw SET deleted_at",),
     "the listing is dropped, the watermark not written": ("INSERT INTO billingo.sync_state",),
     "the watermark is not committed": ("INSERT INTO billingo.sync_state", COMMIT),
     "the watermark is committed": ("INSERT INTO billingo.sync_state", "first_synced_at >="),
     "between fetch and refresh": (FETCHED,),
-    "nothing is normalized": ("DECLARE pending_documents",),
-    "every row is written": ("DECLARE pending_documents", "FETCH", "FETCH"),
-    "the rows are not committed": ("CLOSE pending_documents", COMMIT),
-    "the rows are committed": ("CLOSE pending_documents", "pg_advisory_unlock"),
+    "nothing is normalized": ("DECLARE pending_records",),
+    "every row is written": ("DECLARE pending_records", "FETCH", "FETCH"),
+    "the rows are not committed": ("CLOSE pending_records", COMMIT),
+    "the rows are committed": ("CLOSE pending_records", "pg_advisory_unlock"),
 }
 
 IN_AN_INCREMENTAL_SYNC = {
@@ -67,7 +67,7 @@ IN_AN_INCREMENTAL_SYNC = {
     "the watermark is not committed": ("INSERT INTO billingo.sync_state", COMMIT),
     "between fetch and refresh": (FETCHED,),
     "rows are deleted, to be written anew": (FETCHED, "DELETE FROM billingo.related_documents"),
-    "the rows are not committed": ("CLOSE pending_documents", COMMIT),
+    "the rows are not committed": ("CLOSE pending_records", COMMIT),
 }
 
 IN_ANOTHER_FULL_SYNC = {
@@ -75,8 +75,8 @@ IN_ANOTHER_FULL_SYNC = {
     "every page is stored": ("page 3",),
     "what is gone is marked": ("INSERT INTO billingo.sync_state",),
     "the watermark is committed": ("INSERT INTO billingo.sync_state", "first_synced_at >="),
-    "the invoices that are gone are marked": ("DECLARE pending_documents",),
-    "the rows are not committed": ("CLOSE pending_documents", COMMIT),
+    "the invoices that are gone are marked": ("DECLARE pending_records",),
+    "the rows are not committed": ("CLOSE pending_records", COMMIT),
 }
 
 
@@ -170,8 +170,8 @@ def test_a_sync_that_is_killed_time_and_again_comes_to_its_end(books: Books) -> 
         ("page 3",),
         ("UPDATE billingo.raw_invoices AS raw SET deleted_at",),
         ("INSERT INTO billingo.sync_state", COMMIT),
-        ("DECLARE pending_documents",),
-        ("CLOSE pending_documents", COMMIT),
+        ("DECLARE pending_records",),
+        ("CLOSE pending_records", COMMIT),
     ):
         kill(books, milestones)
         require_listing_is_stored(books)

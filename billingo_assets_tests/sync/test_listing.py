@@ -11,7 +11,7 @@ import pytest
 
 from billingo_assets.billingo.client import BillingoClient
 from billingo_assets.billingo.errors import InvalidRequestError
-from billingo_assets.billingo.models import DocumentsPage
+from billingo_assets.billingo.models import RecordsPage
 from billingo_assets.sandbox import CompanySpec, Fault, SandboxServer, World
 from billingo_assets.sync.listing import BATCH_PAGES, Listing
 from billingo_assets.sync.report import SyncReport
@@ -25,7 +25,7 @@ def documents_requests(sandbox: SandboxServer) -> list[str]:
     return [request.query for request in sandbox.requests if request.path == "/v3/documents"]
 
 
-def pages_of(listing: Listing) -> list[DocumentsPage]:
+def pages_of(listing: Listing) -> list[RecordsPage]:
     return [page for batch in listing.batches() for page in batch]
 
 
@@ -40,10 +40,10 @@ class ObservedClient:
         self.answered = 0
         self.changed = threading.Condition()
 
-    def documents(self, *, page: int, page_size: int, filters: None, optional: bool) -> DocumentsPage:
+    def records(self, path: str, *, page: int, page_size: int, filters: None, optional: bool) -> RecordsPage:
         with self.changed:
             self.begun += 1
-        answer = self.client.documents(page=page, page_size=page_size, filters=filters, optional=optional)
+        answer = self.client.records(path, page=page, page_size=page_size, filters=filters, optional=optional)
         with self.changed:
             self.answered += 1
             self.changed.notify_all()
@@ -69,7 +69,7 @@ def test_no_more_than_a_batch_and_the_concurrent_requests_is_read_ahead(
     ahead = BATCH_PAGES + concurrent_requests
     with long_books.client(concurrent_requests=concurrent_requests) as client:
         observed = ObservedClient(client)
-        for batch in Listing(observed).batches():  # type: ignore[arg-type]
+        for batch in Listing(observed, "/documents").batches():  # type: ignore[arg-type]
             # A slow reader: all that may be read ahead has arrived, and nothing more may be asked for.
             handed_out = batch[-1].number
             observed.wait_for(min(30, handed_out) if handed_out == 1 else min(30, handed_out + ahead - len(batch)))
@@ -81,14 +81,14 @@ def test_no_more_than_a_batch_and_the_concurrent_requests_is_read_ahead(
 def test_pages_come_in_order_whichever_is_answered_first(long_books: Books) -> None:
     long_books.sandbox.faults.add(Fault(kind="slow_body", page=2, seconds=0.2))
     with long_books.client() as client:
-        assert [page.number for page in pages_of(Listing(client))] == list(range(1, 31))
+        assert [page.number for page in pages_of(Listing(client, "/documents"))] == list(range(1, 31))
 
 
 def test_pages_that_arrive_faster_than_they_are_stored_come_together(long_books: Books) -> None:
     long_books.sandbox.faults.add(Fault(kind="slow_body", page=2, seconds=0.2))
     with long_books.client(concurrent_requests=3) as client:
         observed = ObservedClient(client)
-        batches = Listing(observed).batches()  # type: ignore[arg-type]
+        batches = Listing(observed, "/documents").batches()  # type: ignore[arg-type]
         assert [page.number for page in next(batches)] == [1]
         assert next(batches)[0].number == 2
         observed.wait_for(1 + 3 + BATCH_PAGES)
@@ -98,13 +98,13 @@ def test_pages_that_arrive_faster_than_they_are_stored_come_together(long_books:
 
 def test_a_listing_can_begin_at_a_later_page(long_books: Books) -> None:
     with long_books.client() as client:
-        assert [page.number for page in pages_of(Listing(client, start=28, total=3_000))] == [28, 29, 30]
+        assert [page.number for page in pages_of(Listing(client, "/documents", start=28, total=3_000))] == [28, 29, 30]
 
 
 def test_a_page_to_which_the_oldest_were_pushed_meanwhile_is_read_too(long_books: Books) -> None:
     long_books.sandbox.faults.after_page(1, long_books.served.create)
     with long_books.client() as client:
-        assert [page.number for page in pages_of(Listing(client))] == list(range(1, 32))
+        assert [page.number for page in pages_of(Listing(client, "/documents"))] == list(range(1, 32))
 
 
 def test_a_last_page_that_is_too_low_does_not_hide_the_pages_after_it(books: Books, sandbox: SandboxServer) -> None:
@@ -253,5 +253,5 @@ def test_a_page_that_fails_for_good_does_not_wait_for_the_others(books: Books, s
     sandbox.faults.add(Fault(kind="slow_body", page=3, seconds=PATIENCE_SECONDS, times=None))
     started = time.monotonic()
     with books.client() as client, pytest.raises(InvalidRequestError):
-        pages_of(Listing(client))
+        pages_of(Listing(client, "/documents"))
     assert time.monotonic() - started < 30

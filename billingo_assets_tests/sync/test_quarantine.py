@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from billingo_assets.sandbox import Fault
-from billingo_assets.sync import refresh
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.warehouse import normalized
 from billingo_assets.warehouse.acceptances import accept_rejected
-from billingo_assets.warehouse.rejections import RejectedDocument, open_rejections, reject
+from billingo_assets.warehouse.rejections import RejectedRecord, open_rejections, reject
 from billingo_assets_tests.support.books import Books
 from billingo_assets_tests.support.documents import document
 
@@ -208,7 +209,7 @@ def test_a_rejected_document_is_not_tried_again_with_nothing_new(books: Books) -
     broken(books)
     books.sync()
     report = books.refresh()
-    assert (report.documents, report.rejected) == (0, 0)
+    assert (report.records, report.rejected) == (0, 0)
     assert len(books.quarantine()) == 1
 
 
@@ -244,7 +245,7 @@ def test_another_spelling_of_what_was_accepted_is_still_accepted(books: Books) -
 def unaccepted(books: Books) -> list[int | None]:
     """The documents in quarantine that nobody has accepted."""
     with books.engine.begin() as connection:
-        found = open_rejections(connection, books.company.id)
+        found = open_rejections(connection, DOCUMENTS, books.company.id)
     return [one.document_id for one in found if one.accepted_at is None]
 
 
@@ -274,25 +275,22 @@ def test_a_rejected_version_that_is_deleted_takes_the_former_row_with_it(books: 
     assert books.items(7) == []
 
 
-def use_rules(monkeypatch: pytest.MonkeyPatch, version: int) -> None:
-    for module in (refresh, normalized):
-        monkeypatch.setattr(module, "NORMALIZER_VERSION", version)
+NEW_RULES = replace(DOCUMENTS, normalizer_version=1_000)
 
 
-def test_new_rules_judge_a_rejected_document_anew(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_rules_judge_a_rejected_document_anew(books: Books) -> None:
     broken(books)
     books.sync()
-    use_rules(monkeypatch, 1_000)
-    assert books.refresh().rejected == 1
+    assert books.refresh(NEW_RULES).rejected == 1
     assert books.value("SELECT normalizer_version FROM billingo.rejected_documents") == 1_000
 
 
 def test_a_document_that_older_rules_rejected_leaves_quarantine_when_these_understand_it(books: Books) -> None:
     books.served.add_raw(document(7))
     books.fetch()
-    former = RejectedDocument(books.stored(7).content_hash, 7, "not understood", "{}", normalizer_version=0)
+    former = RejectedRecord(books.stored(7).content_hash, 7, "not understood", "{}", normalizer_version=0)
     with books.engine.begin() as connection:
-        reject(connection, books.company.id, "normalize", [former])
+        reject(connection, DOCUMENTS, books.company.id, "normalize", [former])
     books.refresh()
     assert books.quarantine() == []
     assert books.invoice(7) is not None
@@ -302,8 +300,7 @@ def test_new_rules_normalize_every_document_again_and_once(books: Books, monkeyp
     books.sync()
     books.served.delete(books.of_type("draft")[0])
     books.sync()
-    use_rules(monkeypatch, 1_000)
-    assert [books.refresh().documents, books.refresh().documents] == [282, 0]
+    assert [books.refresh().records, books.refresh().records] == [282, 0]
 
 
 def test_a_refresh_in_batches_gives_the_same_rows(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,8 +308,8 @@ def test_a_refresh_in_batches_gives_the_same_rows(books: Books, monkeypatch: pyt
     books.sync()
     at_once = books.rows(everything)
     books.rows("TRUNCATE billingo.invoices, billingo.invoice_items, billingo.related_documents")
-    monkeypatch.setattr(normalized, "BATCH_DOCUMENTS", 7)
-    assert books.refresh().documents == 282
+    monkeypatch.setattr(normalized, "BATCH_RECORDS", 7)
+    assert books.refresh().records == 282
     assert books.rows(everything) == at_once
 
 

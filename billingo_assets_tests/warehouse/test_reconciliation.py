@@ -10,18 +10,19 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from billingo_assets.companies.registry import Company
-from billingo_assets.sync.documents import read_document
+from billingo_assets.streams import DOCUMENTS
+from billingo_assets.sync.records import read_record
 from billingo_assets.sync.refresh import refresh_tables
 from billingo_assets.warehouse.acceptances import accept_unreconciled
-from billingo_assets.warehouse.raw_invoices import Document, upsert_documents
+from billingo_assets.warehouse.raw_records import Record, upsert_records
 from billingo_assets.warehouse.reconciliation import (
     WORST,
     Reconciliation,
-    held_documents,
+    held_records,
     items_per_document,
-    rows_per_document,
+    rows_per_record,
 )
-from billingo_assets.warehouse.rejections import RejectedDocument, reject
+from billingo_assets.warehouse.rejections import RejectedRecord, reject
 from billingo_assets.warehouse.totals import reconciled_totals, totals_as_normalized
 from billingo_assets_tests.support.documents import as_json, document, item
 
@@ -38,7 +39,7 @@ def sound(document_id: int, **changes: Any) -> dict[str, Any]:
     return document(document_id, gross_total=Decimal("127.00"), summary=amounts, items=[line]) | changes
 
 
-DOCUMENTS = [
+BOOKS = [
     sound(1),
     sound(2, items=[]),
     sound(REJECTED, gross_total="12,5"),
@@ -52,19 +53,19 @@ def store(engine: Engine, company: Company) -> Callable[..., None]:
     """`store(document, …)` puts documents into every table."""
 
     def put(*documents: dict[str, Any]) -> None:
-        read = [read_document(as_json(sent).encode()) for sent in documents]
+        read = [read_record(DOCUMENTS, as_json(sent).encode()) for sent in documents]
         with engine.connect() as connection:
             with connection.begin():
-                upsert_documents(connection, company.id, [one for one in read if isinstance(one, Document)])
-            refresh_tables(connection, company.id)
+                upsert_records(connection, DOCUMENTS, company.id, [one for one in read if isinstance(one, Record)])
+            refresh_tables(connection, DOCUMENTS, company.id)
 
-    put(*DOCUMENTS)
+    put(*BOOKS)
     return put
 
 
 @pytest.fixture
 def reconcile(engine: Engine, company: Company, store: object) -> Callable[..., Reconciliation]:
-    """`reconcile(rows_per_document, after="…")` tampers with the tables by SQL, then counts."""
+    """`reconcile(rows_per_record, after="…")` tampers with the tables by SQL, then counts."""
 
     def answer(reconciliation: Reconcile, *, after: str = "SELECT") -> Reconciliation:
         with engine.begin() as connection:
@@ -76,7 +77,7 @@ def reconcile(engine: Engine, company: Company, store: object) -> Callable[..., 
 
 @pytest.mark.parametrize(
     ("reconciliation", "number"),
-    [(rows_per_document, 4), (items_per_document, 3), (reconciled_totals, 3), (totals_as_normalized, 3)],
+    [(rows_per_record, 4), (items_per_document, 3), (reconciled_totals, 3), (totals_as_normalized, 3)],
 )
 def test_sound_tables_reconcile_and_the_quarantine_is_excepted(
     reconcile: Callable[..., Reconciliation], reconciliation: Reconcile, number: int
@@ -85,7 +86,7 @@ def test_sound_tables_reconcile_and_the_quarantine_is_excepted(
     assert reconcile(reconciliation) == Reconciliation(expected=number, found=number, unjudged=unjudged)
 
 
-@pytest.mark.parametrize("reconciliation", [rows_per_document, items_per_document, reconciled_totals])
+@pytest.mark.parametrize("reconciliation", [rows_per_record, items_per_document, reconciled_totals])
 def test_a_company_without_documents_reconciles(engine: Engine, company: Company, reconciliation: Reconcile) -> None:
     with engine.begin() as connection:
         assert reconciliation(connection, company.id) == Reconciliation(expected=0, found=0)
@@ -104,7 +105,7 @@ def test_a_company_without_documents_reconciles(engine: Engine, company: Company
 def test_rows_that_differ_from_the_documents_are_named(
     reconcile: Callable[..., Reconciliation], tampering: str, difference: int, fault: str
 ) -> None:
-    answer = reconcile(rows_per_document, after=tampering)
+    answer = reconcile(rows_per_record, after=tampering)
     assert not answer.holds
     assert answer.difference == difference
     assert answer.at_fault == ({"document": "1", "fault": fault},)
@@ -114,7 +115,7 @@ def test_of_many_rows_at_fault_only_some_are_named_and_all_are_counted(
     reconcile: Callable[..., Reconciliation], store: Callable[..., None]
 ) -> None:
     store(*[sound(number) for number in range(101, 151)])
-    answer = reconcile(rows_per_document, after="DELETE FROM billingo.invoices WHERE id > 100")
+    answer = reconcile(rows_per_record, after="DELETE FROM billingo.invoices WHERE id > 100")
     assert (answer.difference, len(answer.at_fault)) == (-50, WORST)
 
 
@@ -246,7 +247,7 @@ def test_what_a_discount_that_cannot_be_read_leaves_open_is_counted(
 
 
 def quarantine(connection: Connection, company: Company, content_hash: bytes, document_id: int | None) -> None:
-    reject(connection, company.id, "fetch", [RejectedDocument(content_hash, document_id, "reason", "payload")])
+    reject(connection, DOCUMENTS, company.id, "fetch", [RejectedRecord(content_hash, document_id, "reason", "payload")])
 
 
 @pytest.mark.parametrize(
@@ -257,10 +258,10 @@ def test_a_document_in_quarantine_is_held_once(
 ) -> None:
     with engine.begin() as connection:
         quarantine(connection, company, b"x", document_id)
-        assert held_documents(connection, company.id) == held
+        assert held_records(connection, DOCUMENTS, company.id) == held
 
 
 def test_a_deleted_document_is_not_held(engine: Engine, company: Company, store: object) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE billingo.raw_invoices SET deleted_at = now() WHERE document_id = 1"))
-        assert held_documents(connection, company.id) == 4
+        assert held_records(connection, DOCUMENTS, company.id) == 4

@@ -5,12 +5,12 @@ import dagster as dg
 from billingo_assets.dagster_support.failures import failing_in_words
 from billingo_assets.dagster_support.resources import WarehouseResource
 from billingo_assets.defs.assets.metadata import OWNERS
-from billingo_assets.names import GROUP, INVOICE_ITEMS, INVOICES, RAW_INVOICES, SYNC_HEALTH
+from billingo_assets.names import GROUP, STREAM_ASSETS, SYNC_HEALTH
 
 
 @dg.asset(
     key=SYNC_HEALTH,
-    deps=[RAW_INVOICES, INVOICES, INVOICE_ITEMS],
+    deps=[*STREAM_ASSETS],
     group_name=GROUP,
     kinds={"postgres"},
     owners=OWNERS,

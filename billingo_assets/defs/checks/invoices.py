@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 
 from billingo_assets.dagster_support.resources import WarehouseResource
 from billingo_assets.defs.checks.results import Question, check_result, company_check
-from billingo_assets.warehouse import reconciliation, totals
-from billingo_assets.warehouse.reconciliation import Reconciliation
+from billingo_assets.warehouse import totals
+from billingo_assets.warehouse.reconciliation import Reconciliation, items_per_document, rows_per_record
 from billingo_assets.warehouse.sync_state import read_sync_state
 
 MAX_NAMED = 3
@@ -18,7 +18,8 @@ MAX_NAMED = 3
 @company_check()
 def one_row_per_document(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Each live document has one live row, made from its newest version; those in quarantine are counted apart."""
-    answer = _reconcile(question, warehouse, reconciliation.rows_per_document)
+    stream = question.check.stream
+    answer = _reconcile(question, warehouse, lambda connection, id_: rows_per_record(connection, stream, id_))
     return check_result(
         question,
         answer,
@@ -34,7 +35,7 @@ def totals_reconcile(question: Question, warehouse: WarehouseResource) -> dg.Ass
     """
 
     def compare(connection: Connection, company_id: int) -> Reconciliation:
-        state = read_sync_state(connection, company_id)
+        state = read_sync_state(connection, question.check.stream, company_id)
         if state is not None and (state.run_id, state.mode) == (question.run_id, "incremental"):
             return totals.totals_as_normalized(connection, company_id)
         return totals.reconciled_totals(connection, company_id)
@@ -55,7 +56,7 @@ def totals_reconcile(question: Question, warehouse: WarehouseResource) -> dg.Ass
 @company_check()
 def item_count_matches_raw(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """As many lines of each document as its JSON lists; those in quarantine are counted apart."""
-    answer = _reconcile(question, warehouse, reconciliation.items_per_document)
+    answer = _reconcile(question, warehouse, items_per_document)
     return check_result(
         question,
         answer,

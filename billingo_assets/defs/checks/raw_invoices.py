@@ -59,19 +59,20 @@ def api_total_matches(
     number; an accepted difference is taken away.
     """
     from billingo_assets.warehouse.differences import accepted_difference
-    from billingo_assets.warehouse.reconciliation import Reconciliation, held_documents
+    from billingo_assets.warehouse.reconciliation import Reconciliation, held_records
     from billingo_assets.warehouse.sync_state import read_sync_state
 
+    stream = question.check.stream
     with warehouse.company(question.company) as work:
-        state = read_sync_state(work.connection, work.company.id)
+        state = read_sync_state(work.connection, stream, work.company.id)
         if state is not None and state.run_id == question.run_id:
             total, asked = state.api_total, "during this sync"
         else:
             with billingo.client(work.company, work.api_key) as client:
-                total, asked = client.count_documents(), "just now"
+                total, asked = client.count(stream.path), "just now"
         total += state.unlisted if state else 0
-        answer = Reconciliation(expected=total, found=held_documents(work.connection, work.company.id))
-        accepted = accepted_difference(work.connection, work.company.id)
+        answer = Reconciliation(expected=total, found=held_records(work.connection, stream, work.company.id))
+        accepted = accepted_difference(work.connection, stream, work.company.id)
     return check_result(
         question,
         answer,
@@ -99,8 +100,8 @@ def no_rejected_documents(question: Question, warehouse: WarehouseResource) -> d
 
     with warehouse.connect() as connection:
         company_id = get_company(connection, question.company).id
-        rejections = open_rejections(connection, company_id)
-        in_part = count_unreadable(connection, company_id)
+        rejections = open_rejections(connection, question.check.stream, company_id)
+        in_part = count_unreadable(connection, question.check.stream, company_id)
     accepted = [one for one in rejections if one.accepted_at is not None]
     new = [one for one in rejections if one.accepted_at is None]
     return check_result(
