@@ -451,7 +451,8 @@ def test_an_identity_that_billingo_does_not_tell_is_not_confirmed(command: Comma
 
 
 def test_an_identity_is_not_confirmed_without_its_tax_code(command: Command, joined: str) -> None:
-    assert command("company", "confirm-identity", "it-cardigan").code == 2
+    refused = command("company", "confirm-identity", "it-cardigan")
+    assert (refused.code, "--tax-code" in refused.err) == (2, True)
 
 
 def test_an_identity_that_another_company_has_is_refused_unless_that_is_meant(

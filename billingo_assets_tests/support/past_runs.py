@@ -79,6 +79,8 @@ def leave_run(
     )
     if status is dg.DagsterRunStatus.FAILURE:
         instance.report_run_failed(run, words)
+        # As Dagster marks it at once: whether it is then retried, its daemon decides.
+        instance.add_run_tags(run.run_id, {"dagster/will_retry": "true"})
     elif status is dg.DagsterRunStatus.CANCELED:
         instance.report_run_canceled(run)
     elif status is not dg.DagsterRunStatus.NOT_STARTED:
