@@ -21,10 +21,10 @@ from billingo_assets.sync.engine import CompanySync, SyncOptions
 from billingo_assets.sync.refresh import refresh_tables
 from billingo_assets.sync.report import SyncReport
 from billingo_assets.warehouse.database import database_url, engine_for
+from billingo_assets_tests.support.checkpoints import COMMIT, FETCHED, is_passed, page
 
 RUN_ID = "1f0c"
-COMMIT = "-- COMMIT"
-FETCHED = "-- FETCHED"
+
 
 _warehouse, _billingo = WarehouseResource(), BillingoResource()
 
@@ -34,24 +34,21 @@ _processes.set_forkserver_preload([__name__])
 
 
 class Trail:
-    """Calls `then` once, when the last of some milestones is passed, each of them after the one before it.
+    """Calls `then` once, when the last of some checkpoints is passed, each of them after the one before it."""
 
-    A milestone is part of what a sync is about to do: of an SQL statement, COMMIT; or has done: `page 2`, FETCHED.
-    """
-
-    def __init__(self, *milestones: str, then: Callable[[], object]) -> None:
-        self._ahead = deque(milestones)
+    def __init__(self, *checkpoints: str, then: Callable[[], object]) -> None:
+        self._ahead = deque(checkpoints)
         self._then = then
 
     def __call__(self, event: str) -> None:
-        if self._ahead and self._ahead[0] in event:
+        if self._ahead and is_passed(self._ahead[0], event):
             self._ahead.popleft()
             if not self._ahead:
                 self._then()
 
     @property
     def was_walked(self) -> bool:
-        """Whether the last milestone was passed."""
+        """Whether the last checkpoint was passed."""
         return not self._ahead
 
 
@@ -70,7 +67,7 @@ def sync_as_the_assets_do(
                 DOCUMENTS,
                 work.company,
                 RUN_ID,
-                lambda progress: on_event(f"page {progress.page}"),
+                lambda progress: on_event(page(progress.page)),
                 SyncOptions(full=full, lookback=work.lookback),
             )
             report = sync.run()
@@ -108,7 +105,7 @@ def _statements_told_to(on_event: Callable[[str], None]) -> Iterator[None]:
 
 
 def kill_a_sync(key: str, *, at: tuple[str, ...], full: bool = False) -> None:
-    """Let a process sync the company that kills itself at the last of these milestones, see `Trail`."""
+    """Let a process sync the company that kills itself at the last of these checkpoints, see `Trail`."""
     victim = _process(_sync_until_death, key, full, at)
     victim.start()
     victim.join()

@@ -22,22 +22,32 @@ from billingo_assets_tests.support.aftermath import (
     require_vouched_is_stored,
 )
 from billingo_assets_tests.support.books import Books
+from billingo_assets_tests.support.checkpoints import (
+    CATCH_UP,
+    FETCHED,
+    LISTING_ADVANCES,
+    NORMALIZATION_BEGINS,
+    PAGE_IS_NOTED,
+    PENDING_ARE_FETCHED,
+    WATERMARK_IS_WRITTEN,
+    page,
+)
 from billingo_assets_tests.support.own_server import TEMPLATE, Door, OwnServer, SmallDisk, own_server, small_disk
-from billingo_assets_tests.support.victim import FETCHED, Trail, sync_as_the_assets_do
+from billingo_assets_tests.support.victim import Trail, sync_as_the_assets_do
 
 WORDLESS = ("Traceback", "psycopg", "sqlalchemy", "[SQL", "SELECT", "INSERT", "COPY")
 
-MIDDLE_PAGE = ("page 1", "UPDATE billingo.listings")
-CATCH_UP = ("page 3", "EXCEPT SELECT")
-WATERMARK = ("INSERT INTO billingo.sync_state",)
-REFRESH = ("DECLARE pending_records", "FETCH", "FETCH")
+MIDDLE_PAGE = (page(1), LISTING_ADVANCES)
+IN_CATCH_UP = (page(3), CATCH_UP)
+WATERMARK = (WATERMARK_IS_WRITTEN,)
+REFRESH = (NORMALIZATION_BEGINS, PENDING_ARE_FETCHED, PENDING_ARE_FETCHED)
 
 IN_A_SYNC = {
     "in a middle page": MIDDLE_PAGE,
-    "in the catch-up": CATCH_UP,
+    "in the catch-up": IN_CATCH_UP,
     "at the watermark": WATERMARK,
     "between fetch and refresh": (FETCHED,),
-    "in the refresh": ("DECLARE pending_records",),
+    "in the refresh": (NORMALIZATION_BEGINS,),
 }
 
 
@@ -66,10 +76,10 @@ def _settings(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
     load_settings.cache_clear()
 
 
-def words_of_a_sync(books: Books, *milestones: str, then: Callable[[], object]) -> DatabaseError:
-    """Sync, do something at a milestone, and return the error that comes of it, which has to be in words."""
-    trail = Trail(*milestones, then=then)
-    if not milestones:
+def words_of_a_sync(books: Books, *checkpoints: str, then: Callable[[], object]) -> DatabaseError:
+    """Sync, do something at a checkpoint, and return the error that comes of it, which has to be in words."""
+    trail = Trail(*checkpoints, then=then)
+    if not checkpoints:
         then()
     with pytest.raises(DatabaseError) as failed:
         sync_as_the_assets_do(books.company.key, on_event=trail)
@@ -108,9 +118,9 @@ def door(server: OwnServer, books: Books, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 COMMITS = {
-    "of the first page": ("INSERT INTO billingo.listing_pages",),
+    "of the first page": (PAGE_IS_NOTED,),
     "of a middle page": MIDDLE_PAGE,
-    "of the catch-up": CATCH_UP,
+    "of the catch-up": IN_CATCH_UP,
     "of the watermark": WATERMARK,
     "of the rows": REFRESH,
 }
@@ -138,24 +148,24 @@ def test_a_watermark_is_there_if_its_commit_was_done_though_nobody_was_told(
 
 
 LOCKED = {
-    "the documents": ("page 1", "billingo.raw_invoices"),
-    "the listing": ("page 1", "billingo.listings"),
-    "the watermark": ("page 3", "billingo.sync_state"),
+    "the documents": (page(1), "billingo.raw_invoices"),
+    "the listing": (page(1), "billingo.listings"),
+    "the watermark": (page(3), "billingo.sync_state"),
     "the invoices": (FETCHED, "billingo.invoices"),
     "the lines": (FETCHED, "billingo.invoice_items"),
 }
 
 
-@pytest.mark.parametrize(("milestone", "table"), LOCKED.values(), ids=LOCKED)
+@pytest.mark.parametrize(("checkpoint", "table"), LOCKED.values(), ids=LOCKED)
 def test_a_statement_that_takes_too_long_is_told_in_words_and_the_next_sync_completes_it(
-    books: Books, monkeypatch: pytest.MonkeyPatch, milestone: str, table: str
+    books: Books, monkeypatch: pytest.MonkeyPatch, checkpoint: str, table: str
 ) -> None:
     with ExitStack() as others, pytest.MonkeyPatch.context() as impatient:
         other = others.enter_context(books.engine.connect())
         impatient.setenv("BILLINGO_STATEMENT_TIMEOUT_SECONDS", "1")
         load_settings.cache_clear()
         error = words_of_a_sync(
-            books, milestone, then=lambda: other.exec_driver_sql(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            books, checkpoint, then=lambda: other.exec_driver_sql(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         )
         assert "statement timeout" in str(error)
         assert "BILLINGO_STATEMENT_TIMEOUT_SECONDS" in str(error)
@@ -194,15 +204,15 @@ def crowd(server: OwnServer) -> Iterator[Crowd]:
     server.start()
 
 
-@pytest.mark.parametrize("milestones", [(), (FETCHED,)], ids=["at the start", "between fetch and refresh"])
+@pytest.mark.parametrize("checkpoints", [(), (FETCHED,)], ids=["at the start", "between fetch and refresh"])
 def test_a_server_out_of_connections_is_told_in_words_and_the_next_sync_completes_it(
-    crowd: Crowd, books: Books, milestones: tuple[str, ...]
+    crowd: Crowd, books: Books, checkpoints: tuple[str, ...]
 ) -> None:
     def come() -> None:
         books.engine.dispose()  # each step of a run is a process of its own, which has no connection yet
         crowd.come()
 
-    assert "too many clients" in str(words_of_a_sync(books, *milestones, then=come))
+    assert "too many clients" in str(words_of_a_sync(books, *checkpoints, then=come))
     crowd.leave()
     require_vouched_is_stored(books)
     recover(books)
@@ -222,14 +232,14 @@ def disk(server: OwnServer, books: Books) -> Iterator[SmallDisk]:
 
 
 @pytest.mark.parametrize(
-    "milestone",
-    ["pg_advisory_lock", "page 1", FETCHED],
+    "checkpoint",
+    ["pg_advisory_lock", page(1), FETCHED],
     ids=["at the start", "between two pages", "before the refresh"],
 )
 def test_a_disk_that_is_full_is_told_in_words_and_the_next_sync_completes_it(
-    books: Books, disk: SmallDisk, milestone: str
+    books: Books, disk: SmallDisk, checkpoint: str
 ) -> None:
-    error = words_of_a_sync(books, milestone, then=disk.fill)
+    error = words_of_a_sync(books, checkpoint, then=disk.fill)
     assert str(error).startswith("The database's disk is full. Free some space")
     disk.empty()
     require_vouched_is_stored(books)

@@ -18,14 +18,29 @@ from billingo_assets_tests.support.aftermath import (
     require_vouched_is_stored,
 )
 from billingo_assets_tests.support.books import Books
-from billingo_assets_tests.support.patience import PATIENCE_SECONDS
-from billingo_assets_tests.support.victim import (
+from billingo_assets_tests.support.checkpoints import (
+    CATCH_UP,
+    CHANGES_ARE_COUNTED,
     COMMIT,
     FETCHED,
-    kill_a_sync,
-    kill_a_sync_after,
-    sync_as_the_assets_do,
+    LAST_ROWS_ARE_DELETED,
+    LISTED_ARE_COLLECTED,
+    LISTED_ITEMS_ARE_COUNTED,
+    LISTING_ADVANCES,
+    LISTING_BEGINS,
+    LOCK_IS_RELEASED,
+    MISSING_ARE_MARKED,
+    NORMALIZATION_BEGINS,
+    NORMALIZATION_ENDS,
+    PAGE_IS_NOTED,
+    PENDING_ARE_FETCHED,
+    RECORDS_ARE_WRITTEN,
+    SERIES_ARE_SOUGHT,
+    WATERMARK_IS_WRITTEN,
+    page,
 )
+from billingo_assets_tests.support.patience import PATIENCE_SECONDS
+from billingo_assets_tests.support.victim import kill_a_sync, kill_a_sync_after, sync_as_the_assets_do
 
 KILLS = 12
 KILLS_SOAK = 50
@@ -34,49 +49,49 @@ EVENTS = 96
 """Statements, commits and pages that a first sync comes to; the others to a few less."""
 
 IN_A_FIRST_SYNC = {
-    "nothing is stored": ("INSERT INTO billingo.listings",),
-    "the first page is not committed": ("INSERT INTO billingo.listing_pages", COMMIT),
-    "the first page is stored": ("page 1",),
-    "a middle page is not noted": ("page 1", "INSERT INTO billingo.listing_pages"),
-    "a middle page is stored, its place in the listing is not": ("page 1", "UPDATE billingo.listings"),
-    "a middle page is not committed": ("page 1", "UPDATE billingo.listings", COMMIT),
-    "a middle page is stored": ("page 2",),
-    "every page is stored": ("page 3",),
-    "in the catch-up": ("page 3", "EXCEPT SELECT"),
-    "the catch-up is not committed": ("page 3", "EXCEPT SELECT", COMMIT),
-    "after the catch-up": ("CREATE TEMP TABLE listed_",),
-    "the listing is complete": ("CREATE TEMP TABLE listed_", "document_id IN (SELECT id FROM listed"),
-    "what is gone is being marked": ("UPDATE billingo.raw_invoices AS raw SET deleted_at",),
-    "the listing is dropped, the watermark not written": ("INSERT INTO billingo.sync_state",),
-    "the watermark is not committed": ("INSERT INTO billingo.sync_state", COMMIT),
-    "the watermark is committed": ("INSERT INTO billingo.sync_state", "first_synced_at >="),
+    "nothing is stored": (LISTING_BEGINS,),
+    "the first page is not committed": (PAGE_IS_NOTED, COMMIT),
+    "the first page is stored": (page(1),),
+    "a middle page is not noted": (page(1), PAGE_IS_NOTED),
+    "a middle page is stored, its place in the listing is not": (page(1), LISTING_ADVANCES),
+    "a middle page is not committed": (page(1), LISTING_ADVANCES, COMMIT),
+    "a middle page is stored": (page(2),),
+    "every page is stored": (page(3),),
+    "in the catch-up": (page(3), CATCH_UP),
+    "the catch-up is not committed": (page(3), CATCH_UP, COMMIT),
+    "after the catch-up": (LISTED_ARE_COLLECTED,),
+    "the listing is complete": (LISTED_ARE_COLLECTED, LISTED_ITEMS_ARE_COUNTED),
+    "what is gone is being marked": (MISSING_ARE_MARKED,),
+    "the listing is dropped, the watermark not written": (WATERMARK_IS_WRITTEN,),
+    "the watermark is not committed": (WATERMARK_IS_WRITTEN, COMMIT),
+    "the watermark is committed": (WATERMARK_IS_WRITTEN, CHANGES_ARE_COUNTED),
     "between fetch and refresh": (FETCHED,),
-    "nothing is normalized": ("DECLARE pending_records",),
-    "every row is written": ("DECLARE pending_records", "FETCH", "FETCH"),
-    "the rows are not committed": ("CLOSE pending_records", COMMIT),
-    "the rows are committed": ("CLOSE pending_records", "pg_advisory_unlock"),
+    "nothing is normalized": (NORMALIZATION_BEGINS,),
+    "every row is written": (NORMALIZATION_BEGINS, PENDING_ARE_FETCHED, PENDING_ARE_FETCHED),
+    "the rows are not committed": (NORMALIZATION_ENDS, COMMIT),
+    "the rows are committed": (NORMALIZATION_ENDS, LOCK_IS_RELEASED),
 }
 
 IN_AN_INCREMENTAL_SYNC = {
-    "what was modified is not committed": ("INSERT INTO billingo.raw_invoices AS raw", COMMIT),
-    "what was modified is stored": ("page 1",),
-    "what was paid is stored": ("page 1", "page 1"),
-    "the newest are stored": ("page 1", "page 1", "page 1"),
-    "numbers are sought": ("page 1", "page 1", "page 1", "SELECT block_id, number_series FROM changed"),
-    "the watermark is not written": ("INSERT INTO billingo.sync_state",),
-    "the watermark is not committed": ("INSERT INTO billingo.sync_state", COMMIT),
+    "what was modified is not committed": (RECORDS_ARE_WRITTEN, COMMIT),
+    "what was modified is stored": (page(1),),
+    "what was paid is stored": (page(1), page(1)),
+    "the newest are stored": (page(1), page(1), page(1)),
+    "numbers are sought": (page(1), page(1), page(1), SERIES_ARE_SOUGHT),
+    "the watermark is not written": (WATERMARK_IS_WRITTEN,),
+    "the watermark is not committed": (WATERMARK_IS_WRITTEN, COMMIT),
     "between fetch and refresh": (FETCHED,),
-    "rows are deleted, to be written anew": (FETCHED, "DELETE FROM billingo.related_documents"),
-    "the rows are not committed": ("CLOSE pending_records", COMMIT),
+    "rows are deleted, to be written anew": (FETCHED, LAST_ROWS_ARE_DELETED),
+    "the rows are not committed": (NORMALIZATION_ENDS, COMMIT),
 }
 
 IN_ANOTHER_FULL_SYNC = {
-    "the first page is stored": ("page 1",),
-    "every page is stored": ("page 3",),
-    "what is gone is marked": ("INSERT INTO billingo.sync_state",),
-    "the watermark is committed": ("INSERT INTO billingo.sync_state", "first_synced_at >="),
-    "the invoices that are gone are marked": ("DECLARE pending_records",),
-    "the rows are not committed": ("CLOSE pending_records", COMMIT),
+    "the first page is stored": (page(1),),
+    "every page is stored": (page(3),),
+    "what is gone is marked": (WATERMARK_IS_WRITTEN,),
+    "the watermark is committed": (WATERMARK_IS_WRITTEN, CHANGES_ARE_COUNTED),
+    "the invoices that are gone are marked": (NORMALIZATION_BEGINS,),
+    "the rows are not committed": (NORMALIZATION_ENDS, COMMIT),
 }
 
 
@@ -89,7 +104,7 @@ def _settings(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def kill(books: Books, at: tuple[str, ...], *, full: bool = False) -> None:
-    if at == ("page 2",):
+    if at == (page(2),):
         # Or the third page may arrive in time to be stored with the second.
         books.sandbox.faults.add(Fault(kind="stall", page=3, seconds=PATIENCE_SECONDS))
     kill_a_sync(books.company.key, at=at, full=full)
@@ -154,7 +169,7 @@ def test_a_document_that_is_gone_is_marked_once_though_the_sync_that_missed_it_w
 ) -> None:
     draft = books.of_type("draft")[0]
     books.served.delete(draft)
-    kill(books, ("INSERT INTO billingo.sync_state", "first_synced_at >="))
+    kill(books, (WATERMARK_IS_WRITTEN, CHANGES_ARE_COUNTED))
     marked_at = books.stored(draft).deleted_at
     assert recover(books).deleted == 0
     assert books.stored(draft).deleted_at == marked_at != None  # noqa: E711 - a chain
@@ -163,17 +178,17 @@ def test_a_document_that_is_gone_is_marked_once_though_the_sync_that_missed_it_w
 def test_a_sync_that_is_killed_time_and_again_comes_to_its_end(books: Books) -> None:
     for stage in ("nothing is stored", "the first page is not committed", "the first page is stored"):
         kill(books, IN_A_FIRST_SYNC[stage])
-    for milestones in (
-        ("EXCEPT SELECT",),
-        ("EXCEPT SELECT", COMMIT),
-        ("UPDATE billingo.listings",),
-        ("page 3",),
-        ("UPDATE billingo.raw_invoices AS raw SET deleted_at",),
-        ("INSERT INTO billingo.sync_state", COMMIT),
-        ("DECLARE pending_records",),
-        ("CLOSE pending_records", COMMIT),
+    for checkpoints in (
+        (CATCH_UP,),
+        (CATCH_UP, COMMIT),
+        (LISTING_ADVANCES,),
+        (page(3),),
+        (MISSING_ARE_MARKED,),
+        (WATERMARK_IS_WRITTEN, COMMIT),
+        (NORMALIZATION_BEGINS,),
+        (NORMALIZATION_ENDS, COMMIT),
     ):
-        kill(books, milestones)
+        kill(books, checkpoints)
         require_listing_is_stored(books)
     recover(books)
     assert former_versions(books) == {}
