@@ -39,6 +39,10 @@ def sound(document_id: int, **changes: Any) -> dict[str, Any]:
     return document(document_id, gross_total=Decimal("127.00"), summary=amounts, items=[line]) | changes
 
 
+def rows_per_document(connection: Connection, company_id: int) -> Reconciliation:
+    return rows_per_record(connection, DOCUMENTS, company_id)
+
+
 BOOKS = [
     sound(1),
     sound(2, items=[]),
@@ -65,7 +69,7 @@ def store(engine: Engine, company: Company) -> Callable[..., None]:
 
 @pytest.fixture
 def reconcile(engine: Engine, company: Company, store: object) -> Callable[..., Reconciliation]:
-    """`reconcile(rows_per_record, after="…")` tampers with the tables by SQL, then counts."""
+    """`reconcile(rows_per_document, after="…")` tampers with the tables by SQL, then counts."""
 
     def answer(reconciliation: Reconcile, *, after: str = "SELECT") -> Reconciliation:
         with engine.begin() as connection:
@@ -77,7 +81,7 @@ def reconcile(engine: Engine, company: Company, store: object) -> Callable[..., 
 
 @pytest.mark.parametrize(
     ("reconciliation", "number"),
-    [(rows_per_record, 4), (items_per_document, 3), (reconciled_totals, 3), (totals_as_normalized, 3)],
+    [(rows_per_document, 4), (items_per_document, 3), (reconciled_totals, 3), (totals_as_normalized, 3)],
 )
 def test_sound_tables_reconcile_and_the_quarantine_is_excepted(
     reconcile: Callable[..., Reconciliation], reconciliation: Reconcile, number: int
@@ -86,7 +90,7 @@ def test_sound_tables_reconcile_and_the_quarantine_is_excepted(
     assert reconcile(reconciliation) == Reconciliation(expected=number, found=number, unjudged=unjudged)
 
 
-@pytest.mark.parametrize("reconciliation", [rows_per_record, items_per_document, reconciled_totals])
+@pytest.mark.parametrize("reconciliation", [rows_per_document, items_per_document, reconciled_totals])
 def test_a_company_without_documents_reconciles(engine: Engine, company: Company, reconciliation: Reconcile) -> None:
     with engine.begin() as connection:
         assert reconciliation(connection, company.id) == Reconciliation(expected=0, found=0)
@@ -105,7 +109,7 @@ def test_a_company_without_documents_reconciles(engine: Engine, company: Company
 def test_rows_that_differ_from_the_documents_are_named(
     reconcile: Callable[..., Reconciliation], tampering: str, difference: int, fault: str
 ) -> None:
-    answer = reconcile(rows_per_record, after=tampering)
+    answer = reconcile(rows_per_document, after=tampering)
     assert not answer.holds
     assert answer.difference == difference
     assert answer.at_fault == ({"document": "1", "fault": fault},)
@@ -115,7 +119,7 @@ def test_of_many_rows_at_fault_only_some_are_named_and_all_are_counted(
     reconcile: Callable[..., Reconciliation], store: Callable[..., None]
 ) -> None:
     store(*[sound(number) for number in range(101, 151)])
-    answer = reconcile(rows_per_record, after="DELETE FROM billingo.invoices WHERE id > 100")
+    answer = reconcile(rows_per_document, after="DELETE FROM billingo.invoices WHERE id > 100")
     assert (answer.difference, len(answer.at_fault)) == (-50, WORST)
 
 
