@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from billingo_assets.companies.registry import Company, list_companies
 from billingo_assets.health.rules import Moments, limits_of_age, staleness
 from billingo_assets.settings import Settings, load_settings
+from billingo_assets.streams import DOCUMENTS
 from billingo_assets.warehouse.tables import companies, sync_state
 
 SYNCED_RECENTLY = "synced_recently"
@@ -85,9 +86,10 @@ def _hours(time: timedelta) -> int:
 
 
 def read_moments(connection: Connection, company_id: int | None = None) -> dict[int, Moments]:
-    """Since when each company's syncs are expected, and when its last complete sync ended; by id."""
+    """Since when each company's syncs are expected, and when its last complete sync of documents ended; by id."""
+    of_documents = (sync_state.c.company_id == companies.c.id) & (sync_state.c.stream == DOCUMENTS.name)
     query = select(companies.c.id, companies.c.expected_since, sync_state.c.synced_at).select_from(
-        companies.outerjoin(sync_state, sync_state.c.company_id == companies.c.id)
+        companies.outerjoin(sync_state, of_documents)
     )
     if company_id is not None:
         query = query.where(companies.c.id == company_id)

@@ -12,7 +12,7 @@ import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from billingo_assets.companies import registry
 from billingo_assets.companies.registry import Company
@@ -455,6 +455,16 @@ def test_a_company_that_was_not_synced_for_long_is_missed(sync: Sync, health: He
     assert (health().color, kinds(health())) == ("yellow", ["stale"])
     age(SMALL, timedelta(hours=30))
     assert (health().color, kinds(health())) == ("red", ["stale"])
+
+
+def test_a_company_was_synced_when_its_documents_were(sync: Sync, health: Health, engine: Engine) -> None:
+    sync(SMALL)
+    before = health()
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TEMP TABLE other ON COMMIT DROP AS TABLE billingo.sync_state"))
+        connection.execute(text("UPDATE other SET stream = 'others', synced_at = synced_at - interval '9 days'"))
+        connection.execute(text("INSERT INTO billingo.sync_state TABLE other"))
+    assert (health().synced_at, health().color) == (before.synced_at, "green")
 
 
 def test_a_company_that_is_enabled_after_long_is_awaited(sync: Sync, health: Health, age: Age, engine: Engine) -> None:
