@@ -15,7 +15,7 @@ import msgspec
 
 from billingo_assets.normalize.batches import NormalizedBatch, Rejection, Row, TableRows
 from billingo_assets.normalize.quick import UnusualError, decoder_of, row_reader, structure_of
-from billingo_assets.normalize.reconciling import Totals, agree_exactly, gaps_of
+from billingo_assets.normalize.reconciling import Totals, agree_exactly, exact_gaps_of
 from billingo_assets.normalize.values import (
     INTEGER,
     MOST_DIGITS,
@@ -310,5 +310,5 @@ def _gaps(invoice: Row, items: list[Row], unreadable: str | None) -> tuple[Value
     totals = Totals._make((*_TOTALS(invoice), len(lines), lines_gross, unreadable))
     if agree_exactly(totals):
         return None, True
-    gaps = gaps_of(totals)
+    gaps = exact_gaps_of(totals)
     return gaps.unreconciled_by, gaps.are_judged

@@ -21,6 +21,7 @@ ROUNDINGS = {"one": Decimal("0.5"), "five": Decimal("2.5"), "ten": Decimal(5)}
 ROUNDING = frozenset({"rounding", "payment_method"})
 DISCOUNT = frozenset({"discount_type", "discount_value"})
 """The columns that say how a document is rounded, and what is taken off it."""
+_NOTHING: frozenset[str] = frozenset()
 
 
 class Totals(NamedTuple):
@@ -79,20 +80,25 @@ def gaps_of(totals: Totals) -> Gaps:
     rounded to, or of fives for cash in HUF. Whether Billingo's lines are before or after the discount is not known:
     what agrees with either agrees.
     """
-    unreadable = set((totals.unreadable or "").split(", "))
     with localcontext(prec=MOST_DIGITS):
-        header = lines = None
-        gross = None if totals.gross is None else Decimal(totals.gross)
-        if gross is not None and totals.net is not None and totals.vat is not None:
-            header = abs(gross - totals.net - totals.vat)
-        sums = [] if unreadable & DISCOUNT else _sums_of_lines(totals)
-        if gross is not None and sums:
-            lines = min(abs(gross - one) for one in sums)
-        allowed = conceivable = _allowed(totals)
-        if unreadable & ROUNDING:
-            conceivable += max(ROUNDINGS.values())
-        are_known = header is not None and (lines is not None or not totals.lines)
-        return Gaps(header, lines, allowed, conceivable, are_known)
+        return exact_gaps_of(totals)
+
+
+def exact_gaps_of(totals: Totals) -> Gaps:
+    """As `gaps_of`, in a decimal context of MOST_DIGITS that the caller has set: to set one takes as long as this."""
+    unreadable = set(totals.unreadable.split(", ")) if totals.unreadable else _NOTHING
+    header = lines = None
+    gross = None if totals.gross is None else Decimal(totals.gross)
+    if gross is not None and totals.net is not None and totals.vat is not None:
+        header = abs(gross - totals.net - totals.vat)
+    sums = [] if unreadable & DISCOUNT else _sums_of_lines(totals)
+    if gross is not None and sums:
+        lines = min(abs(gross - one) for one in sums)
+    allowed = conceivable = _allowed(totals)
+    if unreadable & ROUNDING:
+        conceivable += max(ROUNDINGS.values())
+    are_known = header is not None and (lines is not None or not totals.lines)
+    return Gaps(header, lines, allowed, conceivable, are_known)
 
 
 def agree_exactly(totals: Totals) -> bool:
