@@ -8,18 +8,18 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
-import yaml
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from sqlalchemy import URL, Engine
 
 from billingo_assets.companies import registry
 from billingo_assets.dagster_support.instance import add_partitions, open_instance
+from billingo_assets.health.reading import read_health
+from billingo_assets.health.rules import Color
 from billingo_assets.project import project_root
 from billingo_assets.run_history.daemon import RETRIER_CURSOR, SILENCE
 from billingo_assets.sandbox import Fault, SandboxServer, World
@@ -64,17 +64,11 @@ def place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Place]:
     """One company that is synced when somebody asks, alerts, and a Dagster home of its own."""
-    home = tmp_path / "dagster"
-    home.mkdir()
-    (home / "dagster.yaml").symlink_to(project_root() / "dagster.yaml")
     world = World()
     with fresh_database(server_url, admin, template=migrated_template) as url, SandboxServer(world) as sandbox:
-        variables = {
-            "BILLINGO_ALERT_URLS": web.url,
-            "BILLINGO_REQUEST_ATTEMPTS": "1",
-            "DAGSTER_HOME": str(home),
-        }
+        variables = {"BILLINGO_ALERT_URLS": web.url, "BILLINGO_REQUEST_ATTEMPTS": "1"}
         here = Place(url, tmp_path / "home", world, sandbox.url, variables, sandbox)
+        here = here.with_dagster_home(tmp_path / "dagster")
         here.register_companies()
         with here.engine.begin() as connection:
             registry.change_company(connection, COMPANY, schedule="manual")
@@ -102,18 +96,6 @@ def break_api(place: Place, *, times: int | None = None) -> None:
     place.sandbox.faults.add(Fault(kind="drop", path="/v3/documents", times=times))
 
 
-def set_in_dagster_yaml(place: Place, part: str, **values: Any) -> None:
-    path = Path(place.variables["DAGSTER_HOME"]) / "dagster.yaml"
-    config = yaml.safe_load(path.read_text())
-    config[part] |= values
-    path.unlink()
-    path.write_text(yaml.safe_dump(config))
-
-
-def with_variables(place: Place, **more: str) -> Place:
-    return replace(place, variables={**place.variables, **more})
-
-
 def dagster(place: Place, *words: str) -> None:
     """One of Dagster's own commands, as docs/operations.md shows."""
     program = PROGRAM.with_name("dagster")
@@ -124,16 +106,15 @@ def dagster(place: Place, *words: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def color(place: Place) -> str:
+def color(place: Place, instance: dg.DagsterInstance) -> Color:
     """What `status` says of the company."""
-    done = subprocess.run([PROGRAM, "status", "--json"], env=place.environment, capture_output=True, check=False)
-    (company,) = json.loads(done.stdout)["companies"]
-    told: str = company["status"]
-    return told
+    with place.engine.connect() as connection:
+        (company,) = read_health(connection, instance, load_settings(), datetime.now(UTC))
+    return company.color
 
 
-def red(place: Place) -> bool | None:
-    return color(place) == "red" or None
+def await_red(place: Place, instance: dg.DagsterInstance) -> None:
+    until(lambda: color(place, instance) == "red" or None, seconds=SECONDS, what="red")
 
 
 def newest(instance: dg.DagsterInstance) -> dg.DagsterRun:
@@ -185,7 +166,7 @@ def test_a_company_whose_backfill_failed_is_red_and_told_of_once(
     break_api(place)
     with running_services(place):
         dagster(place, "job", "backfill", "--job", "sync_company", "--partitions", COMPANY, "--noprompt")
-        until(lambda: red(place), seconds=SECONDS, what="red")
+        await_red(place, instance)
         until(lambda: web.posts or None, seconds=SECONDS, what="the alert")
         assert len(web.posts) == 1
         last = newest(instance)
@@ -199,7 +180,7 @@ def test_a_failure_that_a_retry_makes_good_is_told_to_nobody_and_the_last_of_thr
     with running_services(place) as services:
         first = failed(instance, services.launch(COMPANY, jobName="sync_company"))
         retry_of(instance, first.run_id, status=dg.DagsterRunStatus.SUCCESS)
-        assert color(place) == "green"
+        assert color(place, instance) == "green"
         break_api(place)
         first = failed(instance, services.launch(COMPANY, jobName="sync_company"))
         second = retry_of(instance, first.run_id, status=dg.DagsterRunStatus.FAILURE)
@@ -212,15 +193,15 @@ def test_a_company_whose_backfill_was_canceled_before_its_retry_is_red(
     place: Place, instance: dg.DagsterInstance
 ) -> None:
     break_api(place)
-    with running_services(with_variables(place, **NEVER)) as services:
+    with running_services(place.with_variables(**NEVER)) as services:
         first_look(instance)
         answer = services.ask(BACKFILL, params={"assetSelection": ASSETS, "partitionNames": [COMPANY]})
         tagged = dg.RunsFilter(tags={"dagster/backfill": answer["backfillId"]})
         (run,) = until(lambda: instance.get_runs(tagged) or None, seconds=SECONDS, what="the backfill's run")
         failed(instance, run.run_id)
-        assert color(place) == "yellow"
+        assert color(place, instance) == "yellow"
         services.ask(CANCEL_BACKFILL, id=answer["backfillId"])
-        until(lambda: red(place), seconds=SECONDS, what="red")
+        await_red(place, instance)
 
 
 UNDONE: dict[str, Callable[[Services, dg.DagsterInstance, str], object]] = {
@@ -245,62 +226,65 @@ def test_a_company_whose_retry_was_taken_out_of_the_queue_is_red(
         with showing_run_alive(connection, other.run_id):  # takes the company's place in the queue
             failed(instance, run_id)
             retry = retry_of(instance, run_id, status=dg.DagsterRunStatus.QUEUED)
-            assert color(place) == "yellow"
+            assert color(place, instance) == "yellow"
             undo(services, instance, retry.run_id)
-            assert color(place) == "red"
+            assert color(place, instance) == "red"
 
 
 def test_a_company_whose_daemon_stopped_before_the_retry_is_red_until_the_retry_comes_and_nobody_is_alerted(
     place: Place, instance: dg.DagsterInstance, web: WebSink
 ) -> None:
-    with running_services(with_variables(place, **NEVER)) as services:
+    with running_services(place.with_variables(**NEVER)) as services:
         first_look(instance)
         break_api(place, times=1)
         run = failed(instance, services.launch(COMPANY, jobName="sync_company"))
     let_time_pass(instance)
-    assert color(place) == "red"
+    assert color(place, instance) == "red"
     with running_services(place):
         retry_of(instance, run.run_id, status=dg.DagsterRunStatus.SUCCESS)
-        assert color(place) == "green"
+        assert color(place, instance) == "green"
     assert web.titles == []
 
 
-def test_a_company_whose_retries_were_switched_off_is_red(place: Place, instance: dg.DagsterInstance) -> None:
+def test_a_company_whose_retries_were_switched_off_is_red(
+    place: Place, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     break_api(place)
-    with running_services(with_variables(place, **NEVER)) as services:
+    with running_services(place.with_variables(**NEVER)) as services:
         first_look(instance)
         failed(instance, services.launch(COMPANY, jobName="sync_company"))
-        assert color(place) == "yellow"
-    set_in_dagster_yaml(place, "run_retries", enabled=False)
-    with running_services(place):
-        assert color(place) == "red"
+        assert color(place, instance) == "yellow"
+    without_retries = place.with_dagster_home(tmp_path / "without retries", run_retries={"enabled": False})
+    monkeypatch.setenv("DAGSTER_HOME", without_retries.variables["DAGSTER_HOME"])
+    with running_services(without_retries), open_instance(load_settings()) as changed:
+        assert color(place, changed) == "red"
 
 
 def test_a_company_whose_code_location_is_gone_is_red(place: Place, instance: dg.DagsterInstance) -> None:
     break_api(place)
-    with running_services(with_variables(place, **NEVER)) as services:
+    with running_services(place.with_variables(**NEVER)) as services:
         first_look(instance)
         failed(instance, services.launch(COMPANY, jobName="sync_company"))
     words = [PROGRAM.with_name("dagster-daemon"), "run", "--empty-workspace"]
     daemon = subprocess.Popen(words, env=place.environment)
     try:
-        until(lambda: red(place), seconds=SECONDS, what="red")
+        await_red(place, instance)
     finally:
         daemon.terminate()
         daemon.wait(STOP_SECONDS)
 
 
 def test_a_company_whose_runs_cannot_be_launched_is_red(
-    place: Place, instance: dg.DagsterInstance, job: dg.JobDefinition
+    place: Place, instance: dg.DagsterInstance, job: dg.JobDefinition, tmp_path: Path
 ) -> None:
-    set_in_dagster_yaml(place, "run_queue", max_user_code_failure_retries=0)
+    without_patience = place.with_dagster_home(tmp_path / "own", run_queue={"max_user_code_failure_retries": 0})
     gone = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("gone"), "__repository__")
     run = instance.create_run_for_job(
         job_def=job, tags={"dagster/partition": COMPANY}, remote_job_origin=gone.get_job_origin(job.name)
     )
-    with running_services(place):
+    with running_services(without_patience):
         instance.report_dagster_event(
             dg.DagsterEvent(dg.DagsterEventType.RUN_ENQUEUED.value, job_name=job.name), run.run_id
         )
         failed(instance, run.run_id)
-        until(lambda: red(place), seconds=SECONDS, what="red")
+        await_red(place, instance)

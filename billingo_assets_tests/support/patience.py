@@ -17,9 +17,16 @@ Answer = TypeVar("Answer")
 
 
 def until(ask: Callable[[], Answer | None], *, what: str, seconds: float = PATIENCE_SECONDS) -> Answer:
-    """Ask again and again until there is an answer; fail when the patience is over."""
+    """Ask again and again until there is an answer; fail when the patience is over.
+
+    Between two questions what is asked about gets at least four times as long as a question takes: to answer is work
+    for the same cores.
+    """
     deadline = time.monotonic() + seconds
+    asked = time.monotonic()
     while (answer := ask()) is None:
-        assert time.monotonic() < deadline, f"{what} did not come within {seconds} seconds"
-        time.sleep(0.02)
+        now = time.monotonic()
+        assert now < deadline, f"{what} did not come within {seconds} seconds"
+        time.sleep(max(0.02, 4 * (now - asked)))
+        asked = time.monotonic()
     return answer

@@ -10,16 +10,18 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
+import yaml
 from pydantic import SecretStr
 from sqlalchemy import URL, Engine
 
 from billingo_assets.companies import registry
+from billingo_assets.project import project_root
 from billingo_assets.sandbox import SandboxServer, World
 from billingo_assets.settings import Settings
 from billingo_assets.streams import DOCUMENTS
@@ -93,6 +95,22 @@ class Place:
             "BILLINGO_REQUESTS_PER_MINUTE": "0",
             **self.variables,
         }
+
+    def with_variables(self, **more: str) -> Place:
+        return replace(self, variables={**self.variables, **more})
+
+    def with_dagster_home(self, folder: Path, **parts: dict[str, Any]) -> Place:
+        """The same place with a DAGSTER_HOME of its own, whose `dagster.yaml` has other values in these parts.
+
+        The daemon looks after runs every second or two there, not every 30 and 5.
+        """
+        folder.mkdir()
+        config = yaml.safe_load((project_root() / "dagster.yaml").read_text())
+        config["run_monitoring"]["poll_interval_seconds"] = 2
+        for part, values in parts.items():
+            config[part] |= values
+        (folder / "dagster.yaml").write_text(yaml.safe_dump(config))
+        return self.with_variables(DAGSTER_HOME=str(folder), DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS="1")
 
     def register_companies(self) -> None:
         with self.engine.begin() as connection:
