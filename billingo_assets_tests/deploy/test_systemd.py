@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import URL, Engine
 
 from billingo_assets.project import project_root
-from billingo_assets.sandbox import SandboxServer, World
+from billingo_assets.sandbox import DEFAULT_COMPANIES, SandboxServer, World
 from billingo_assets.settings import Settings
 from billingo_assets_tests.conftest import fresh_database
 from billingo_assets_tests.support.services import PROGRAM, Place, running_services
@@ -69,7 +69,7 @@ def test_with_nothing_but_its_data_to_write_the_service_syncs(
         pytest.skip(
             "A file system is made read-only with `unshare --mount`, which root may where all is on one of them."
         )
-    world = World()
+    world = World(companies=DEFAULT_COMPANIES[:1])
     home, temporary = tmp_path / "home", tmp_path / "temporary"
     for folder in (home, temporary):
         folder.mkdir(mode=0o700)
