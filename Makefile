@@ -1,6 +1,6 @@
 # Every target installs what it needs, on a machine that has Python 3.11 or newer, make and git.
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test programs screenshots soak fuzz lint sbom bench night migration lock clean
+.PHONY: help install demo dev test quick programs screenshots soak fuzz lint sbom bench night migration lock clean
 
 # Hundreds of programs are started here, and each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -34,7 +34,12 @@ dev: $(INSTALLED) ## the Dagster UI and its daemon on the same data
 	@$(BIN)/billingo-assets dev
 
 test: $(INSTALLED) programs ## all tests
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+	$(TESTS)
+
+quick: $(INSTALLED) ## unit, engine and warehouse tests: about three minutes on two cores
+	$(TESTS) -m 'not slow'
+
+TESTS = $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 # One more than there are cores: half of a test's time is waiting for real servers.
 WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)

@@ -31,10 +31,59 @@ from billingo_assets.warehouse.database import open_database, upgrade_database
 from billingo_assets_tests.support.embedded_users import throwaway_server
 from billingo_assets_tests.support.sinks import MailSink, WebSink, mail_sink, web_sink
 
+SLOW = (
+    "services",
+    "cli",
+    "sync/test_any_history.py",
+    "warehouse/test_roles.py",
+    "warehouse/test_sessions.py",
+    "ui",
+    "defs",
+    "health",
+    "deploy",
+    "embedded_postgres",
+    "sync/test_clocks.py",
+    "sync/test_database_faults.py",
+    "sync/test_http_faults.py",
+    "sync/test_killed.py",
+    "sync/test_lasting_differences.py",
+    "sync/test_lying_pages.py",
+    "sync/test_moving_listings.py",
+    "sync/test_page_sizes.py",
+    "sync/test_two_processes.py",
+    "sandbox",
+    "companies/test_export_formats.py",
+    "warehouse/test_dump.py",
+    "warehouse/test_masked.py",
+    "warehouse/test_poolers.py",
+    "warehouse/test_standby.py",
+    "dagster_support",
+    "alerts",
+    "fuzz",
+    "test_wheel.py",
+)
+"""The rooms and modules that take the longest, which `make quick` leaves out: programs, whole runs, many faults."""
+
 _numbers = itertools.count(1)
 
 # A script that runs the tests in the background has them ignore Ctrl-C, and with them every program they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow, and begin with it: a long module that starts last keeps the others' processes waiting."""
+    for item in items:
+        if _place(item) < len(SLOW):
+            item.add_marker("slow")
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    """Which entry of SLOW a test belongs to; what is not slow comes after them all."""
+    path = item.path.relative_to(Path(__file__).parent)
+    names = {path.as_posix(), path.parts[0]}
+    return next((place for place, slow in enumerate(SLOW) if slow in names), len(SLOW))
 
 
 def pytest_collection_finish() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from billingo_assets_tests.conftest import SLOW
+
 ROOT = Path(__file__).parent.parent
 LOCK = (ROOT / "requirements.lock").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -57,3 +59,7 @@ def test_the_lock_of_the_benchmark_is_pinned_and_names_no_place_either() -> None
     lock = (ROOT / "benchmarks" / "requirements.lock").read_text()
     assert lock.count("--hash=sha256:") > lock.count("==") > 20
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links", lock)
+
+
+def test_every_room_and_module_that_is_slow_is_there() -> None:
+    assert [name for name in SLOW if not (ROOT / "billingo_assets_tests" / name).exists()] == []
