@@ -75,7 +75,7 @@ def normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
 
     Each document becomes one row of `invoices` with its items and related documents, in the order given, or
     one rejection; nothing in a document raises. A document is rejected whole, so that a table never holds
-    half of it. The ids of a batch are distinct. Memory grows with the batch: 1,000 documents are a good size.
+    half of it. The ids of a batch are distinct. Memory grows with the batch: some hundred documents are a good size.
     """
     with localcontext(prec=MOST_DIGITS):
         return _normalize(documents)

@@ -157,7 +157,7 @@ def _integer(value: Any) -> Any:
 
 
 def _amount(value: Any) -> Decimal:
-    if type(value) is int:
+    if type(value) is int and value in _BIGINT:
         return Decimal(value)
     if type(value) is Decimal:
         digits = str(value)

@@ -67,7 +67,8 @@ IN_A_FIRST_SYNC = {
     "the watermark is committed": (WATERMARK_IS_WRITTEN, CHANGES_ARE_COUNTED),
     "between fetch and refresh": (FETCHED,),
     "nothing is normalized": (NORMALIZATION_BEGINS,),
-    "every row is written": (NORMALIZATION_BEGINS, PENDING_ARE_FETCHED, PENDING_ARE_FETCHED),
+    "some rows are written": (NORMALIZATION_BEGINS, PENDING_ARE_FETCHED, PENDING_ARE_FETCHED),
+    "every row is written": (NORMALIZATION_BEGINS, *[PENDING_ARE_FETCHED] * 3),
     "the rows are not committed": (NORMALIZATION_ENDS, COMMIT),
     "the rows are committed": (NORMALIZATION_ENDS, LOCK_IS_RELEASED),
 }
