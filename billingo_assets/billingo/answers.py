@@ -1,6 +1,6 @@
-"""Sorts what came back over HTTP: an answer that can be read, or a named error that says what to do.
+"""Sorts HTTP answers: those that can be read, and named errors that say what to do.
 
-Here is every judgement about status codes, headers and error bodies, and nothing that sends.
+This module judges status codes, headers and error bodies; it sends nothing.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from billingo_assets.text import excerpt
 
 
 def raise_for_answer(status: int, headers: httpx.Headers, body: bytes) -> None:
-    """Return when `status` is 200 and the body can be JSON data; else raise the `BillingoError` that fits."""
+    """Raise the fitting `BillingoError` unless `status` is 200 and the body can be JSON data."""
     if status == httpx.codes.OK:
         if _error_message(body) is not None:
-            raise MalformedAnswerError(f"Billingo answered 200 with an error: {_told(body)}.")
+            raise MalformedAnswerError(f"Billingo answered 200 with an error: {_explanation(body)}.")
         return
     _raise_for_status(status, headers, body)
 
 
 def _raise_for_status(status: int, headers: httpx.Headers, body: bytes) -> NoReturn:
-    message = _told(body)
-    # A date is read against the clock that it was written by, which need not agree with ours.
+    message = _explanation(body)
+    # A date counts from the server's clock, which need not agree with ours.
     retry_after = seconds_to_wait(headers.get("Retry-After"), now=server_time(headers) or datetime.now(UTC))
     if status < 300:
         raise MalformedAnswerError(f"Billingo answered {status} where its API promises 200 ({message}).")
@@ -61,7 +61,7 @@ def _permanent_error(status: int, message: str) -> BillingoError:
 
 
 def seconds_to_wait(retry_after: str | None, *, now: datetime) -> float | None:
-    """Read a `Retry-After` of seconds or an HTTP date; None when there is none or it makes no sense."""
+    """Read a `Retry-After`, in seconds or as an HTTP date; None if it is missing or invalid."""
     if retry_after is None:
         return None
     if re.fullmatch(r"\s*\d{1,9}\s*", retry_after):
@@ -71,7 +71,7 @@ def seconds_to_wait(retry_after: str | None, *, now: datetime) -> float | None:
 
 
 def server_time(headers: httpx.Headers) -> datetime | None:
-    """The server's clock as its `Date` header tells it, in UTC."""
+    """The server's clock, in UTC, from its `Date` header; None if that is missing or invalid."""
     return _http_date(headers.get("Date", ""))
 
 
@@ -84,7 +84,7 @@ def _http_date(text: str) -> datetime | None:
 
 
 def _error_message(body: bytes) -> str | None:
-    """The message of an error body in any of its three shapes, with its trace id; None if it is none."""
+    """The message of an error body in any of its three shapes, with its trace id; None for any other body."""
     if len(body) > 100_000 or not body.lstrip().startswith(b"{"):
         return None  # a page of documents is not searched for an error
     try:
@@ -104,7 +104,7 @@ def _error_message(body: bytes) -> str | None:
             return None
 
 
-def _told(body: bytes) -> str:
+def _explanation(body: bytes) -> str:
     message = _error_message(body)
-    # Without the API key, which a gateway that refuses it may repeat; before a part of it is cut off.
+    # A gateway that refuses the API key may repeat it: `excerpt` takes it out before it cuts the text.
     return "no explanation" if message is None else excerpt(message).rstrip(".")

@@ -1,7 +1,7 @@
-"""The time that all tries of a request have together, and connections that keep to it.
+"""Limits the time of all tries of a request together, and makes connections that keep to it.
 
-The timeouts of httpx bound each wait for the network alone: an answer that drips passes every one of them. Here each
-wait is bounded by what is left of the request's time as well.
+The timeouts of httpx bound each single wait for the network, so an answer that drips in never runs into them. Here the
+time left for the request bounds each wait as well.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import httpx
 
 
 class Budget:
-    """The seconds that all tries of a request have together; waiting for one's turn is not counted."""
+    """The seconds that all tries of a request have together; time spent waiting for a turn does not count."""
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
 
     @property
     def left(self) -> float:
-        """What is left of them; below 0 when it is spent."""
+        """The seconds left; below 0 once they are spent."""
         return self._deadline - time.monotonic()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Do not count the time that the block takes."""
+        """Stop the clock while the block runs."""
         since = time.monotonic()
         try:
             yield
@@ -39,7 +39,7 @@ class Budget:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Let what this thread waits for on a bounded transport raise httpx.TimeoutException once nothing is left."""
+        """Make this thread's waits on a bounded transport raise httpx.TimeoutException once nothing is left."""
         token = _kept.set(self)
         try:
             yield
@@ -51,9 +51,9 @@ _kept: ContextVar[Budget | None] = ContextVar("budget", default=None)
 
 
 def bounded_transport(*, verify: ssl.SSLContext, limits: httpx.Limits) -> httpx.HTTPTransport:
-    """A transport of httpx whose connections keep to the budget of the thread that uses them. It knows no proxy."""
+    """Make a transport of httpx with connections that keep to the budget of their thread. It uses no proxy."""
     transport = httpx.HTTPTransport(verify=verify, limits=limits, trust_env=False)
-    # httpx leaves no choice of how its pool connects.
+    # httpx does not let callers choose how its pool connects.
     transport._pool = httpcore.ConnectionPool(
         ssl_context=verify,
         max_connections=limits.max_connections,

@@ -1,6 +1,6 @@
 """The client: sends GET requests, paced and retried, and returns typed answers.
 
-What an answer means is decided in `answers`; what is done with documents, elsewhere.
+`answers` decides what an answer means; callers decide what to do with records.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from billingo_assets.billingo.models import (
     RecordsPage,
     pages_of,
     size_of_pages,
-    told_code,
+    usable_code,
 )
 from billingo_assets.billingo.pacing import pacer_for
 from billingo_assets.billingo.salvage import elements, members
@@ -56,15 +56,15 @@ from billingo_assets.unreachable import why_unreachable
 from billingo_assets.urls import checked_api_url
 
 MAX_PAGE_SIZE = 100
-"""Records a page: the most that may be asked for. A server may put fewer on one."""
+"""The most records a page that the API allows. A server may return fewer."""
 
-MAX_PAGE_SIZE_TOLD = 1_000_000
-"""A larger `per_page` is no size of a page."""
+MAX_STATED_PAGE_SIZE = 1_000_000
+"""A larger `per_page` in an answer is ignored."""
 
 Answer = TypeVar("Answer")
 
 _SENDABLE = re.compile(r"[!-~]+")
-"""What a header can carry. An error about any other key would quote it."""
+"""An API key that a header can carry. The HTTP library's error about any other key would quote it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +82,17 @@ class Limits:
     max_pages: int = 100_000
     first_backoff_seconds: float = 0.5
     optional_seconds: float = 5.0
-    """For the one try that a question has whose answer a sync can do without."""
+    """For the single try of an optional request, one that a sync can do without."""
     rate_limit_seconds: float = 15.0
-    """The pause after a 429 that names none, as Billingo's do: five of them outlast its window of a minute."""
+    """The pause after a 429 without a Retry-After, such as Billingo's: five pauses outlast its window of a minute."""
 
 
 class BillingoClient:
     """One API key's view of Billingo. Safe to call from several threads; close it when done.
 
     Every method raises a `BillingoError`: transient ones only after `limits.attempts` tries or
-    `limits.total_seconds`, permanent ones at once. To make one raises ValueError for an address that an API key
-    must not be sent to (see `checked_api_url`).
+    `limits.total_seconds`, permanent ones at once. The constructor raises ValueError for an address that must not
+    receive an API key (see `checked_api_url`).
     """
 
     def __init__(self, *, api_url: str, api_key: SecretStr, limits: Limits | None = None) -> None:
@@ -101,14 +101,14 @@ class BillingoClient:
         checked_api_url(api_url)
         redaction.remember(api_key)
         self._limits = limits or Limits()
-        # The limit is the key's: a new client must not forget what its predecessor sent.
+        # The rate limit belongs to the key: a new client must count what an earlier client sent.
         key_hash = hashlib.sha256(api_key.get_secret_value().encode()).digest()
         self._pacer = pacer_for(key_hash, self._limits.requests_per_minute)
         self._closed = threading.Event()
         self._calls = 0
         self._calls_lock = threading.Lock()
-        # httpcore may close a connection that it has just given to a queued request (encode/httpcore#1110), which
-        # then fails or hangs until its read timeout: nobody queues in there who has not got a slot.
+        # httpcore may close a connection that it has just given to a queued request (encode/httpcore#1110); the request
+        # then fails, or hangs until its read timeout. So a request needs a slot here, and none ever queues there.
         self._slots = threading.BoundedSemaphore(self._limits.concurrent_requests)
         self._http = httpx.Client(
             base_url=api_url,
@@ -125,7 +125,7 @@ class BillingoClient:
                 verify=_tls_context(), limits=httpx.Limits(max_connections=self._limits.concurrent_requests)
             ),
             follow_redirects=False,
-            # The environment may name a proxy or a netrc file; neither is to see a request that carries a key.
+            # The environment may name a proxy or a netrc file: neither may touch a request that carries a key.
             trust_env=False,
         )
 
@@ -145,12 +145,12 @@ class BillingoClient:
         return self._calls
 
     def identity(self) -> Identity:
-        """Ask whose key this is (`GET /organization`). The answer's header tells what time it is there."""
+        """Ask which company the key belongs to (`GET /organization`), with the server's time from the header."""
         organization, headers = self._get("/organization", {}, lambda body: _decode(body, Organization))
-        return Identity(told_code(organization.tax_code), server_time=server_time(headers))
+        return Identity(usable_code(organization.tax_code), server_time=server_time(headers))
 
     def server_time(self) -> datetime | None:
-        """Ask for the server's clock (`GET /utils/time`), once. None where there is no answer that makes sense."""
+        """Ask for the server's clock (`GET /utils/time`), once. None if the answer is missing or invalid."""
         with suppress(BillingoError):
             moment, _ = self._get("/utils/time", {}, lambda body: _decode(body, Moment), optional=True)
             return datetime.fromtimestamp(moment.epoch, UTC)
@@ -165,9 +165,9 @@ class BillingoClient:
         filters: Mapping[str, str] | None = None,
         optional: bool = False,
     ) -> RecordsPage:
-        """Read one page of a collection (`GET /documents`, for one). `page_size` is a wish.
+        """Read one page of a collection (for example `GET /documents`). The server may ignore `page_size`.
 
-        Where the answer is `optional`, it is asked for once, and not waited for long.
+        An `optional` request has one try and a short timeout.
         """
         query = {"page": str(page), "per_page": str(page_size), **(filters or {})}
         most = self._limits.max_page_records
@@ -177,7 +177,7 @@ class BillingoClient:
             number=page,
             total=envelope.total,
             last_page=last_page,
-            told=_page_size_told(envelope),
+            stated=_stated_page_size(envelope),
             asked=page_size,
             shown=len(envelope.data),
         )
@@ -190,10 +190,10 @@ class BillingoClient:
         )
 
     def record(self, path: str, record_id: int) -> bytes:
-        """Read one record of a collection by its id, in one try. Raises NotFoundError when there is none."""
+        """Read one record of a collection by its id, in one try. Raises NotFoundError if it does not exist."""
         body, _ = self._get(f"{path}/{record_id}", {}, lambda body: body, optional=True)
         if _decode(body, Identified).id != record_id:
-            raise MalformedAnswerError(f"Billingo answered another record than {record_id}.")
+            raise MalformedAnswerError(f"Billingo returned another record than {record_id}.")
         return body
 
     def count(self, path: str) -> int:
@@ -225,7 +225,7 @@ class BillingoClient:
                 lambda error: isinstance(error, BillingoError) and error.transient and not self._closed.is_set()
             ),
             wait=self._wait,
-            # Looks ahead: a Retry-After longer than the time that is left ends the tries at once.
+            # A Retry-After longer than the time left ends the tries at once.
             stop=lambda state: state.attempt_number >= attempts or state.upcoming_sleep >= budget.left,
             before_sleep=self._hold_others,
             sleep=self._pause,
@@ -277,7 +277,7 @@ class BillingoClient:
             ) from None
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
-        """Seconds before the next try: what Billingo asked for, but never less than the back-off with its jitter."""
+        """Seconds before the next try: the wait that Billingo asked for, or the back-off with jitter if longer."""
         backoff = tenacity.wait_random_exponential(multiplier=self._limits.first_backoff_seconds, max=30)(state)
         error = state.outcome.exception() if state.outcome else None
         if not isinstance(error, RateLimitError | UnavailableError):
@@ -287,7 +287,7 @@ class BillingoClient:
         return max(backoff, error.retry_after or self._limits.rate_limit_seconds)
 
     def _hold_others(self, state: tenacity.RetryCallState) -> None:
-        """After a 429 that is waited for: the limit is the key's, other threads would only be refused as well."""
+        """Pause the other threads too after a 429: the limit belongs to the key, so they would be refused as well."""
         if state.outcome and isinstance(state.outcome.exception(), RateLimitError):
             self._pacer.hold(state.upcoming_sleep)
 
@@ -298,9 +298,9 @@ class BillingoClient:
 
 @cache
 def _tls_context() -> ssl.SSLContext:
-    """Certificates and host names are always verified. One for all clients: to load the authorities takes 20 ms.
+    """Verify certificates and host names, always. All clients share one: loading the authorities takes 20 ms.
 
-    Not `ssl.create_default_context`, which writes the keys of every connection to the file that SSLKEYLOGFILE names.
+    `ssl.create_default_context` would write the keys of every connection to the file that SSLKEYLOGFILE names.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certifi.where())
@@ -308,7 +308,7 @@ def _tls_context() -> ssl.SSLContext:
 
 
 def _certificate_fault(error: BaseException | None) -> str | None:
-    """Why a certificate was refused, if that is what the error comes from."""
+    """Why a certificate was refused; None for an error with another cause."""
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return None if error is None else error.verify_message.rstrip(".")
@@ -323,16 +323,16 @@ def _decode(body: bytes, kind: type[Answer]) -> Answer:
 
 LARGE_PAGE_BYTES = 2**20
 MANY_COMMAS = 200_000
-"""A page holds no more documents than this is, or than it has commas: so many are decoded before they are counted."""
+"""Up to this many commas, a page is decoded before its documents are counted: it has no more documents than commas."""
 
 
 def _decode_page(body: bytes, most: int) -> RecordsEnvelope:
-    """Read a page of at most so many documents.
+    """Read a page of at most `most` documents.
 
-    One that no decoder reads is left to be told apart from its sound neighbours.
+    A document that no decoder reads stays on the page as sent, so that the others are not lost with it.
     """
     if len(body) > LARGE_PAGE_BYTES and body.count(b",") > MANY_COMMAS:
-        # A document is a hundred bytes here where it may have been two: they are counted first.
+        # A document of two bytes takes a hundred once decoded, so count the documents first.
         with suppress(KeyError, ValueError):
             _documents(members(body, {"data"})["data"], most)
     try:
@@ -361,13 +361,13 @@ def _salvage_page(body: bytes, most: int) -> RecordsEnvelope | None:
     return msgspec.structs.replace(counts, data=documents) if documents else None
 
 
-def _page_size_told(envelope: RecordsEnvelope) -> int | None:
-    """What an answer says of the size of its pages. None where it says nothing that can be a size."""
+def _stated_page_size(envelope: RecordsEnvelope) -> int | None:
+    """The page size that an answer states; None if it states none, or no possible one."""
     try:
-        told = msgspec.json.decode(envelope.per_page, type=int, strict=False)
+        stated = msgspec.json.decode(envelope.per_page, type=int, strict=False)
     except (ValueError, RecursionError):
         return None
-    return told if 0 < told <= MAX_PAGE_SIZE_TOLD else None
+    return stated if 0 < stated <= MAX_STATED_PAGE_SIZE else None
 
 
 def _documents(data: bytes, most: int) -> list[msgspec.Raw]:

@@ -1,4 +1,4 @@
-"""Makes a client as the settings want it."""
+"""Makes a client from the settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from billingo_assets.settings import Settings
 
 
 def connect(api_url: str, api_key: SecretStr, settings: Settings) -> BillingoClient:
-    """A client of `api_url` for one key, bounded by the settings, to be closed by the caller."""
+    """Make a client of `api_url` for one key, bounded by the settings. The caller closes it."""
     limits = Limits(
         requests_per_minute=settings.requests_per_minute,
         concurrent_requests=settings.concurrent_requests,

@@ -1,6 +1,6 @@
-"""What can go wrong between us and Billingo, sorted once, where it happens.
+"""The errors of the API, sorted once, where they happen.
 
-Everything downstream decides by type or by `transient`, never by parsing text. No error holds an API key.
+Callers decide by type or by `transient`, never by parsing text. No error contains an API key.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from billingo_assets.text import visible
 
 
 class BillingoError(BillingoAssetsError):
-    """The API did not give what was asked for."""
+    """The API did not return what was requested."""
 
     transient: ClassVar[bool] = False
     """Whether the same request may succeed a little later."""
@@ -38,23 +38,23 @@ class SubscriptionError(BillingoError):
 
 
 class InvalidRequestError(BillingoError):
-    """400, 404, 422: the API does not accept what this program asks."""
+    """400, 404, 422: the API does not accept the request."""
 
     advice = "Check BILLINGO_API_URL; if it is right, the API has changed: please report this."
 
 
 class NotFoundError(InvalidRequestError):
-    """404: there is nothing at this address, or no longer."""
+    """404: nothing is at this address, or nothing any more."""
 
 
 class RedirectError(BillingoError):
-    """A redirect: the key is never sent anywhere but to the configured address."""
+    """A redirect, which is not followed: the key goes to the configured address alone."""
 
     advice = "Set BILLINGO_API_URL to the address of the API itself."
 
 
 class IdentityMismatchError(BillingoError):
-    """The key opens the books of a company other than the one it is stored for."""
+    """The key belongs to another company than the one it is stored for."""
 
     def __init__(self, what: str, *, expected: str | None, found: str | None) -> None:
         super().__init__(what)
@@ -63,7 +63,7 @@ class IdentityMismatchError(BillingoError):
 
 
 class CertificateError(BillingoError):
-    """The server does not prove that it is Billingo. The key, which goes out afterwards, was not sent."""
+    """The server's certificate does not prove that it is Billingo. The key was not sent."""
 
     advice = (
         "The API key was not sent. Check BILLINGO_API_URL, and whether something on the network answers in Billingo's"
@@ -72,7 +72,7 @@ class CertificateError(BillingoError):
 
 
 class RateLimitError(BillingoError):
-    """429: too many requests. `retry_after` is the wait that Billingo asked for, in seconds, if it said one."""
+    """429: too many requests. `retry_after` is the wait that Billingo asked for, in seconds; None if it named none."""
 
     transient = True
     advice = "Try again in a few minutes, or lower BILLINGO_REQUESTS_PER_MINUTE."
@@ -94,16 +94,16 @@ class UnavailableError(BillingoError):
 
 
 class MalformedAnswerError(BillingoError):
-    """A 2xx whose body is not what the API promises: cut off, not JSON, an error in disguise."""
+    """A 2xx with a body that breaks the API's promise: cut off, not JSON, an error in disguise."""
 
     transient = True
     advice = "Something between here and Billingo may have answered in its place; the next sync tries again."
 
 
 class TooLargeAnswerError(BillingoError):
-    """An answer larger than is read, or one of more pages. Asking again would bring the same.
+    """An answer above the size limit, or a listing of too many pages. Another try would return the same.
 
-    `setting` names the one that sets the bound.
+    `setting` names the setting of the limit.
     """
 
     def __init__(self, what: str, *, setting: str) -> None:

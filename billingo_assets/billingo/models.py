@@ -1,4 +1,4 @@
-"""The answers of the API that this project reads, as types. Records stay bytes: they are kept as sent."""
+"""Types for the answers of the API that this project reads. Records stay bytes, as sent."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Annotated
 import msgspec
 
 
-def told_code(code: str | int | None) -> str | None:
-    """A code that says something. Billingo writes `--` or nothing where there is none."""
+def usable_code(code: str | int | None) -> str | None:
+    """The code as text; None for a missing one, which Billingo writes as `--` or leaves empty."""
     text = str(code or "").strip()
     return text if any(map(str.isalnum, text)) else None
 
 
 class Organization(msgspec.Struct, frozen=True):
-    """`GET /organization`: whose key it is. Other fields are ignored."""
+    """`GET /organization`: the company that the key belongs to. Other fields are ignored."""
 
     tax_code: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] | int | None = None
 
 
 class Identified(msgspec.Struct, frozen=True):
-    """A record, as far as its id: other fields are ignored."""
+    """The id of a record. Other fields are ignored."""
 
     id: int
 
@@ -34,11 +34,11 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
-"""A number of documents that a company can have, and that the database can note."""
+"""A number of documents, within what the database can store."""
 
 
 class RecordsEnvelope(msgspec.Struct, frozen=True):
-    """The envelope of a page of a collection; `data` is left undecoded, and so is what an answer may do without."""
+    """The envelope of a page of a collection. `data` and the optional `per_page` are left undecoded."""
 
     data: list[msgspec.Raw]
     total: Count
@@ -48,7 +48,7 @@ class RecordsEnvelope(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose key answered, and the server's clock when it did (None where the answer bears no date)."""
+    """The company of the key, and the server's clock at the answer (None if the answer has no date)."""
 
     tax_code: str | None
     server_time: datetime | None
@@ -56,9 +56,9 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class RecordsPage:
-    """One page of a collection: its records as sent, in JSON, and what the page says of the whole.
+    """One page of a collection: its records as sent, in JSON, and what the page says about the whole collection.
 
-    `page_size` is how many records the server puts on a page, which need not be how many were asked for.
+    `page_size` is how many records the server puts on a page, which may differ from the requested number.
     """
 
     number: int
@@ -69,13 +69,13 @@ class RecordsPage:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it shows as many records as a page of this size has at its place."""
+        """Whether it shows as many records as it should, given its number, the page size and the total."""
         before = (self.number - 1) * self.page_size
         return len(self.records) >= min(self.page_size, max(0, self.total - before))
 
     @property
     def shows_all(self) -> bool:
-        """Whether it is the first page and the only one."""
+        """Whether it is the only page."""
         return self.number == 1 and len(self.records) >= self.total
 
     @property
@@ -85,19 +85,19 @@ class RecordsPage:
 
 
 def pages_of(total: int, page_size: int) -> int:
-    """How many pages so many records are; an empty listing has one."""
+    """How many pages `total` records fill; an empty listing has one page."""
     return max(1, -(-total // page_size))
 
 
-def size_of_pages(*, number: int, total: int, last_page: int | None, told: int | None, asked: int, shown: int) -> int:
-    """How many records a server puts on a page, by what one of its pages tells and shows.
+def size_of_pages(*, number: int, total: int, last_page: int | None, stated: int | None, asked: int, shown: int) -> int:
+    """How many records a server puts on a page, judged by one of its pages.
 
-    What it tells (or else what was asked for) counts, unless its last page contradicts that and agrees with what the
-    page shows: a server may repeat the wish and not heed it.
+    The stated size counts, or else the requested one, unless `last_page` contradicts it and agrees with the number of
+    records shown: a server may repeat the requested size and ignore it.
     """
-    size = told or asked
+    size = stated or asked
     if last_page is None:
-        size = told or shown or asked
+        size = stated or shown or asked
     elif shown and number < last_page and pages_of(total, shown) == last_page != pages_of(total, size):
         size = shown
     return max(size, shown)

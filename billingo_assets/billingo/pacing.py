@@ -1,4 +1,4 @@
-"""Keeps one API key below a number of requests a minute, and lets bursts through until then."""
+"""Keeps one API key below a number of requests a minute; bursts pass until that number is reached."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WINDOW_SECONDS = 60.0
 
 
 class Pacer:
-    """At most `requests_per_minute` passes in any 60 seconds; 0 lets everything pass. Safe between threads."""
+    """Allows at most `requests_per_minute` requests in any 60 seconds; 0 allows any number. Safe between threads."""
 
     def __init__(self, requests_per_minute: int) -> None:
         self._limit = requests_per_minute
@@ -20,12 +20,12 @@ class Pacer:
         self._lock = threading.Lock()
 
     def hold(self, seconds: float) -> None:
-        """Let nobody pass for so long: Billingo said that it is too much."""
+        """Let no request pass for this long, because Billingo refused one as too many."""
         with self._lock:
             self._held_until = max(self._held_until, time.monotonic() + seconds)
 
     def reserve(self, now: float | None = None) -> float:
-        """Take the next free place and return how many seconds from `now` it is."""
+        """Reserve the next free place and return how many seconds after `now` it is."""
         with self._lock:
             now = time.monotonic() if now is None else now
             place = max(now, self._held_until)
@@ -38,5 +38,5 @@ class Pacer:
 
 @lru_cache(maxsize=4_096)
 def pacer_for(key_hash: bytes, requests_per_minute: int) -> Pacer:
-    """The process's one pacer of an API key, which is known here by its hash alone."""
+    """Return the pacer of an API key, one for the whole process. Only the key's hash is kept here."""
     return Pacer(requests_per_minute)

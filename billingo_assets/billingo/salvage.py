@@ -1,8 +1,7 @@
-"""Takes JSON apart by its brackets alone, where something in it keeps a decoder from reading the whole.
+"""Splits JSON at its brackets when a decoder cannot read the whole.
 
-A lone surrogate or absurd nesting in one document must not cost the other 99 of its page. Values are handed out as
-they are spelt; what they mean is for others to find out. Time and memory grow with the text and no faster, whatever
-it holds: most of what comes here was not written to be read.
+A lone surrogate or absurd nesting in one document must not cost the other 99 of its page. Values are returned as
+spelt; callers decode them. Time and memory grow linearly with the text, even where it is hostile.
 """
 
 from __future__ import annotations
@@ -11,17 +10,17 @@ import re
 from collections.abc import Collection, Iterator
 
 MAX_MEMBERS = 1_000_000
-"""Members that an object is searched for those that bear a name."""
+"""How many members of an object are searched for a name."""
 
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
-# Each goes to the next bracket at once. A quote by itself opens a string that does not end.
+# Each skips to the next bracket. A lone quote opens a string that does not end.
 _AHEAD = re.compile(rb'(?:[^"\[\]{},]++|' + _STRING + rb')*+(["\[\]{},])', re.DOTALL)
 _DEEP = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb')*+(["\[\]{}])', re.DOTALL)
 _MEMBER = re.compile(rb"(" + _STRING + rb")\s*+:\s*+(.*)", re.DOTALL)
 
 
 def elements(text: bytes) -> Iterator[bytes]:
-    """Yield the elements of an array, or the members of an object. Raises ValueError when it does not end."""
+    """Yield the elements of an array, or the members of an object. Raises ValueError if it does not end."""
     depth = start = at = 0
     while token := (_DEEP if depth > 1 else _AHEAD).match(text, at):
         at = token.end()
@@ -45,9 +44,9 @@ def elements(text: bytes) -> Iterator[bytes]:
 
 
 def members(text: bytes, names: Collection[str]) -> dict[str, bytes]:
-    """The members of an object that bear these names, the last of each.
+    """Return the members of an object with these names; of a repeated name, the last.
 
-    Raises ValueError when it does not end, or has more members than MAX_MEMBERS.
+    Raises ValueError if it does not end, or has more members than MAX_MEMBERS.
     """
     named = {}
     for number, element in enumerate(elements(text)):

@@ -1,7 +1,7 @@
-"""Reads the body of an answer, packed or not, and never more of it than is allowed.
+"""Reads the body of an answer, compressed or not, up to a size limit.
 
-What httpx unpacks it hands out whole: a thousand bytes for each that came, and a thousand times that where a body is
-packed twice. So only gzip is asked for, and it is unpacked here, a piece at a time.
+httpx decompresses a chunk as a whole: a thousand bytes for each that came, and a thousand times that where a body is
+compressed twice. So the client asks for gzip alone, and this module decompresses it a piece at a time.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 ACCEPTED = "gzip"
-"""What `Accept-Encoding` says."""
+"""The value of `Accept-Encoding`."""
 
 PIECE_BYTES = 2**20
-"""How much is unpacked before its size is looked at."""
+"""How much is decompressed between two checks of the size."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 class DamagedError(Exception):
-    """A body that cannot be unpacked, and why."""
+    """A body that cannot be decompressed, and why."""
 
 
 class OverflowingError(Exception):
-    """A body that is larger than allowed."""
+    """A body above the size limit."""
 
 
 def read_body(chunks: Iterable[bytes], *, encoding: str, most: int) -> bytes:
-    """Read a body of at most `most` bytes, as sent and unpacked. `encoding` is its Content-Encoding.
+    """Read a body of at most `most` bytes, both as sent and decompressed. `encoding` is its Content-Encoding.
 
     Raises:
-        DamagedError: it is packed as nobody asked for, or damaged, or breaks off.
+        DamagedError: its encoding was not asked for, or it is damaged or breaks off.
         OverflowingError: it is larger.
     """
     chunks = _at_most(chunks, most)
@@ -44,7 +44,7 @@ def read_body(chunks: Iterable[bytes], *, encoding: str, most: int) -> bytes:
 
 
 def _joined(chunks: Iterable[bytes]) -> bytes:
-    body = bytearray()  # not a list: a chunk may be a single byte, and each in a list costs forty
+    body = bytearray()  # not a list: a chunk may be a single byte, which costs forty in a list
     for chunk in chunks:
         body += chunk
     return bytes(body)
@@ -69,7 +69,7 @@ def _unzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
                     raise DamagedError("something follows its end")
                 yield unzip.decompress(packed, PIECE_BYTES)
                 packed = unzip.unconsumed_tail or unzip.unused_data
-        # What a piece had no room for is there still although all that came was taken in.
+        # All input was consumed, but a piece may have had no room for all the output.
         while piece := unzip.decompress(unzip.unconsumed_tail, PIECE_BYTES):
             yield piece
     except zlib.error as error:

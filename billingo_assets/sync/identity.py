@@ -12,7 +12,7 @@ import msgspec
 
 from billingo_assets.billingo.client import BillingoClient
 from billingo_assets.billingo.errors import IdentityMismatchError
-from billingo_assets.billingo.models import Identity, told_code
+from billingo_assets.billingo.models import Identity, usable_code
 from billingo_assets.companies.registry import Company
 from billingo_assets.companies.tax_codes import taxpayer
 from billingo_assets.streams import DOCUMENTS
@@ -72,5 +72,5 @@ def _newest_issuer(client: BillingoClient) -> str | None:
             issuer = msgspec.json.decode(document, type=_Issued).organization
         except (ValueError, RecursionError):
             return None
-        return told_code(issuer.tax_number) if issuer else None
+        return usable_code(issuer.tax_number) if issuer else None
     return None
