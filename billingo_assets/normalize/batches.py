@@ -1,4 +1,4 @@
-"""What normalization makes of some records, whatever their stream."""
+"""The result of normalizing a batch of records of any stream."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Row = list[Value]
 
 
 class Rejection(NamedTuple):
-    """A record that could not be normalized, and why: a sentence for people that quotes no text field."""
+    """A record that could not be normalized. The reason is a sentence for people and quotes no text field."""
 
     record_id: int
     reason: str
 
 
 class TableRows(NamedTuple):
-    """Rows of one table, whose values are in the order of `columns`. The first value is the id of the record."""
+    """Rows of one table, with values in the order of `columns`. The first value is the id of the record."""
 
     name: str
     columns: tuple[str, ...]
@@ -28,7 +28,7 @@ class TableRows(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NormalizedBatch:
-    """The rows that one batch makes in the tables of its stream, in their order, and the records that make none.
+    """The rows of one batch, by table of its stream and in their order, and the rejected records.
 
     The first table has a row for each record that was not rejected.
     """

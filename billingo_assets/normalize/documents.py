@@ -1,8 +1,7 @@
-"""A batch of documents to tables of invoices, items and related documents.
+"""Turns a batch of documents into the tables of invoices, items and related documents.
 
-Which column comes from where is said in `streams.documents`, how a value is read in `values`; this module walks the
-documents and keeps a broken one from touching the others. Where documents come from and where tables go
-is the caller's business.
+`streams.documents` declares the columns, `values` reads one value. This module walks the documents and keeps an
+unreadable one from touching the others. Callers fetch documents and write tables.
 """
 
 import operator
@@ -35,9 +34,9 @@ from billingo_assets.streams.stream import UNREADABLE, Column
 
 
 class _Field(NamedTuple):
-    """The place of a column in its row, its key in the object that holds it, how to read what is there, its name.
+    """The place of a column in its row, its key in the object that holds it, the reader of its value, and its name.
 
-    `is_essential`: a row cannot do without.
+    `is_essential`: an unreadable value rejects the document.
     """
 
     place: int
@@ -48,19 +47,19 @@ class _Field(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """An object within a document, the way to it from the root, and the columns that are read from it."""
+    """An object within a document: its path from the root, and the columns read from it."""
 
     path: tuple[str, ...]
     fields: list[_Field]
 
     @property
     def is_essential(self) -> bool:
-        """Whether a row cannot do without this object."""
+        """Whether one of its columns is essential."""
         return any(field.is_essential for field in self.fields)
 
 
 ABOUT_INVOICES = (UNREADABLE, "unreconciled_by", "totals_judged")
-"""Columns of invoices that say what normalization found: see `streams.stream.UNREADABLE` and `reconciling.Gaps`."""
+"""Columns of invoices with the findings of normalization: see `streams.stream.UNREADABLE` and `reconciling.Gaps`."""
 
 
 COLUMNS_OF_INVOICES = (*INVOICES.column_names, *ABOUT_INVOICES)
@@ -74,7 +73,7 @@ def normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
     """Turn (document id, JSON text) pairs into tables.
 
     Each document becomes one row of `invoices` with its items and related documents, in the order given, or
-    one rejection; nothing in a document raises. A document is rejected whole, so that a table never holds
+    one rejection; no document content raises. A document is rejected as a whole, so a table never holds
     half of it. The ids of a batch are distinct. Memory grows with the batch: some hundred documents are a good size.
     """
     with localcontext(prec=MOST_DIGITS):
@@ -105,7 +104,7 @@ def _normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
 
 
 class _Rows(NamedTuple):
-    """The row of an invoice, those of its lines and links, and the columns that could not be read."""
+    """The row of an invoice, the rows of its lines and links, and the columns that could not be read."""
 
     invoice: Row
     items: list[Row]
@@ -114,7 +113,7 @@ class _Rows(NamedTuple):
 
 
 def _read(text: bytes | str, document_id: int) -> _Rows:
-    """Read one document, the quick way where it is of the usual form. Raises _RejectedError."""
+    """Read one document, the quick way if it has the usual form. Raises _RejectedError."""
     try:
         return read_usual(text, document_id)
     except UnusualError:
@@ -122,11 +121,11 @@ def _read(text: bytes | str, document_id: int) -> _Rows:
 
 
 def read_usual(text: bytes | str, document_id: int) -> _Rows:
-    """Read a document of the usual form. Raises UnusualError."""
+    """Read a document of the usual form. Raises UnusualError for any other."""
     document = _decode_usual(text)
     if document.document_partner is None:
         document.document_partner = document.partner
-    elif document.document_partner == _NOBODY:  # which may be no partner at all, or one of whom nothing is told
+    elif document.document_partner == _NOBODY:  # no partner at all, or a partner without data
         raise UnusualError
     if PAID_DATE.runs_in(getattr(document, PAID_DATE.unless)):
         setattr(document, PAID_DATE.field, None)
@@ -141,7 +140,7 @@ def read_usual(text: bytes | str, document_id: int) -> _Rows:
 
 
 def read_thoroughly(text: bytes | str, document_id: int) -> _Rows:
-    """Read any document, every value of it. Raises _RejectedError."""
+    """Read any document, checking every value. Raises _RejectedError."""
     unreadable: list[str] = []
     document = _decode(text)
     invoice = _invoice(document, document_id, unreadable)
@@ -167,7 +166,7 @@ _RELATED_ROW = row_reader(RELATED_DOCUMENTS.columns, within=_LINKS)
 
 
 def _sources(columns: Iterable[Column], within: str = "") -> tuple[int, list[_Source]]:
-    """Group the columns whose source lies within a prefix by the object that holds them; how many there are."""
+    """Count the columns with a source under the prefix `within`, and group them by the object that holds them."""
     chosen = [column for column in columns if column.source.startswith(within)]
     fields: dict[tuple[str, ...], list[_Field]] = {}
     for place, column in enumerate(chosen):
@@ -220,7 +219,7 @@ def _invoice(document: dict[str, Any], document_id: int, unreadable: list[str]) 
 
 
 def _items(document: dict[str, Any], unreadable: list[str]) -> list[Row]:
-    """Read the lines of a document, each to a row; they are essential."""
+    """Read each line of a document into a row. Raises _RejectedError if a line cannot be read."""
     rows = []
     columns: list[str] = []
     path = "items"
@@ -235,7 +234,7 @@ def _items(document: dict[str, Any], unreadable: list[str]) -> list[Row]:
 
 
 def _related(document: dict[str, Any], unreadable: list[str]) -> list[Row]:
-    """Read the links of a document to others, each to a row; a document can do without those that cannot be read."""
+    """Read each link of a document into a row. Links that cannot be read are left out and noted in `unreadable`."""
     rows: list[Row] = []
     columns: list[str] = []
     try:
@@ -253,7 +252,7 @@ def _related(document: dict[str, Any], unreadable: list[str]) -> list[Row]:
 
 
 def _row(root: dict[str, Any], columns: tuple[int, list[_Source]], unreadable: list[str], within: str = "") -> Row:
-    """Read one row; the columns that it has to do without are added to `unreadable`."""
+    """Read one row, and add its unreadable columns to `unreadable`."""
     number, sources = columns
     row: Row = [None] * number
     for source in sources:
@@ -304,7 +303,7 @@ _LINE_GROSS = [column.name for column in INVOICE_ITEMS.columns if column.source.
 
 
 def _gaps(invoice: Row, items: list[Row], unreadable: str | None) -> tuple[Value, Value]:
-    """By how much its totals do not reconcile, and whether they could be judged: the last two of ABOUT_INVOICES."""
+    """By how much the totals fail to reconcile, and whether they could be judged: the last two of ABOUT_INVOICES."""
     lines: list[Any] = [item[_LINE_GROSS] for item in items]
     lines_gross = None if not lines or None in lines else sum(lines)
     totals = Totals._make((*_TOTALS(invoice), len(lines), lines_gross, unreadable))

@@ -1,8 +1,8 @@
-"""The invoice number of a document: which series it belongs to, and its place there.
+"""Reads the invoice number of a document: its series, and its place in the series.
 
 Billingo prints numbers as their block is set up: with or without a prefix, padded or not, the year before the number,
-after it, in two digits, or nowhere. The document's date says which digits are the year. A number that can be read in
-two ways is not judged; nothing is guessed. What is missing from a series is found elsewhere.
+after it, in two digits, or nowhere. The document's date decides which digits are the year. A number that can be read in
+two ways is not judged; nothing is guessed. Another module finds missing numbers (`warehouse.number_gaps`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 NUMBER_RULES = 2
-"""Raise it with every change of how numbers are read: those of stored documents are then read again."""
+"""Raise it with every change of how numbers are read: the numbers of stored documents are then read again."""
 
 NUMBER_FIELDS = frozenset({"block_id", "invoice_number", "invoice_date", "type"})
-"""The fields of a document that say which number it bears."""
+"""The fields of a document that its number is read from."""
 
 TYPES_WITH_GAPS = frozenset(
     {
@@ -33,8 +33,8 @@ TYPES_WITH_GAPS = frozenset(
         "waybill",
     }
 )
-"""Types whose numbers may have gaps. Invoices and receipts, and what corrects them, have to run without by Hungarian
-law; so does, as far as we know, any type that is added later."""
+"""Types with numbers that may have gaps. Hungarian law forbids gaps for invoices, receipts and their corrections. A
+type that is added later is assumed to be gapless."""
 
 MAX_ID = 2**63 - 1
 MAX_NUMBER_CHARACTERS = 100
@@ -43,16 +43,16 @@ MAX_DIGITS = 18
 _DIGITS = "0123456789"
 _SEPARATORS = " \u00a0/._\\–—-"
 _ENDS = "/."
-"""What may follow the digits of a number: `17/`."""
+"""Separators that may follow the digits of a number, as in `17/`."""
 _JOINTS = re.compile(rf"[{re.escape(_SEPARATORS)}]+|(?<=[0-9])(?=[^\W\d_])|(?<=[^\W\d_])(?=[0-9])")
 _YEARS = range(1990, 2100)
 
 
 class InvoiceNumber(NamedTuple):
-    """A number as it was read. `series` is what its document shares with its neighbours: prefix and year.
+    """A number as it was read. `series` is the prefix and year that it shares with its neighbours.
 
-    `year` is the one in the number, or else that of the document's date; None where neither tells. `is_certain` is
-    false where the number can be read in another way too.
+    `year` is the year in the number, or else in the document's date; None if neither has one. `is_certain` is false if
+    the number can be read in another way too.
     """
 
     series: str
@@ -62,10 +62,10 @@ class InvoiceNumber(NamedTuple):
 
 
 class Numbering(NamedTuple):
-    """What a document tells of its number, in the columns in which it is stored.
+    """The number of a document, in the columns in which it is stored.
 
-    `number_judged` is None of a document without a number, and false where its number tells nothing certain.
-    `gapless` says whether the numbers of its type have to run without gaps.
+    `number_judged` is None for a document without a number, and false if its number is uncertain. `gapless` says
+    whether the numbers of its type have to run without gaps.
     """
 
     block_id: int | None = None
@@ -80,7 +80,7 @@ UNNUMBERED = Numbering()
 
 
 class YearOfNumbers(NamedTuple):
-    """The numbers of a series in one year: the lowest, the highest, and the earlier years that had one of them too."""
+    """The lowest and highest number of a series in one year, and the earlier years that share a number with it."""
 
     year: int
     lowest: int
@@ -89,7 +89,7 @@ class YearOfNumbers(NamedTuple):
 
 
 class Run(NamedTuple):
-    """To which run of a series the numbers of a year belong. Not `is_judged`: whether they began again is not known."""
+    """The run of a series that a year belongs to. Not `is_judged`: it is unknown whether its numbers began again."""
 
     year: int
     run: int
@@ -97,11 +97,11 @@ class Run(NamedTuple):
 
 
 def runs_of(years: Sequence[YearOfNumbers]) -> list[Run]:
-    """Divide a series, its years in order, into runs: numbers that go on from one to the next.
+    """Divide a series, its years in order, into runs: numbers that continue from one year to the next.
 
-    A block whose numbers bear no year may begin again in each. That it did is shown where two documents of different
-    years have the same number, or where a year begins with 1 and ends below the one before it. A year whose numbers are
-    all higher goes on. Whatever else lies between the numbers of the years before it can be either, and is not judged.
+    A block without a year in its numbers may begin again each year. It did if two documents of different years have
+    the same number, or if a year begins with 1 and ends below the year before it. A year with only higher numbers
+    continues the run. Any other year, with numbers between those of earlier years, may be either and is not judged.
     """
     runs: list[Run] = []
     first, low, high = 0, 0, -1
@@ -120,7 +120,7 @@ def runs_of(years: Sequence[YearOfNumbers]) -> list[Run]:
 
 
 def numbering_of(document: Mapping[str, object]) -> Numbering:
-    """Read the number of a document, or of what is left of one."""
+    """Read the number of a document, or of the readable rest of one."""
     block_id, printed, type_ = document.get("block_id"), document.get("invoice_number"), document.get("type")
     block = block_id if type(block_id) is int and 0 <= block_id <= MAX_ID else None
     gapless = not (isinstance(type_, str) and type_ in TYPES_WITH_GAPS)
@@ -134,7 +134,7 @@ def numbering_of(document: Mapping[str, object]) -> Numbering:
 
 
 def read_number(printed: str, issued_in: int | None) -> InvoiceNumber | None:
-    """Read a number as printed on a document of the year `issued_in`. None where it has no form that we know."""
+    """Read a number as printed on a document of the year `issued_in`. None if its form is unknown."""
     bare = printed.strip().rstrip(_ENDS)
     prefix, last = _split(bare)
     if bare != printed.strip() and _is_year(last):  # the number that belongs to the year is missing
@@ -159,14 +159,14 @@ def read_number(printed: str, issued_in: int | None) -> InvoiceNumber | None:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """A text and the digits at its end."""
+    """Split a text from the digits at its end."""
     head = text.rstrip(_DIGITS)
     return head, text[len(head) :]
 
 
 @lru_cache(maxsize=1024)
 def _series(prefix: str, year: str) -> str:
-    """Prefix and year in one spelling: a block that is set up again in the middle of a year continues its numbers."""
+    """Spell prefix and year uniformly: a block that is set up again within a year continues its numbers."""
     return _JOINTS.sub("-", f"{prefix}-{year}").strip("-").upper()
 
 
@@ -180,7 +180,7 @@ def _is_year(digits: str) -> bool:
 
 
 def _may_begin_with_a_year(digits: str, issued_in: int | None) -> bool:
-    """Whether digits can be a year and a number with nothing between, as in `2026000001` and `260001`."""
+    """Whether digits can be a year and a number with no separator, as in `2026000001` and `260001`."""
     if issued_in is None:
         return len(digits) > 6 and _is_year(digits[:4])
     year = f"{issued_in:04}"

@@ -1,8 +1,8 @@
-"""Reads a record of the usual form in a fifth of the time: only the wanted fields are decoded, into typed structures.
+"""Reads a record of the usual form in a fifth of the time, by decoding only the wanted fields into typed structures.
 
-The structures are made from the columns' declarations. What is not of the usual form (a value of another type than its
-column's, an object where a list belongs) is left to the thorough way, which says what is wrong with it; where both can
-read a record they read the same.
+The structures are made from the columns' declarations. A record of another form (a value of another type than its
+column's, an object where a list belongs) is left to the thorough reader, which reports its faults. If both can read a
+record, they return the same rows.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _SHORT = 30  # characters of a number that is surely within the bounds of an amo
 
 
 class UnusualError(Exception):
-    """The record is not of the usual form."""
+    """The record does not have the usual form."""
 
 
 class _Fields(msgspec.Struct, gc=False):
-    """An object of a record: the fields of it that some column wants."""
+    """An object of a record, with the fields that some column wants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,10 @@ class RowReader:
 
 
 def row_reader(columns: Iterable[Column], *, within: str = "") -> RowReader:
-    """A reader of the columns whose source lies within a prefix, from the structure of `structure_of`."""
+    """Make a reader of the columns with a source under the prefix `within`, from the structure of `structure_of`."""
     chosen = [column for column in columns if column.source.startswith(within)]
     paths = [column.source.removeprefix(within) for column in chosen]
-    # attrgetter gives the value itself where it is asked for one.
+    # attrgetter returns a bare value instead of a tuple if it has one name.
     get = attrgetter(*paths)
     values = get if len(paths) > 1 else lambda holder: (get(holder),)
     return RowReader(
@@ -79,7 +79,7 @@ def row_reader(columns: Iterable[Column], *, within: str = "") -> RowReader:
 class Structure:
     """A type that holds the wanted fields of an object, and the objects within it, parents first.
 
-    Those may be null or missing, and are then `empty`: they hold nothing.
+    An inner object that is null or missing is replaced with an `empty` one.
     """
 
     type: type[msgspec.Struct]
@@ -90,7 +90,7 @@ class Structure:
         return next(empty for get, field, empty in self.within if get is None and field == name)
 
     def complete(self, holder: Any) -> None:
-        """Put an empty object in place of each that is not there."""
+        """Put an empty object in place of each missing one."""
         for get, name, empty in self.within:
             parent = holder if get is None else get(holder)
             if getattr(parent, name) is None:
@@ -100,9 +100,9 @@ class Structure:
 def structure_of(
     columns: Iterable[Column], *, within: str = "", lists: Mapping[str, Structure] | None = None, **aliases: str
 ) -> Structure:
-    """The structure of an object that holds these columns, and lists of other structures.
+    """Make the structure of an object that holds these columns, and lists of other structures.
 
-    `aliases` are further fields, of the type of another one.
+    `aliases` are additional fields with the type of another one.
     """
     tree: dict[str, Any] = {}
     for column in columns:
@@ -125,7 +125,7 @@ def _type(
     others: Iterable[tuple[str, Any]] = (),
     aliases: Mapping[str, str] | None = None,
 ) -> type[msgspec.Struct]:
-    """Define the type of an object; what it holds is added to `inner`, children first."""
+    """Define the type of an object, and add the objects within it to `inner`, children first."""
     fields: list[tuple[str, Any, Any]] = []
     for key, kind in tree.items():
         if isinstance(kind, dict):
@@ -141,7 +141,7 @@ def _type(
 
 
 def _empty(kind: type[msgspec.Struct]) -> msgspec.Struct:
-    """An object of a type in which all is missing; the objects within it are empty too."""
+    """Make an object of a type with every field missing; the objects within it are empty too."""
     empty = kind()
     for field in msgspec.structs.fields(kind):
         for one in getattr(field.type, "__args__", ()):
@@ -183,7 +183,7 @@ def _date(value: str) -> date | None:
     raise UnusualError
 
 
-# Untyped where msgspec would convert: 1.0 is no whole number here, and "1_000" no amount.
+# Untyped where msgspec would convert: 1.0 does not count as an integer here, nor "1_000" as an amount.
 _TYPES: dict[Kind, Any] = {
     "text": str | None,
     "integer": Any,
@@ -195,7 +195,7 @@ _READERS: dict[Kind, Callable[[Any], Any]] = {"integer": _integer, "amount": _am
 
 
 def decoder_of(structure: Structure) -> Callable[[bytes | str], Any]:
-    """Decode JSON into a structure, fractions as Decimal. What it returns raises UnusualError."""
+    """Make a decoder of JSON into a structure, fractions as Decimal. The decoder raises UnusualError."""
     decode = msgspec.json.Decoder(structure.type, float_hook=Decimal).decode
 
     def decode_usual(text: bytes | str) -> Any:

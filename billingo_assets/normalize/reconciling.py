@@ -1,6 +1,6 @@
-"""Whether the totals of a document agree with each other and with its lines, as far as rounding allows.
+"""Judges whether the totals of a document agree with each other and with its lines, within rounding.
 
-A finding is no reason to reject: the document is what Billingo sent. What is done with it is the checks' business.
+A finding does not reject the document, which is stored as Billingo sent it. Checks report findings.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from typing import NamedTuple
 from billingo_assets.normalize.values import MOST_DIGITS
 
 WHOLE_UNITS = frozenset({"HUF", "ISK", "JPY", "KRW"})
-"""Currencies whose smallest unit is 1, not 0.01."""
+"""Currencies with a smallest unit of 1, not 0.01."""
 CENT = Decimal("0.01")
 CASH_ROUNDING = Decimal("2.5")
-"""Cash in forints is paid in fives."""
+"""Cash amounts in forints are rounded to fives."""
 ROUNDINGS = {"one": Decimal("0.5"), "five": Decimal("2.5"), "ten": Decimal(5)}
-"""By how much a document may be rounded, by its own `settings.round`."""
+"""The rounding step of a document for each value of `settings.round`."""
 
 ROUNDING = frozenset({"rounding", "payment_method"})
 DISCOUNT = frozenset({"discount_type", "discount_value"})
-"""The columns that say how a document is rounded, and what is taken off it."""
+"""The columns that state the rounding and the discount of a document."""
 _NOTHING: frozenset[str] = frozenset()
 
 
 class Totals(NamedTuple):
-    """What a document says of its amounts. None where it says nothing.
+    """The amounts of a document; None for a missing one.
 
-    `unreadable` names the columns of which it says something that cannot be read, as the column `unreadable` does.
-    `lines_gross` is the sum of its `lines` lines; None where there is no line, or one does not tell its amount.
+    `unreadable` names the columns with values that cannot be read, as the column `unreadable` does. `lines_gross` is
+    the sum of its `lines` lines; None if it has no line, or a line has no amount.
     """
 
     gross: Decimal | int | None
@@ -45,10 +45,10 @@ class Totals(NamedTuple):
 
 
 class Gaps(NamedTuple):
-    """Gross - (net + VAT) and gross - the sum of the lines, without their signs; None where that is not known.
+    """Absolute values of gross - (net + VAT) and of gross - the sum of the lines; None if unknown.
 
-    Up to `allowed` rounding explains them; up to `conceivable` it might, where its rule cannot be read. `are_known`:
-    neither gap is missing because an amount is missing or the discount is not understood.
+    Rounding explains gaps up to `allowed`, and might explain gaps up to `conceivable` if its rule cannot be read.
+    `are_known`: no gap is unknown because of a missing amount or an unknown discount.
     """
 
     header: Decimal | None
@@ -59,33 +59,33 @@ class Gaps(NamedTuple):
 
     @property
     def largest(self) -> Decimal:
-        """The larger of the two."""
+        """The larger gap."""
         return max(self.header or Decimal(0), self.lines or Decimal(0))
 
     @property
     def unreconciled_by(self) -> Decimal | None:
-        """The larger of the two, where rounding cannot explain it; None where it may, or too little is known."""
+        """The larger gap if rounding cannot explain it; None if it may, or if too little is known."""
         return self.largest if self.largest > self.conceivable else None
 
     @property
     def are_judged(self) -> bool:
-        """Whether the totals are known to agree, or known not to."""
+        """Whether the totals are known to agree or known to disagree."""
         return self.unreconciled_by is not None or (self.are_known and self.largest <= self.allowed)
 
 
 def gaps_of(totals: Totals) -> Gaps:
-    """How far the totals of a document are apart, and how far rounding may put them apart.
+    """Measure how far the totals of a document are apart, and how far rounding may put them apart.
 
-    That is one smallest unit of the currency for the header and for each line, and half a step of what the document is
-    rounded to, or of fives for cash in HUF. Whether Billingo's lines are before or after the discount is not known:
-    what agrees with either agrees.
+    Rounding allows one smallest unit of the currency for the header and for each line, plus half a rounding step of
+    the document, or of fives for cash in HUF. It is unknown whether Billingo's lines are before or after the discount:
+    totals that agree with either agree.
     """
     with localcontext(prec=MOST_DIGITS):
         return exact_gaps_of(totals)
 
 
 def exact_gaps_of(totals: Totals) -> Gaps:
-    """As `gaps_of`, in a decimal context of MOST_DIGITS that the caller has set: to set one takes as long as this."""
+    """Do as `gaps_of` in a decimal context of MOST_DIGITS set by the caller: setting one would double the time."""
     unreadable = set(totals.unreadable.split(", ")) if totals.unreadable else _NOTHING
     header = lines = None
     gross = None if totals.gross is None else Decimal(totals.gross)
@@ -102,7 +102,7 @@ def exact_gaps_of(totals: Totals) -> Gaps:
 
 
 def agree_exactly(totals: Totals) -> bool:
-    """Whether gross is net + VAT and the sum of the lines to the last digit, as of most documents: there is no gap."""
+    """Whether gross equals net + VAT and the sum of the lines to the last digit, as in most documents."""
     gross, net, vat = totals.gross, totals.net, totals.vat
     if gross is None or net is None or vat is None or totals.unreadable:
         return False
@@ -112,7 +112,7 @@ def agree_exactly(totals: Totals) -> bool:
 
 
 def _sums_of_lines(totals: Totals) -> list[Decimal]:
-    """What the lines may come to: as they are, and less the discount. Nothing where the discount is not understood."""
+    """The possible sums of the lines: as they are, and less the discount. Empty if the discount is unknown."""
     if totals.lines_gross is None:
         return []
     as_they_are = Decimal(totals.lines_gross)

@@ -1,4 +1,4 @@
-"""Which function normalizes the records of which stream."""
+"""Maps each stream to the function that normalizes its records."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ _NORMALIZERS: dict[str, Callable[[Sequence[tuple[int, bytes | str]]], Normalized
 
 
 def normalize(stream: Stream, records: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
-    """Turn (id, JSON text) pairs of a stream into the rows of its tables; nothing in a record raises."""
+    """Turn (id, JSON text) pairs of a stream into the rows of its tables. No record content raises."""
     return _NORMALIZERS[stream.name](records)

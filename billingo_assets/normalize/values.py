@@ -1,7 +1,7 @@
-"""One JSON value, decoded with `Decimal` for its fractions, read as one kind of column.
+"""Reads one JSON value, decoded with `Decimal` for fractions, as one kind of column.
 
-A reader answers the Python value, or None where Billingo says nothing (null, "" and blank text alike), and
-raises `NotUnderstoodError` for anything else. Which field the value came from is the caller's to say.
+A reader returns the Python value, or None for an empty value (null, "" and blank text alike), and raises
+`NotUnderstoodError` for anything else. The caller adds the name of the field.
 """
 
 import json
@@ -17,12 +17,12 @@ Value = str | int | Decimal | date | bool | None
 Reader = Callable[[Any], Any]
 
 _BIGINT = range(-(2**63), 2**63)
-# Wider than their source: a JSON number may be a binary double, of which the largest has 309 digits before the point
-# and the smallest 1,074 behind it. PostgreSQL's NUMERIC holds many times that.
+# Wider than their source: a JSON number may be a binary double; the largest has 309 digits before the point and the
+# smallest 1,074 after it. PostgreSQL's NUMERIC holds many times that.
 AMOUNT_DIGITS = 400
 AMOUNT_DECIMALS = 1_100
 MOST_DIGITS = 2 * (AMOUNT_DIGITS + AMOUNT_DECIMALS)
-"""Of a product of two amounts, and more than any sum of them has: nothing is rounded on the way."""
+"""Enough digits for a product of two amounts or any sum of amounts: nothing is rounded on the way."""
 _AMOUNT_LIMIT = Decimal(10**AMOUNT_DIGITS)
 _SURELY_WITHIN = 30  # characters
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -34,19 +34,19 @@ AMOUNT = f"a number within ±10^{AMOUNT_DIGITS} with at most {AMOUNT_DECIMALS:,}
 
 
 class NotUnderstoodError(ValueError):
-    """A value that its column cannot take; the text continues a sentence that begins with the field."""
+    """A value that its column cannot hold. The text continues a sentence that begins with the field."""
 
     def __init__(self, found: str, expected: str) -> None:
         super().__init__(f"is {found}, not {expected}")
 
 
 def is_blank(value: Any) -> bool:
-    """Whether Billingo says nothing with this value: null (or a missing field), "" or only white space."""
+    """Whether the value is empty: null (or a missing field), "" or only white space."""
     return value is None or (type(value) is str and (not value or value.isspace()))
 
 
 def type_of(value: Any) -> str:
-    """Name the JSON type of a value, for people and without the value itself."""
+    """Name the JSON type of a value for people, without the value itself."""
     names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
 
@@ -61,7 +61,7 @@ def shown(value: Any) -> str:
 
 
 def read_text(value: Any) -> str | None:
-    """Read text as it stands; a number is taken for its digits (`123`, `1.50`)."""
+    """Read text unchanged; a number is read as its digits (`123`, `1.50`)."""
     if type(value) is str:
         if not value or value.isspace():
             return None
@@ -78,13 +78,13 @@ def read_text(value: Any) -> str | None:
 
 
 def read_code(value: Any) -> str | None:
-    """Read text as `read_text` does; `--`, which Billingo writes where there is no such number, is none."""
+    """Read text as `read_text` does, and `--` as None: Billingo writes it for a missing number."""
     text = read_text(value)
     return None if text is None or text.strip() == PLACEHOLDER else text
 
 
 def read_integer(value: Any) -> int | None:
-    """Read a whole number of 64 bits; a text of digits alone counts as one."""
+    """Read a whole number of 64 bits; a text of digits alone counts."""
     if is_blank(value):
         return None
     number = value
@@ -96,7 +96,7 @@ def read_integer(value: Any) -> int | None:
 
 
 def read_amount(value: Any) -> Decimal | None:
-    """Read an exact number, digits kept (`1.50`); a text that is exactly a JSON number counts as one."""
+    """Read an exact number, digits kept (`1.50`); a text that is exactly a JSON number counts."""
     if is_blank(value):
         return None
     if type(value) is Decimal:
@@ -138,7 +138,7 @@ def read_boolean(value: Any) -> bool | None:
 
 
 def read_object(value: Any) -> dict[str, Any]:
-    """Read an object; nothing at all and `[]`, PHP's empty array, are an empty one."""
+    """Read an object; a missing value and `[]`, PHP's empty array, are an empty one."""
     if type(value) is dict:
         return value
     if value == [] or is_blank(value):
@@ -147,7 +147,7 @@ def read_object(value: Any) -> dict[str, Any]:
 
 
 def read_list(value: Any) -> list[Any]:
-    """Read a list; nothing at all is an empty one."""
+    """Read a list; a missing value is an empty one."""
     if type(value) is list:
         return value
     if is_blank(value):
@@ -176,7 +176,7 @@ READERS: dict[Kind, Reader] = {
 
 
 def _is_storable(number: Decimal) -> bool:
-    """Whether an amount is finite and within the bounds; compares exactly, whatever the decimal context."""
+    """Whether an amount is finite and within the bounds, compared exactly in any decimal context."""
     digits = str(number)
     if len(digits) <= _SURELY_WITHIN and "E" not in digits and digits[-1].isdigit():
         return True  # as nearly all are: too short to be out of bounds

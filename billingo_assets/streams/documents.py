@@ -1,7 +1,7 @@
 """Documents: invoices, receipts, drafts and every other type, with their lines and links.
 
-The one place that says which columns there are. What the warehouse adds (`company_id`, `deleted_at`), how a value is
-read and what follows the clock do not belong here.
+All their columns are declared here and nowhere else. The columns that the warehouse adds (`company_id`, `deleted_at`)
+and the reading of values do not belong here.
 """
 
 from __future__ import annotations
@@ -286,10 +286,9 @@ RELATED_DOCUMENTS = NormalizedTable(
     ),
 )
 
-# Billingo fills `paid_date` of a document that is not paid with the day on which it is read, so that the document
-# differs from itself a day later although nobody touched it. The rule names the statuses in which the field is true: a
-# status that is missing, or that a later release of the API brings, is none of them, since a payment date on which
-# nobody paid is worse than none.
+# Billingo fills `paid_date` of an unpaid document with the day of the request, so the document differs a day later
+# although nobody touched it. The rule lists the statuses in which the field is true. A missing status, or one that a
+# later release of the API adds, is not among them: a false payment date is worse than none.
 PAID_DATE = Clock(field="paid_date", unless="payment_status", values=("paid", "partially_paid"))
 
 DOCUMENTS = Stream(
@@ -297,10 +296,10 @@ DOCUMENTS = Stream(
     noun="document",
     about="""Every document of the company as Billingo sent it, with a hash of its content.
 
-A document that is unchanged is not written; of one that changed, the former content goes to `raw_invoice_versions`; one
-that is gone keeps its row and gets `deleted_at`; one that cannot be stored goes to `rejected_documents`. After a first
-full sync, what is new or changed is read; whenever Billingo's count then differs from ours, everything is. Of a company
-that is not to be synced, nothing is read or made.""",
+An unchanged document is not written. When a document changes, its former content goes to `raw_invoice_versions`. A
+document that is gone keeps its row and gets `deleted_at`. One that cannot be stored goes to `rejected_documents`. After
+the first full sync, each sync reads new and changed documents; if the counts then differ, it reads everything. A
+company that is disabled or was removed is skipped.""",
     path="/documents",
     raw="raw_invoices",
     versions="raw_invoice_versions",

@@ -1,4 +1,4 @@
-"""What can be said of a collection of Billingo: where it is, which tables and columns it fills, how it is kept current.
+"""Declares a collection of Billingo: its path, the tables and columns that it fills, and how it is kept current.
 
 Tables, rights, masked views, exports, asset specs and documentation are made from these declarations.
 """
@@ -14,18 +14,18 @@ Kind = Literal["text", "integer", "amount", "date", "boolean"]
 
 
 UNREADABLE = "unreadable"
-"""Column of the table that has a row for each record: which of its columns are NULL because what was sent for them
-could not be read, as in `partner_name, invoice_items.comment, related_documents`."""
+"""Column of the table with a row for each record. It names the columns that are NULL because their values could not be
+read, for example `partner_name, invoice_items.comment, related_documents`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a normalized table. `source` is its path in the record, `[]` standing for each element of a list.
+    """One column of a normalized table. `source` is its path in the record; `[]` stands for each element of a list.
 
-    `personal`: whether it can hold what identifies a person, which every text column says. The masked views leave it
-    out; with `masked="initial"` they show its first letter. A value of an `essential` column that cannot be read sends
-    the record to quarantine, and so does an object or list that holds one; any other column is NULL then, and
-    `UNREADABLE` names it. `is_code`: the number of an account, a bank or a taxpayer, where `--` stands for none.
+    `personal`: whether it can identify a person; every text column must say so. The masked views leave personal
+    columns out, or show the first letter with `masked="initial"`. An unreadable value of an `essential` column, or an
+    unreadable object or list that holds one, sends the record to quarantine. Any other unreadable column becomes NULL,
+    and `UNREADABLE` names it. `is_code`: the number of an account, a bank or a taxpayer; `--` means that it is missing.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Column:
 
     @property
     def is_required(self) -> bool:
-        """Whether a record cannot do without it."""
+        """Whether a record without a readable value is rejected."""
         return self.essential or not self.nullable
 
 
@@ -54,7 +54,7 @@ class Column:
 class NormalizedTable:
     """A table that normalization fills. `key` is its primary key beside the company; its first column is the record.
 
-    `asset` describes it as an asset in the UI; without one, it belongs to the asset of its records.
+    `asset` describes it as an asset in the UI; a table without one belongs to the asset of its records.
     """
 
     name: str
@@ -71,10 +71,10 @@ class NormalizedTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """Read what the API's filters call new or changed, then the newest; compare the counts; else read everything.
+    """Read changed records by the API's filters, then the newest; if the counts then differ, read everything.
 
     `modified_since` and `paid_since` name the filters; they reach `lookback` behind the last whole sync, unless the
-    settings say otherwise. The collection is listed newest first.
+    settings set another lookback. The API lists the collection newest first.
     """
 
     modified_since: str
@@ -88,14 +88,14 @@ Strategy = Changes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """A field that is no content of a record: it follows the clock unless another one has one of these values."""
+    """A field that does not count as content: it follows the clock unless the field `unless` has one of `values`."""
 
     field: str
     unless: str
     values: tuple[str, ...]
 
     def runs_in(self, value: object) -> bool:
-        """Whether the field of a record where `unless` has this value tells nothing but when it was read."""
+        """Whether the field only shows the time of the request, given this value of `unless`."""
         return value not in self.values
 
 
@@ -103,12 +103,11 @@ class Clock:
 class Stream:
     """A collection of Billingo.
 
-    `noun` is one of its records, in the singular; `about` describes the asset of its raw records in the UI. `raw` holds
-    each record as sent and `versions` its former contents, both by `raw_key`, Billingo's id of the record. `tables` has
-    the one with a row for each record first. `counted` is the table of those parts of a record that are counted when it
-    arrives, into `item_count` of `raw`. `clock` is a field that does not count as content, `no_content` says so in
-    words. Raise `normalizer_version` with every change of what a record normalizes to: stored ones are then normalized
-    again.
+    `noun` names one record; `about` describes the asset of the raw records in the UI. The table `raw` holds each record
+    as sent and `versions` its former contents, both by `raw_key`, Billingo's id of the record. The first of `tables`
+    has a row for each record. The parts of a record that go to the table `counted` are counted when it arrives, into
+    `item_count` of `raw`. `clock` is a field that does not count as content; `no_content` describes it in words. Raise
+    `normalizer_version` with every change of the normalized rows: stored records are then normalized again.
     """
 
     name: str
@@ -127,19 +126,19 @@ class Stream:
 
     @property
     def history(self) -> str:
-        """The view of all contents that a record has had."""
+        """The name of the view of all contents that a record has had."""
         return f"{self.versions.removesuffix('_versions')}_history"
 
     @property
     def table(self) -> NormalizedTable:
-        """The table that has a row for each record."""
+        """The table with a row for each record."""
         return self.tables[0]
 
     def counts(self, table: str) -> bool:
-        """Whether this is the table of `counted`."""
+        """Whether `counted` is the table of this name."""
         return self.counted is not None and self.counted.name == table
 
     @property
     def details(self) -> tuple[NormalizedTable, ...]:
-        """The tables of the parts of records. The first column of their keys is the record."""
+        """The tables with parts of records. The first column of their keys is the record."""
         return self.tables[1:]
