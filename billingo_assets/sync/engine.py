@@ -1,7 +1,7 @@
-"""Syncs one company: decides between a full and an incremental sync, and goes from one to the other.
+"""Syncs one company: chooses between a full and an incremental sync, and falls back from incremental to full.
 
-Each page or batch of pages is one transaction, and nothing that was stored is undone by what fails later. The last
-transaction moves the watermark, and only when everything before it was stored.
+Each page or batch of pages is one transaction; a later failure undoes nothing that was stored. The last transaction
+moves the watermark, once everything before it was stored.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from billingo_assets.warehouse.reconciliation import held_records
 from billingo_assets.warehouse.sync_state import SyncState, read_sync_state
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
-"""By which the API's clocks may disagree among themselves without a watermark being taken for one of the future."""
+"""How far the API's clocks may disagree: a watermark this far ahead does not count as in the future."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncOptions:
-    """How to sync: `full`, although an incremental sync would do; the two that accept something, see `FullSync`.
+    """How to sync. `full` forces a full sync; for `accept_empty` and `accept_difference` see `FullSync`.
 
-    `asked_by` is who or what wants it so, for the audit log. A document of more than `max_record_bytes` goes to
-    quarantine.
+    `asked_by` is the person or run that chose these options, for the audit log. A document of more than
+    `max_record_bytes` goes to quarantine.
     """
 
     full: bool = False
@@ -64,12 +64,12 @@ class CompanySync:
     options: SyncOptions = field(default_factory=SyncOptions)
 
     def run(self) -> SyncReport:
-        """Sync what is new or changed, or every document where that is not known or not enough.
+        """Sync new and changed documents, or every document if these are unknown or not enough.
 
         Raises:
             IdentityMismatchError: the key is another company's; nothing was read.
-            EmptyAnswerError: there were documents, and the API shows none.
-            BillingoError: the API failed; the pages stored until then stay.
+            EmptyAnswerError: documents are stored, and the API shows none.
+            BillingoError: the API failed; the pages stored so far stay.
         """
         started = time.monotonic()
         with self.connection.begin():
@@ -120,7 +120,7 @@ class CompanySync:
         return report
 
     def _note_tax_code(self, tax_code: str | None) -> list[str]:
-        """Store a tax code whose other digits are new, and say so, once."""
+        """Store a tax code with new digits for the same taxpayer, and return a note about it."""
         if tax_code is None:
             return []
         with self.connection.begin():
@@ -129,18 +129,18 @@ class CompanySync:
         if not is_new:
             return []
         if self.company.tax_code:
-            told = f"is now {tax_code} (it was {self.company.tax_code}). It was stored; nothing is to be done."
+            change = f"is now {tax_code} (it was {self.company.tax_code}). It was stored; no action is needed."
         elif others:
-            told = (
+            change = (
                 f"is {tax_code}. It was stored. {others[0].key} has the tax code {others[0].tax_code} too: if they are"
                 " the same books, every sum is there twice. Remove one of the two: billingo-assets company remove KEY"
             )
         else:
-            told = f"is {tax_code}. It was stored; nothing is to be done."
-        return [f"The tax code of {self.company.key} {told}"]
+            change = f"is {tax_code}. It was stored; no action is needed."
+        return [f"The tax code of {self.company.key} {change}"]
 
     def _finish(self, report: SyncReport, began_at: datetime, started: float) -> None:
-        """Complete the report with what was written since the sync began, whether or not that is everything."""
+        """Complete the report with the changes written since the sync began, even if it failed."""
         with self.connection.begin():
             changes = count_changes(self.connection, self.stream, self.company.id, began_at)
             if report.watermark is not None:
@@ -153,7 +153,7 @@ class CompanySync:
 
 
 def why_full(state: SyncState | None, now: datetime, *, asked: bool) -> str | None:
-    """Why every document has to be read; None where what is new or changed is enough. `now` is the API's clock."""
+    """Why every document has to be read; None if new and changed ones are enough. `now` is the API's clock."""
     if state is None:
         return "the first of this company"
     if asked:

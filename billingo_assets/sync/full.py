@@ -1,21 +1,21 @@
-"""Reads every document of a company, proves that it was every one, and marks what is gone.
+"""Reads every document of a company, proves that none was missed, and marks those that are gone.
 
-Documents are created and deleted while pages are read; creations push the rest to later pages, where some are shown
-twice, and deletions pull them to earlier ones, where some are missed. Counts alone do not show it: as many as were
-missed may be held though they are dead. Two comparisons together do, and a third makes sure:
+Documents are created and deleted while pages are read. Creations push others to later pages, where some appear twice;
+deletions pull others to earlier pages, so that some are missed. A count alone does not show this: missed documents and
+deleted ones that are still held may balance each other. Two comparisons together show it, and a third makes sure:
 
-- The pages show as many distinct documents as the first of them told. What is created later comes before the first
-  page and is not among them, so they are exactly the documents that there were at that moment.
-- The total at the end is that of the first page and what arrived since then. So none of them has gone.
-- Every total told in between lies between these two, as it must where documents only arrived.
+- The pages show as many distinct documents as the first page's total. Later documents come before the first page and
+  do not count, so these are exactly the documents that existed at that moment.
+- The total at the end equals the first page's total plus the arrivals since then. So none of them has gone.
+- Every total in between lies between these two, as it must if documents only arrived.
 
-A count that differs for good from what the pages show (rows that the listing hides, or counts twice) proves nothing.
-Nothing is marked then and the watermark stays; what was read is stored. Two readings in a row that hold still, differ
-from their totals by the same number, and of which the second shows all that the first did, make a difference that
-somebody can accept. With it accepted, and exactly it, the watermark moves. But a document that both readings lack may
-be one of those that the listing hides. So it is marked as deleted only if Billingo, asked for it by its id, says that
-there is none, and gives a document that is listed when asked for that one in the same way. What cannot be read and is
-not shown stays in quarantine. Once a reading is whole, the acceptance is withdrawn.
+A total that lastingly differs from the pages (the listing hides rows, or counts them twice) proves nothing. Then
+nothing is marked and the watermark stays; the documents read are stored. Two readings in a row confirm a difference if
+both hold still, differ from their totals by the same number, and the second shows all documents of the first. A person
+can accept a confirmed difference; with exactly this difference accepted, the watermark moves. But the listing may hide
+a document that both readings lack. So it is marked deleted only if Billingo, asked for it by its id, answers that it
+does not exist, and returns a listed document asked for in the same way. Unreadable documents that are not shown stay in
+quarantine. Once a reading is whole, the acceptance is withdrawn.
 """
 
 from __future__ import annotations
@@ -70,17 +70,17 @@ from billingo_assets.warehouse.rejections import release_unseen
 from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
 
 RESUMABLE = timedelta(hours=24)
-"""How long a listing that broke off may be gone on with. Later, much of what it read is out of date."""
+"""How long an interrupted listing can be resumed. Later, much of what it read is out of date."""
 
 MAX_DOCUMENTS_ASKED = 100
-"""Documents asked for by their ids in one sync; the others stay, and have their turn in the next."""
+"""Documents asked for by id in one sync. The others stay until the next sync."""
 
 
 class FullSync:
-    """One full sync. An API that shows no document at all where there were some is believed with `accept_empty`.
+    """One full sync. `accept_empty` believes an API that shows no document although some are stored.
 
-    `accept_difference` is by how many documents Billingo's count may from now on differ from what its pages show.
-    `asked_by` is who or what wants either.
+    `accept_difference` is the number of documents by which Billingo's count may differ from its pages from now on.
+    `asked_by` is the person or run that chose these options.
     """
 
     def __init__(
@@ -101,28 +101,28 @@ class FullSync:
         self._shown = self._last_page = 0
         self._is_one_page = False
         self.report = SyncReport("full", reason)
-        """What was done so far, whole once `run` has ended."""
+        """The counts so far; complete once `run` has ended."""
 
     def run(self, started_at: datetime) -> None:
-        """Sync. `started_at` is the API's clock before the first question.
+        """Sync. `started_at` is the API's clock before the first request.
 
         Raises:
-            EmptyAnswerError: there were documents, and the API shows none.
-            BillingoError: the API failed; the pages stored until then stay, and the next full sync goes on there.
+            EmptyAnswerError: documents are stored, and the API shows none.
+            BillingoError: the API failed; the pages stored so far stay, and the next full sync resumes there.
         """
         state = self._resume()
         former: _Judged | None = None
         for _ in range(MAX_LISTINGS):
             began_here = state is None
             state = state or self._begin(started_at)
-            told = self._read_pages(state)
+            totals = self._read_pages(state)
             is_current = began_here or self._read_changes(state.started_at)
             if began_here and self._is_one_moment(state):
                 total: int | None = state.total
             else:
                 page = self._catch_up(state.page_size)
                 total = None if page is None else page.total
-            judged = self._judge(state, total, told)
+            judged = self._judge(state, total, totals)
             reading = judged.reading
             if reading.is_whole and is_current:
                 self._commit(judged.listed, state.started_at)
@@ -137,10 +137,10 @@ class FullSync:
         self._give_up(reading, None)
 
     def _resume(self) -> ListingState | None:
-        """The listing that an earlier attempt left, if none of its documents has gone meanwhile."""
+        """Resume the listing of an earlier attempt, if none of its documents has gone meanwhile."""
         with self._connection.begin():
             state = open_listing(*self._work.scope, not_older_than=RESUMABLE)
-            # That it was empty, this sync may not be allowed to believe.
+            # An empty listing is not resumed: this sync may not accept an empty answer.
             if state is None or not state.total:
                 return None
             self._work.store.broken |= broken_hashes(*self._work.scope)
@@ -166,7 +166,7 @@ class FullSync:
             self._work.commit_without_waiting()
             begin_listing(*self._work.scope, state)
             self._note([page])
-        self._tell(1, page.last_page, page.total)
+        self._show_progress(1, page.last_page, page.total)
         return state
 
     def _refuse_emptiness(self) -> None:
@@ -178,7 +178,7 @@ class FullSync:
             )
 
     def _read_pages(self, state: ListingState) -> set[int]:
-        """Store the pages that are not stored yet, and return the totals that all pages told."""
+        """Store the pages that are not stored yet, and return the totals on all pages."""
         listing = Listing(
             self._work.client,
             self._work.stream.path,
@@ -193,20 +193,20 @@ class FullSync:
                 self._note(batch)
                 totals = {page.total for page in batch}
                 advance_listing(*self._work.scope, batch[-1].number + 1, totals, page_size=listing.page_size)
-            self._tell(batch[-1].number, listing.last_page, state.total)
+            self._show_progress(batch[-1].number, listing.last_page, state.total)
         return {*state.totals, *listing.totals}
 
     def _read_changes(self, since: datetime) -> bool:
-        """Store what was changed on pages that an earlier attempt read. False when that may not be all of it."""
+        """Store the changes on pages that an earlier attempt read. False if some changes may be missing."""
         work = replace(self._work, on_page=lambda progress: None)
         work.store = self._work.store
         changes = IncrementalSync(work, watermark=since, unlisted=0, lookback=timedelta(0))
         return changes.read_changes() is None
 
     def _note(self, pages: list[RecordsPage]) -> None:
-        """Store pages of the listing and remember what they showed, in one transaction."""
-        # Those without an id may be shown again as well where others are. They count as one with those alike, so that
-        # a page that is sent twice does not make up for the one that is missing.
+        """Store pages of the listing and note what they showed, in one transaction."""
+        # If other records repeat, records without an id may repeat too. Identical ones then count once, so that a page
+        # that is sent twice does not make up for a missing one.
         shown = self._work.store.store(pages, show_again=self._were_listed)
         note_page(*self._work.scope, shown.ids, shown.broken)
         self._shown += len(shown.ids) + shown.anonymous
@@ -214,17 +214,17 @@ class FullSync:
         self.report.items += sum(shown.items.values())
 
     def _were_listed(self, ids: Collection[int]) -> bool:
-        """Whether the listing has shown any of these documents before."""
+        """Whether the listing has already shown any of these documents."""
         return len(not_shown(*self._work.scope, ids)) < len(ids)
 
-    def _tell(self, page: int, last_page: int, total: int) -> None:
+    def _show_progress(self, page: int, last_page: int, total: int) -> None:
         self.report.processed = self._shown
         self._work.on_page(Progress(page, max(page, last_page), self._shown, total))
 
     def _is_one_moment(self, state: ListingState) -> bool:
-        """Whether the listing was one page, between which and itself nothing can have happened, and fits what is held.
+        """Whether the listing was a single page, so that nothing changed while it was read, and covers what is held.
 
-        Where more is held than it showed, one false answer would mark the rest as deleted.
+        If more documents are held than it showed, one false answer would mark the rest as deleted.
         """
         if not self._is_one_page:
             return False
@@ -232,9 +232,9 @@ class FullSync:
             return held_records(*self._work.scope) <= state.total
 
     def _catch_up(self, page_size: int) -> RecordsPage | None:
-        """Store what has arrived since the listing began, which had pages of this size, and return the page it is on.
+        """Store the arrivals since the listing began, read on one page of the listing's page size, and return the page.
 
-        None where what arrived is not known: the page shows fewer documents than it has, or none that the listing has
+        None if the arrivals are unknown: the page shows fewer documents than it should, or none that the listing has
         shown, so that more may have arrived than one page holds.
         """
         page = self._work.client.records(self._work.stream.path, page=1, page_size=min(page_size, MAX_PAGE_SIZE))
@@ -259,7 +259,7 @@ class FullSync:
             return ListedRecords(*self._work.scope)
 
     def _is_confirmed(self, judged: _Judged, former: _Judged | None) -> bool:
-        """Whether the reading differs from its total as the former one did, and shows all that it showed."""
+        """Whether the reading has the same difference as the former one, and shows all of its documents."""
         if former is None:
             return False
         difference = judged.reading.difference
@@ -287,22 +287,22 @@ class FullSync:
         return True
 
     def _give_up(self, reading: Reading, difference: int | None) -> None:
-        """Note why nothing is vouched for."""
+        """Report why no listing was whole."""
         with self._connection.begin():
             times = observe_difference(*self._work.scope, difference)
         self.report.unsettled = Unsettled(reading.why_not_whole(), difference, times, self._accept_difference)
 
     def _count(self, listed: ListedRecords) -> None:
-        """Report what the listing has shown, each record once."""
+        """Count the records that the listing has shown, each once."""
         with self._connection.begin():
             self.report.items = listed.count_items()
         self.report.skipped = listed.counts.broken
         self.report.processed = listed.counts.shown + listed.counts.arrived
 
     def _commit(self, listed: ListedRecords, started_at: datetime, *, is_whole: bool = True) -> None:
-        """After a complete listing: mark what is gone, release what is sound again, move the watermark.
+        """Commit a complete listing: mark missing documents deleted, release readable ones, move the watermark.
 
-        Not `is_whole`: its difference is accepted.
+        Without `is_whole`, its difference is accepted.
         """
         with self._connection.begin():
             looked_at = database_clock(self._connection)
@@ -344,7 +344,7 @@ class FullSync:
             self.report.notes.append("Billingo's count is what its pages show: there is no difference to accept.")
 
     def _seek_by_id(self, listed: ListedRecords) -> None:
-        """Ask by id for what we hold and the listing lacks. What Billingo does not say is gone counts as listed."""
+        """Ask by id for documents that are held but not listed. Those that Billingo does not deny count as listed."""
         with self._connection.begin():
             missing = listed.missing()
             witness = listed.witness()
@@ -353,7 +353,7 @@ class FullSync:
             listed.add([id_ for id_ in missing if id_ not in gone])
 
     def _gone(self, document_ids: Collection[int], witness: int | None) -> set[int]:
-        """Those of which Billingo says that there is none; those that there are are stored."""
+        """Return the ids of documents that Billingo says do not exist, and store those that it returns."""
         gone: set[int] = set()
         with suppress(BillingoError):
             if witness is None or not self._work.client.record(self._work.stream.path, witness):
@@ -368,16 +368,16 @@ class FullSync:
         return gone
 
     def _seek_numbers(self, listed: ListedRecords) -> tuple[list[NumberGap], int]:
-        """Ask for documents that the listing lacks: by the numbers of those we hold, and by those that are missing.
+        """Ask by number for documents that the listing lacks: for those that are held, and for missing numbers.
 
-        Returns which gaps were asked for, and how many documents no listing shows.
+        Returns the gaps that were asked for, and how many documents no listing shows.
         """
         found = self._seek_held(listed)
         with self._connection.begin():
             self._update_gaps()
             gaps = gaps_by_turn(self._connection, self._company_id, most=MAX_GAPS)
         asked: list[NumberGap] = []
-        with suppress(BillingoError):  # what was not answered has its turn in the next sync
+        with suppress(BillingoError):  # the next sync asks for the rest
             for question in seek(self._work.client, gaps, most=MAX_QUESTIONS):
                 for page in question.pages:
                     shown = self._work.store_pages([page])
@@ -391,10 +391,10 @@ class FullSync:
         return asked, found
 
     def _seek_held(self, listed: ListedRecords) -> int:
-        """Ask by number for what we hold and the listing lacks, and count what is there as listed. Returns how many.
+        """Ask by number for documents that are held but not listed, and count those that exist as listed.
 
-        What nobody says is gone counts as there: where Billingo refuses the question, or shows less than it tells.
-        After a question that gets no answer, no more are asked.
+        Returns how many. Documents count as existing if Billingo refuses the request, or shows fewer than its total.
+        After a request without an answer, it sends no more.
         """
         seen = self._work.store.broken
         with self._connection.begin():
@@ -433,7 +433,7 @@ class FullSync:
         return found
 
     def _update_gaps(self, since: datetime | None = None) -> None:
-        """Bring the gaps up to what is stored: of every series, or of those in which a number changed since then."""
+        """Update the gaps of every series, or of the series with a number that changed since `since`."""
         connection, company_id = self._connection, self._company_id
         series = all_series(connection, company_id) if since is None else changed_series(connection, company_id, since)
         update_gaps(connection, company_id, series)
@@ -441,17 +441,19 @@ class FullSync:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """One reading of the listing, and the records that it showed."""
+    """A reading of the listing, and the records that it showed."""
 
     reading: Reading
     listed: ListedRecords
 
 
 def _reading(state: ListingState, listed: ListedCounts, total: int | None, totals: Collection[int]) -> Reading:
-    return Reading(counted=state.total, shown=listed.shown, arrived=listed.arrived, told=frozenset(totals), total=total)
+    return Reading(
+        counted=state.total, shown=listed.shown, arrived=listed.arrived, later_totals=frozenset(totals), total=total
+    )
 
 
 def in_pages_of(state: ListingState, page_size: int) -> ListingState:
-    """The same place of a listing where its pages have another size by now; none of its documents is skipped."""
+    """Translate the place in a listing to pages of another size, without skipping a document."""
     stored = (state.next_page - 1) * state.page_size
     return replace(state, next_page=stored // page_size + 1, page_size=page_size)

@@ -1,7 +1,7 @@
-"""Whose books an API key opens: asks Billingo, and compares the answer with what is registered.
+"""Finds out which company an API key belongs to, and compares it with the registered one.
 
-A company is known by what its tax code keeps for life (`companies.tax_codes`). Where Billingo tells none, the issuer on
-its newest document stands in.
+The part of a tax code that a taxpayer keeps for life identifies a company (`companies.tax_codes`). If Billingo returns
+no tax code, the issuer's on the newest document counts.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class _Issued(msgspec.Struct):
 
 
 def identify(client: BillingoClient, company: Company) -> Identity:
-    """Ask whose the company's key is.
+    """Ask Billingo which company the key belongs to.
 
     Raises:
-        IdentityMismatchError: it is another's, or nothing says that it is the company's.
+        IdentityMismatchError: it belongs to another company, or nothing shows that it is this one's.
         BillingoError: the API failed.
     """
     identity = client.identity()
@@ -41,7 +41,7 @@ def identify(client: BillingoClient, company: Company) -> Identity:
 
 
 def require_same_company(company: Company, tax_code: str | None) -> None:
-    """Raise IdentityMismatchError when a key answers with the tax code of another taxpayer than the registered one."""
+    """Raise IdentityMismatchError if the key's tax code is another taxpayer's than the registered one."""
     stored = company.tax_code
     if stored is None or (tax_code is not None and taxpayer(tax_code) == taxpayer(stored)):
         return
@@ -61,12 +61,12 @@ def require_same_company(company: Company, tax_code: str | None) -> None:
 
 
 def tax_code_of(client: BillingoClient) -> str | None:
-    """Whose the books are that a key opens, without comparing; None where nothing says so."""
+    """Return the tax code of a key's company, without comparing it; None if nothing shows it."""
     return client.identity().tax_code or _newest_issuer(client)
 
 
 def _newest_issuer(client: BillingoClient) -> str | None:
-    """The tax number on the newest document. None where there is no document, or none that says it."""
+    """The issuer's tax number on the newest document; None if there is no document, or no number on it."""
     for document in client.records(DOCUMENTS.path, page=1, page_size=1).records[:1]:
         try:
             issuer = msgspec.json.decode(document, type=_Issued).organization

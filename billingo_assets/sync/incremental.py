@@ -1,8 +1,8 @@
-"""Reads what is new or changed since the last whole sync, and tells whether that was enough.
+"""Reads new and changed documents since the last whole sync, and judges whether that was enough.
 
-Billingo's documents bear no time of modification, and what `last_modified_date` finds is not documented well. So
-three questions are asked, and their answers merged by id: what was modified, what was paid, what is newest. The
-unfiltered `total` that the newest documents come with is then compared with what is held.
+Billingo's documents carry no time of modification, and the results of `last_modified_date` are poorly documented. So
+three queries ask for modified, paid and newest documents, and their results are merged by id. The unfiltered `total`
+on the pages of the newest documents is then compared with the number held.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from billingo_assets.warehouse.rejections import quarantined_since
 from billingo_assets.warehouse.sync_state import SyncState, last_synced_at, write_sync_state
 
 TIME_ZONE_MARGIN = timedelta(hours=14)
-"""`last_modified_date` is told without a time zone: so much earlier, it is early enough in each."""
+"""`last_modified_date` has no time zone. Moved back by this margin, it is early enough in every zone."""
 
 
 class IncrementalSync:
-    """One incremental sync. `watermark` and `unlisted` are what the last whole sync left.
+    """One incremental sync. `watermark` and `unlisted` come from the last whole sync.
 
-    `accepted` is by how many documents Billingo's count may differ from what its pages show.
+    `accepted` is the number of documents by which Billingo's count may differ from its pages.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class IncrementalSync:
         self._new: set[int] = set()
         self._anonymous = 0
         self.report = SyncReport("incremental")
-        """What was done so far."""
+        """The counts so far."""
 
     def run(self, started_at: datetime) -> str | None:
-        """Sync, and return the reason why every document has to be read after all, if there is one.
+        """Sync, and return why every document has to be read after all; None if that is not needed.
 
-        Without one the watermark is moved to `started_at`, the API's clock before the first question.
+        With None, the watermark has moved to `started_at`, the API's clock before the first request.
         """
         with self._work.connection.begin():
             since = last_synced_at(*self._work.scope) or self._work.began_at
-            # What attempts that failed since then have stored is as new: the documents beside it may be unread.
+            # Documents stored by failed attempts since then count as new: their neighbours may be unread.
             self._new |= written_since(*self._work.scope, since)
             self._new |= quarantined_since(*self._work.scope, since)
         if (reason := self.read_changes()) is not None:
@@ -70,14 +70,14 @@ class IncrementalSync:
         if total is None:
             return "the newest documents did not hold still while they were read"
         if self._anonymous:
-            return "there are documents without an id, which cannot be told from those that are held"
+            return "there are documents without an id, which cannot be matched with those that are held"
         self._seek_numbers(since)
         with self._work.connection.begin():
             held = held_records(*self._work.scope)
         if held != total + self._unlisted:
             return f"Billingo counts {total + self._unlisted:,} documents, {held:,} were held"
         with self._work.connection.begin():
-            # One that an attempt at a full sync left: what it has shown is older than what is vouched for now.
+            # A listing left by an interrupted full sync is older than the new watermark.
             drop_listing(*self._work.scope)
             state = SyncState(started_at, self._work.run_id, total, "incremental", self._unlisted)
             write_sync_state(*self._work.scope, state)
@@ -87,7 +87,7 @@ class IncrementalSync:
         return None
 
     def read_changes(self) -> str | None:
-        """Store what was modified or paid since the watermark. Returns why that may not be all, if it may not."""
+        """Store documents modified or paid since the watermark. Returns why some may be missing; None if none is."""
         moment = f"{self._since:%Y-%m-%d %H:%M:%S}"
         changes = self._work.stream.strategy
         for filters in ({changes.modified_since: moment}, {changes.paid_since: moment[:10]}):
@@ -96,10 +96,10 @@ class IncrementalSync:
         return None
 
     def _read(self, filters: dict[str, str]) -> bool:
-        """Store what a filter selects. False when no reading of it was whole.
+        """Store the documents that a filter selects. False if no reading of them was whole.
 
-        Between two pages one document may come and another go, while a third slips over the edge of the pages: the
-        count is right all the same. So more than a page is read until it shows none that was not shown before.
+        Between two pages, one document may come and another go while a third slips over the page boundary; the count is
+        right all the same. So a listing of several pages is read again until it shows no new document.
         """
         shown_before: set[int] = set()
         for _ in range(MAX_LISTINGS):
@@ -108,11 +108,11 @@ class IncrementalSync:
             anonymous = 0
             for batch in listing.batches():
                 shown = self._work.store_pages(batch)
-                # Those without an id may be shown again as well where others are: they count as none.
+                # If other records repeat, records without an id may repeat too: they do not count.
                 anonymous += 0 if shown.repeats or shown.ids & ids else shown.anonymous
                 ids |= shown.ids
                 self._count(shown)
-                self._tell(batch[-1].number, listing.last_page)
+                self._show_progress(batch[-1].number, listing.last_page)
             is_whole = len(ids) + anonymous == listing.total and listing.totals == {listing.total}
             if is_whole and (listing.last_page <= 1 or ids <= shown_before):
                 return True
@@ -120,9 +120,9 @@ class IncrementalSync:
         return False
 
     def _read_newest(self) -> int | None:
-        """Store the newest documents, page by page until one shows nothing new, and return the total they all told.
+        """Store the newest documents, page by page until one shows nothing new, and return the total on all pages.
 
-        None when no reading of them was whole: a count proves nothing where as many were missed as have died.
+        None if no reading of them was whole: a count proves nothing if missed and deleted documents balance.
         """
         for _ in range(MAX_LISTINGS):
             ids: set[int] = set()
@@ -137,7 +137,7 @@ class IncrementalSync:
                 anonymous += shown.anonymous
                 totals.add(page.total)
                 self._count(shown)
-                self._tell(pages, pages)
+                self._show_progress(pages, pages)
                 if len(page.records) < size or not shown.ids & self._new:
                     break
             if len(totals) == 1 and len(ids) + anonymous == min(min(totals) - self._accepted, pages * size):
@@ -145,7 +145,7 @@ class IncrementalSync:
         return None
 
     def _seek_numbers(self, since: datetime) -> None:
-        """Find the gaps that are new since then, and ask for them, and for some that still wait for their turn."""
+        """Find gaps that are new since `since`, and ask for them and for some older ones that still wait."""
         connection, company_id = self._work.connection, self._work.company.id
         with connection.begin():
             now = database_clock(connection)
@@ -153,7 +153,7 @@ class IncrementalSync:
             new = unasked_gaps(connection, company_id, now, is_new=True, most=MAX_GAPS)
             waiting = unasked_gaps(connection, company_id, now, is_new=False, most=MAX_GAPS)
         asked: list[NumberGap] = []
-        with suppress(BillingoError):  # what was not answered has its turn in the next sync
+        with suppress(BillingoError):  # the next sync asks for the rest
             for gaps, most in ((new, MAX_QUESTIONS), (waiting, MAX_QUESTIONS_WAITING)):
                 for question in seek(self._work.client, gaps, most=most):
                     for page in question.pages:
@@ -164,7 +164,7 @@ class IncrementalSync:
                 note_asked(connection, company_id, asked)
                 update_gaps(connection, company_id, changed_series(connection, company_id, now))
 
-    def _tell(self, page: int, last_page: int) -> None:
+    def _show_progress(self, page: int, last_page: int) -> None:
         self._work.on_page(Progress(page, last_page, self.report.processed, self.report.processed))
 
     def _count(self, shown: Shown) -> None:

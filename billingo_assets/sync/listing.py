@@ -1,6 +1,6 @@
-"""Reads the pages of a listing, several at once, and hands them out in order, in batches as they arrive.
+"""Reads the pages of a listing, several at once, and yields them in order, in batches as they arrive.
 
-What a listing proves, and when it is complete, is the business of those who read it.
+Callers judge what a listing proves and whether it is complete.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from billingo_assets.billingo.errors import TooLargeAnswerError
 from billingo_assets.billingo.models import RecordsPage, pages_of
 
 BATCH_PAGES = 10
-"""Pages handed out together at most, where they arrive faster than they are stored."""
+"""The most pages in a batch, if they arrive faster than they are stored."""
 BATCH_BYTES = 16 * 2**20
-"""Records handed out together, and read ahead of that, unless one page alone has more."""
+"""The most bytes of records in a batch, and read ahead of it, unless a single page has more."""
 
 
 class Listing:
     """One reading of the records of a collection that `filters` select, from page `start` on.
 
-    `total` and `last_page` are what its first page told, or, where that was read before, what the caller knows; both
-    count, since one of them may lie. `totals` are all that were told. `page_size` is how many records a page has
-    shown, which the server decides: the following pages are asked for in that size, so that none is skipped should the
-    server change its mind. Memory: two batches of pages, by their number or their size, and one page for each
-    connection. `optional`: see `BillingoClient.records`.
+    `total` and `last_page` come from its first page, or from the caller if that was read before; both count, since one
+    of them may be wrong. `totals` are the totals on all pages. `page_size` is how many records a page has shown: the
+    server decides, and later pages are requested in that size, so that no record is skipped if the server changes its
+    mind. Memory: two batches of pages, by their number or their size, and one page for each connection. `optional`: see
+    `BillingoClient.records`.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Listing:
         """Yield the pages in order, one or more at a time, until the last or an empty one.
 
         Raises:
-            TooLargeAnswerError: it goes on behind the last page that may be asked for.
+            TooLargeAnswerError: it has more pages than the limit.
         """
         if self._next == 1:
             first = self._read(1)
@@ -85,14 +85,14 @@ class Listing:
                     self._note(page)
                 if sound:
                     yield sound
-                if len(sound) < len(batch):  # a `last_page` far too high is not followed to its end
+                if len(sound) < len(batch):  # do not follow a `last_page` that is far too high
                     return
         finally:
-            # Not waited for: when one page fails for good, its neighbours may be at their tries for minutes.
+            # Do not wait: when one page fails for good, others may be retrying for minutes.
             threads.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self, threads: ThreadPoolExecutor, under_way: deque[Future[RecordsPage]]) -> None:
-        """Keep every connection busy, and a batch of pages in store."""
+        """Keep every connection busy, and a batch of pages read ahead."""
         most = self._client.concurrent_requests + BATCH_PAGES
         last_page = min(self.last_page, self._most)
         while (
@@ -112,12 +112,12 @@ class Listing:
     def _require_end(self) -> None:
         if self.last_page > self._most:
             raise TooLargeAnswerError(
-                f"Billingo's listing goes on behind page {self._most:,}, up to page {self.last_page:,}.",
+                f"Billingo's listing has more than {self._most:,} pages: {self.last_page:,}.",
                 setting="BILLINGO_MAX_PAGES",
             )
 
     def _note(self, page: RecordsPage) -> None:
-        """Records that arrive meanwhile push the oldest ones to pages that were not there at first."""
+        """Update the totals and the last page: arrivals push the oldest records to additional pages."""
         self.totals.add(page.total)
         if page.number == 1:
             self.page_size = shown_size(page)
@@ -127,12 +127,12 @@ class Listing:
 
 
 def shown_size(first: RecordsPage) -> int:
-    """How many records a page has, by what the first one shows; what was asked for, where that shows all or none."""
+    """How many records a page has, judged by the first one; the requested size if that shows all or none."""
     return len(first.records) if 0 < len(first.records) < first.total else MAX_PAGE_SIZE
 
 
 def _size(page: Future[RecordsPage]) -> int:
-    """Bytes of a page that has arrived; 0 before."""
+    """Bytes of a page; 0 until it has arrived."""
     return page.result().size if _has_arrived(page) else 0
 
 

@@ -16,28 +16,28 @@ from billingo_assets.sync.listing import Listing
 from billingo_assets.warehouse.number_gaps import NumberGap, NumberSpan
 
 MAX_QUESTIONS = 20
-"""Questions for missing numbers in one sync; other gaps are reported, and have their turn in the next."""
+"""The most requests for missing numbers in one sync. Other gaps are reported and wait for the next sync."""
 MAX_QUESTIONS_WAITING = 5
-"""Of an incremental sync, those for gaps that are not new: many gaps must not make every sync slow."""
+"""The most requests for older gaps in an incremental sync: many gaps must not make every sync slow."""
 MAX_GAPS = MAX_QUESTIONS * MAX_PAGE_SIZE // 2
-"""Gaps that so many questions can be for: between two gaps there is a number."""
+"""The most gaps that these requests can cover: between two gaps there is at least one number."""
 
 
 class Question(NamedTuple):
-    """What Billingo was asked about, and what it answered: no pages where it refused the question."""
+    """The gaps that Billingo was asked about, and its answer: no pages if it refused the request."""
 
     gaps: tuple[NumberGap, ...]
     pages: Iterator[RecordsPage]
 
 
 def seek(client: BillingoClient, gaps: Sequence[NumberGap], *, most: int) -> Iterator[Question]:
-    """Ask for missing numbers, gaps that lie close together at once, until `most` questions were asked.
+    """Ask for missing numbers, with at most `most` requests; gaps that lie close together share one.
 
-    No more documents are read than a question has numbers for, or a page holds: an API that does not heed these
-    filters would show everything. The pages of a question are read before the next one is asked.
+    It reads no more documents than a request has numbers, or a page holds: an API that ignores these filters would
+    show everything. The caller reads the pages of a request before the next one is sent.
 
     Raises:
-        BillingoError: a question got no answer. Each has one try: a gap is reported without an answer too.
+        BillingoError: a request got no answer. Each has one try: a gap is reported without an answer too.
     """
     to_ask = deque(bundled(gaps))
     for _ in range(most):
@@ -47,19 +47,19 @@ def seek(client: BillingoClient, gaps: Sequence[NumberGap], *, most: int) -> Ite
         pages = _ask(client, _span(together), optional=True)
         first = next(pages, None)
         if first is not None and first.total > MAX_PAGE_SIZE and len(together) > 1:
-            # More documents than numbers were asked for: those of other blocks crowd out what is sought.
+            # More documents than numbers: documents of other blocks crowd out the missing ones.
             to_ask.extendleft((gap,) for gap in reversed(together))
         else:
             yield Question(together, pages if first is None else chain([first], pages))
 
 
 def ask(client: BillingoClient, numbers: NumberSpan) -> RecordsPage | None:
-    """The first page of the documents that have these numbers. None where Billingo refuses the question."""
+    """Read the first page of the documents with these numbers; None if Billingo refuses the request."""
     return next(_ask(client, numbers, optional=False), None)
 
 
 def bundled(gaps: Sequence[NumberGap]) -> Iterator[tuple[NumberGap, ...]]:
-    """Put gaps together, in their order, that one page can answer for: of one series and year, within its size."""
+    """Bundle gaps, in their order, that one page can answer: of one series and year, within a page's size."""
     together: list[NumberGap] = []
     for gap in gaps:
         if together and not _fit([*together, gap]):
@@ -90,7 +90,7 @@ def _ask(client: BillingoClient, numbers: NumberSpan, *, optional: bool) -> Iter
         "end_number": str(numbers.last),
     }
     most = max(numbers.size, MAX_PAGE_SIZE)
-    # A server that refuses an odd number refuses it every time: its gap is reported, and the sync goes on.
+    # A server that refuses an odd number refuses it every time: the gap is reported, and the sync continues.
     with suppress(InvalidRequestError):
         for page in chain.from_iterable(Listing(client, DOCUMENTS.path, filters, optional=optional).batches()):
             yield page

@@ -1,6 +1,6 @@
-"""Reads one record of a page just far enough to store it: its id and hash; a document's number, and how many lines.
+"""Reads one record of a page just far enough to store it: its id and hash; a document's number and count of lines.
 
-What its fields mean is `normalize`'s subject. What cannot be stored at all is told apart here.
+Records that cannot be stored are recognized here. `normalize` reads the meaning of their fields.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from billingo_assets.streams.stream import Clock
 from billingo_assets.warehouse.raw_records import Record
 
 MAX_RECORD_BYTES = 16 * 2**20
-"""The largest record that is stored, where nobody says otherwise."""
+"""The default size limit of a record that is stored."""
 MAX_NUMBER_PLACES = 2_000
-"""A fraction of more digits, or so far from 1, is refused: `1e999999` written out would be a megabyte.
+"""The most digits of a number, and its largest exponent: `1e999999` written out would be a megabyte.
 
-More than any amount that can be read has.
+It is beyond any amount that can be read.
 """
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -35,10 +35,10 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A record that cannot be stored, and why. `id` is None when it has no usable one.
+    """A record that cannot be stored, and why. `id` is None if it has no usable one.
 
-    `content_hash` is of its content, or of all that was sent where that cannot be told apart. The number of a document
-    is taken all the same, as far as it can be read.
+    `content_hash` covers its content, or all that was sent if the content cannot be read. The number of a document is
+    kept as far as it can be read.
     """
 
     id: int | None
@@ -49,11 +49,11 @@ class Unreadable:
 
 
 class _UnstorableError(Exception):
-    """Why a record cannot be stored. Not a ValueError: the decoder would take that for malformed JSON."""
+    """Why a record cannot be stored. Not a ValueError: the decoder would report that as malformed JSON."""
 
 
 class _Sketch(msgspec.Struct):
-    """The fields that are read here, where they have the types that the API promises."""
+    """The fields that are read here, with the types that the API promises."""
 
     id: int
     items: list[msgspec.Raw] | None = None
@@ -68,9 +68,9 @@ _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_record(stream: Stream, payload: bytes, max_bytes: int = MAX_RECORD_BYTES) -> Record | Unreadable:
-    """Read one record as sent, of `max_bytes` at most. Never raises for anything a page can hold.
+    """Read one record as sent, of `max_bytes` at most. Nothing that a page can hold raises.
 
-    Numbers are not looked at: should PostgreSQL refuse one, `why_unstorable` says so of its record.
+    Numbers are not checked: if PostgreSQL refuses one, `why_unstorable` finds the reason.
     """
     sketcher = _sketcher(stream.clock)
     try:
@@ -91,7 +91,7 @@ def read_record(stream: Stream, payload: bytes, max_bytes: int = MAX_RECORD_BYTE
 
 
 def why_unstorable(stream: Stream, record: Record, max_bytes: int = MAX_RECORD_BYTES) -> Unreadable:
-    """What keeps PostgreSQL from taking a record that `read_record` took."""
+    """Find out why PostgreSQL refuses a record that `read_record` accepted."""
     payload = record.text.encode()
     strict = _read_otherwise(stream, payload, max_bytes)
     if isinstance(strict, Unreadable):
@@ -102,13 +102,13 @@ def why_unstorable(stream: Stream, record: Record, max_bytes: int = MAX_RECORD_B
 
 @dataclass(frozen=True, slots=True)
 class _Sketcher:
-    """Decodes the fields that are read here, with those that tell whether another one follows the clock."""
+    """Decodes the fields that are read here, and the two of the stream's `Clock`."""
 
     decoder: msgspec.json.Decoder[Any]
     clock: Clock | None
 
     def content_hash(self, payload: bytes, sketch: Any) -> bytes:
-        """SHA-256 of what was sent, without what follows the clock. Raises ValueError and RecursionError."""
+        """SHA-256 of the record as sent, without a field that follows the clock. Raises ValueError, RecursionError."""
         if self.clock is None:
             return hashlib.sha256(payload).digest()
         return _content_hash(self.clock, payload, sketch.clock_status, bytes(sketch.clock_field))
@@ -128,7 +128,7 @@ def _sketcher(clock: Clock | None) -> _Sketcher:
 
 
 def content_hash_of(stream: Stream, payload: bytes) -> bytes:
-    """SHA-256 of a record's content; of all that was sent where its content cannot be told apart."""
+    """SHA-256 of a record's content, or of all that was sent if the content cannot be read."""
     clock = stream.clock
     if clock is None:
         return hashlib.sha256(payload).digest()
@@ -140,9 +140,9 @@ def content_hash_of(stream: Stream, payload: bytes) -> bytes:
 
 
 def _content_hash(clock: Clock, payload: bytes, status: object, field: bytes | None = None) -> bytes:
-    """SHA-256 of what was sent, without what follows the clock. Raises ValueError and RecursionError.
+    """SHA-256 of the record as sent, without a field that follows the clock. Raises ValueError, RecursionError.
 
-    `field` is the member that may follow it as sent, empty where there is none; None where that is not known.
+    `field` is the value of that field as sent: empty if the record has none; None if unknown.
     """
     if clock.runs_in(status) and field != b"":
         cut = None if field is None else _cut(payload, b'"%b":%b' % (clock.field.encode(), field))
@@ -155,10 +155,10 @@ def _content_hash(clock: Clock, payload: bytes, status: object, field: bytes | N
 
 
 def _cut(payload: bytes, member: bytes) -> bytes | None:
-    """The record without a member of it, spelled as `json.encode` would; None where it takes more than a cut.
+    """The record without one of its members, spelled as `json.encode` would; None if it takes more than a cut.
 
-    Nothing but the member itself has its name in quotation marks, if nothing else in the record has: in a text they
-    would be escaped.
+    A name in quotation marks that occurs once in the record is the member itself: in a text the quotation marks would
+    be escaped.
     """
     name, _, _ = member.partition(b":")
     at = payload.find(member)
@@ -171,7 +171,7 @@ def _cut(payload: bytes, member: bytes) -> bytes | None:
 
 
 def _read_otherwise(stream: Stream, payload: bytes, max_bytes: int) -> Record | Unreadable:
-    """Read a record that is not of the usual form: strictly, every value of it."""
+    """Read a record of an unusual form: strictly, and every value."""
     try:
         record = _decode(payload, max_bytes)
         record_id = _usable_id(record.get("id"))
@@ -185,7 +185,7 @@ def _read_otherwise(stream: Stream, payload: bytes, max_bytes: int) -> Record | 
 
 
 def read_remains(payload: bytes) -> dict[str, Any]:
-    """The id and the number's fields of a document that cannot be read as a whole, as far as they can be read."""
+    """Read the id and the fields of the number from a document that cannot be read as a whole, as far as possible."""
     try:
         found = members(payload, {"id", *NUMBER_FIELDS})
     except ValueError:
@@ -212,7 +212,7 @@ def _decode(payload: bytes, max_bytes: int) -> dict[str, Any]:
         record = _strict_decoder.decode(payload)
     except RecursionError:
         raise _UnstorableError("it is nested too deeply") from None
-    except (InvalidOperation, msgspec.ValidationError):  # the latter for an integer of thousands of digits
+    except (InvalidOperation, msgspec.ValidationError):  # ValueError for an integer of thousands of digits
         raise _UnstorableError(_ABSURD_NUMBER) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise _UnstorableError("it is not well-formed JSON in UTF-8") from None
@@ -236,7 +236,7 @@ def _usable_id(value: object) -> int:
 
 
 def _id_alone(left: dict[str, Any]) -> int | None:
-    """The id of a record that cannot be read as a whole, so that its older version is not taken for deleted."""
+    """The id of a record that cannot be read as a whole, so that its older version does not count as deleted."""
     with suppress(_UnstorableError):
         return _usable_id(left.get("id"))
     return None

@@ -1,4 +1,4 @@
-"""Brings the normalized tables of a stream of one company up to its raw records: what changed, in one transaction."""
+"""Updates the normalized tables of a company's stream with changed raw records, in one transaction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from billingo_assets.warehouse.sync_state import read_sync_state
 
 @dataclass(frozen=True, slots=True)
 class RefreshReport:
-    """What one refresh wrote: records normalized, their counted parts; newly rejected; newly marked deleted."""
+    """The counts of one refresh: normalized records, their counted parts, newly rejected, newly marked deleted."""
 
     records: int
     items: int
@@ -30,9 +30,9 @@ class RefreshReport:
 
 
 def refresh_tables(connection: Connection, stream: Stream, company_id: int) -> RefreshReport:
-    """Normalize every record whose tables are missing or out of date. `connection` holds the company's lock.
+    """Normalize every record with missing or outdated rows. `connection` holds the company's lock.
 
-    After a full sync, also what was damaged in them.
+    After a full sync, also repair damaged rows.
     """
     records = items = rejected = 0
     with connection.begin():

@@ -1,4 +1,4 @@
-"""Reads the numbers of stored documents again, once after the rules by which they are read have changed."""
+"""Reads the numbers of stored documents again, once, after the rules for reading them have changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _decode = msgspec.json.decode
 
 
 def renumber(connection: Connection, company_id: int) -> None:
-    """Bring the numbers of what is stored up to the rules, and the gaps with them. Costs nothing where they are."""
+    """Read stored numbers by the current rules, and update the gaps. Costs nothing if they are current."""
     if are_numbers_current(connection, company_id):
         return
     for batch in stored_number_fields(connection, company_id):

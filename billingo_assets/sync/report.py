@@ -1,4 +1,4 @@
-"""What a sync tells of itself: how far it is, and what it did."""
+"""The progress and the result of a sync."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from billingo_assets.errors import UnsettledListingError
 from billingo_assets.warehouse.sync_state import Mode
 
 LASTING = 3
-"""After so many syncs in a row that found the same, it is said to last."""
+"""After this many syncs in a row with the same finding, it counts as lasting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """Why no listing was whole, in words, and for how many syncs in a row that is so.
+    """Why no listing was whole, in words, and in how many syncs in a row.
 
-    `difference`: see `Reading`; None where it did not hold still. `expected` is the one that was to be accepted.
+    `difference`: see `Reading`; None if it changed while it was read. `expected` is the difference to accept.
     """
 
     why: str
@@ -27,12 +27,12 @@ class Unsettled:
 
 @dataclass(slots=True)
 class SyncReport:
-    """What one sync did, in documents unless said otherwise.
+    """The result of one sync, counted in documents unless the name says otherwise.
 
-    `processed` counts distinct documents received, `skipped` those that could not be stored. `reason` says why
-    every document was read, in a full sync. `watermark` is None when the documents did not hold still: nothing is
-    vouched for, and nothing marked deleted; `unsettled` says why. `is_balanced`: as many documents are held as Billingo
-    counts. `notes` are what people should know of it once, in words.
+    `processed` counts distinct documents received, `skipped` those that could not be stored. `reason` says why a full
+    sync read every document. `watermark` is None if no listing was whole: it did not move, and nothing was marked
+    deleted; `unsettled` says why. `is_balanced`: as many documents are held as Billingo counts. `notes` are sentences
+    for people, shown once.
     """
 
     mode: Mode = "full"
@@ -54,11 +54,11 @@ class SyncReport:
 
     @property
     def unchanged(self) -> int:
-        """Documents received that were stored already, as they are."""
+        """Documents received that were already stored with the same content."""
         return max(0, self.processed - self.created - self.updated - self.skipped)
 
     def require_settled(self, company: str) -> None:
-        """Raise UnsettledListingError when no listing was whole: nothing is vouched for."""
+        """Raise UnsettledListingError if no listing was whole."""
         if self.unsettled is not None:
             raise UnsettledListingError(
                 f"No listing of {company} was whole: {self.unsettled.why}. What was read is in the tables; nothing is"
@@ -67,7 +67,7 @@ class SyncReport:
             )
 
     def counts(self) -> dict[str, int | float | str | None]:
-        """Everything that was counted, by name; the watermark in ISO 8601."""
+        """All counts by name; the watermark in ISO 8601."""
         return {
             "mode": self.mode,
             "reason": self.reason,
@@ -92,8 +92,8 @@ def _what_to_do(company: str, unsettled: Unsettled) -> str:
         if unsettled.times < LASTING:
             return "The next sync tries again."
         return (
-            f"It was so in the last {unsettled.times:,} syncs. Sync at an hour when nobody works in Billingo; if that"
-            " does not help, report it to Billingo's support."
+            f"The last {unsettled.times:,} syncs failed like this. Sync at an hour when nobody works in Billingo; if"
+            " that does not help, report it to Billingo's support."
         )
     sentences = []
     if unsettled.expected is not None:
@@ -102,16 +102,16 @@ def _what_to_do(company: str, unsettled: Unsettled) -> str:
         sentences.append("The next sync looks again.")
     else:
         sentences.append(
-            f"The last {unsettled.times:,} syncs found the same difference of {difference:,}: it does not pass by"
-            " itself. Compare the documents with those in Billingo, and report it to Billingo's support. To sync in"
-            f" spite of this difference: billingo-assets sync {company} --accept-difference {difference}"
+            f"The last {unsettled.times:,} syncs found the same difference of {difference:,}: it does not go away."
+            " Compare the documents with those in Billingo, and report it to Billingo's support. To sync in spite of"
+            f" this difference: billingo-assets sync {company} --accept-difference {difference}"
         )
     return " ".join(sentences)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a listing stands: everything up to `page` is stored."""
+    """The progress of a listing: everything up to `page` is stored."""
 
     page: int
     last_page: int

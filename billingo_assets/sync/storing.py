@@ -1,4 +1,4 @@
-"""Stores the records of pages: the new and the changed as sent, the unreadable into quarantine."""
+"""Stores the records of pages: new and changed ones as sent, unreadable ones in quarantine."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from billingo_assets.warehouse.raw_records import Known, Record, insert_records,
 from billingo_assets.warehouse.rejections import RejectedRecord, quarantined, reject, release_stored
 
 REFUSALS = (DataError, ProgramLimitExceeded, StatementTooComplex)
-"""What PostgreSQL says of content that it cannot hold."""
+"""PostgreSQL's errors for content that it cannot hold."""
 Write = Callable[[Connection, Stream, int, Sequence[Record]], None]
 
 MAX_STATEMENT_CHARACTERS = 16 * 2**20
-"""Payloads sent in one statement, unless one alone is longer."""
+"""The most characters of payloads in one statement, unless a single payload is longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What some pages showed. `items`: lines by id, of what is sound.
+    """The records that some pages showed. `items`: count of lines by id, for readable records.
 
     `ids` are the distinct ids shown, `new` those that were neither live nor in quarantine before, `broken` the hashes
-    of what cannot be stored and was not shown before. `anonymous` counts what was shown without a usable id.
-    `repeats`: some id was shown more than once.
+    of records that cannot be stored and were not shown before. `anonymous` counts records without a usable id.
+    `repeats`: some record was shown more than once.
     """
 
     ids: frozenset[int]
@@ -44,10 +44,10 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """Readable records by what is to be done with them. The rest are stored already, as they are.
+    """Readable records that have to be written. The rest are already stored with the same content.
 
-    `inserted` were never stored; `written` are, with other content or as deleted; `new` are the ids of those that were
-    not live before.
+    `inserted` were never stored; `written` are stored with other content or as deleted; `new` are the ids of records
+    that were not live before.
     """
 
     inserted: list[Record]
@@ -56,7 +56,7 @@ class Sorted:
 
 
 def sort_records(records: Mapping[int, Record], known: Mapping[int, Known]) -> Sorted:
-    """Compare what pages showed with what is held of it."""
+    """Compare the records on pages with those that are stored."""
     new = {id_ for id_ in records if id_ not in known or known[id_].is_deleted}
     return Sorted(
         inserted=[record for record in records.values() if record.id not in known],
@@ -73,7 +73,7 @@ def sort_records(records: Mapping[int, Record], known: Mapping[int, Known]) -> S
 class RecordStore:
     """Stores pages of a stream of one company, on the connection that holds its lock, inside the caller's transaction.
 
-    `broken` holds the hashes of what could not be stored so far: such a record need not have an id.
+    `broken` holds the hashes of records that could not be stored so far: such a record need not have an id.
     """
 
     connection: Connection
@@ -85,10 +85,10 @@ class RecordStore:
     def store(
         self, pages: Sequence[RecordsPage], *, show_again: Callable[[Collection[int]], bool] = lambda ids: True
     ) -> Shown:
-        """Store what is new or changed, quarantine what is unreadable.
+        """Store new and changed records, and quarantine unreadable ones.
 
-        Broken records without an id that are the same to the byte are taken for one that is shown again, but for
-        several where the pages show no id twice and `show_again` says of their ids that none was shown before.
+        Byte-identical unreadable records without an id count as one record shown again. They count as several if the
+        pages show no id twice and `show_again` returns False for their ids: none was shown before.
         """
         records, unreadable = self._read(pages)
         sorted_ = sort_records(records, known_records(self.connection, self.stream, self.company_id, records))
@@ -97,7 +97,7 @@ class RecordStore:
             records.pop(one.id or 0, None)
         release_stored(self.connection, self.stream, self.company_id, records)
         unreadable += refused
-        # An unreadable record is there all the same: an older version of it must not be taken for deleted.
+        # An unreadable record still exists: an older version of it must not count as deleted.
         unread = {one.id for one in unreadable if one.id is not None}
         ids = frozenset({*records, *unread})
         anonymous = sum(one.id is None for one in unreadable)
@@ -114,7 +114,7 @@ class RecordStore:
         )
 
     def _read(self, pages: Sequence[RecordsPage]) -> tuple[dict[int, Record], list[Unreadable]]:
-        """Read what pages show: records by id, the last one of each, and what cannot be read."""
+        """Read the records of pages: readable ones by id, the last of each, and unreadable ones."""
         records: dict[int, Record] = {}
         unreadable: list[Unreadable] = []
         for page in pages:
@@ -135,7 +135,7 @@ class RecordStore:
             except (DBAPIError, psycopg.Error) as error:
                 if not isinstance(error.orig if isinstance(error, DBAPIError) else error, REFUSALS):
                     raise
-                # PostgreSQL does not say which one it refuses: halve until each stands alone.
+                # PostgreSQL does not name the record that it refuses: halve until each stands alone.
                 middle = len(chunk) // 2
                 if middle:
                     yield from self._write(write, chunk[:middle])

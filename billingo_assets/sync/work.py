@@ -1,4 +1,4 @@
-"""What every kind of sync of a company works with: its client, its database connection, its store."""
+"""The context of a sync: its client, its database connection, its store."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from billingo_assets.sync.report import Progress
 from billingo_assets.sync.storing import RecordStore, Shown
 
 MAX_LISTINGS = 3
-"""How often a listing is read before a sync accepts that it will not hold still."""
+"""How often a listing is read before a sync gives up on a listing that keeps changing."""
 
 
 @dataclass(slots=True)
 class SyncContext:
-    """One sync of a stream under way.
+    """A sync of a stream under way.
 
     `connection` holds the company's lock; `began_at` is the database's clock at its start.
     """
@@ -41,15 +41,15 @@ class SyncContext:
 
     @property
     def scope(self) -> tuple[Connection, Stream, int]:
-        """What the functions of the warehouse take first: the connection, the stream and the company's id."""
+        """The first arguments of warehouse functions: the connection, the stream and the company's id."""
         return self.connection, self.stream, self.company.id
 
     def store_pages(self, pages: Sequence[RecordsPage]) -> Shown:
-        """Store what some pages show, in a transaction of its own."""
+        """Store the records of some pages in a transaction of their own."""
         with self.connection.begin():
             self.commit_without_waiting()
             return self.store.store(pages)
 
     def commit_without_waiting(self) -> None:
-        """Let this transaction not wait for the disk: the one that moves the watermark flushes all before it."""
+        """Commit this transaction without waiting for the disk: the one that moves the watermark flushes it too."""
         self.connection.execute(text("SET LOCAL synchronous_commit = off"))
