@@ -1,6 +1,6 @@
-"""How a process works on a company: a connection, the company's lock, and a run that is shown to be alive.
+"""Opens a company for a process: a connection, the company's lock, and the mark that a run is alive.
 
-The command line and Dagster's resources both begin here.
+The command line and Dagster's resources both use it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from billingo_assets.companies.registry import Company, get_company, keyring_for, require_enabled
 from billingo_assets.settings import Settings
-from billingo_assets.warehouse.database import connecting, open_database, telling
+from billingo_assets.warehouse.database import connecting, errors_in_words, open_database
 from billingo_assets.warehouse.locks import company_lock, showing_run_alive
 
 
@@ -25,7 +25,7 @@ from billingo_assets.warehouse.locks import company_lock, showing_run_alive
 class OpenCompany:
     """A company to work on: the connection to use, its entry, its API key.
 
-    `lookback` and `max_document_bytes` are the settings that every sync of it obeys.
+    `lookback` and `max_document_bytes` are the settings for its syncs.
     """
 
     connection: Connection
@@ -37,17 +37,17 @@ class OpenCompany:
 
 @contextmanager
 def connected(settings: Settings) -> Iterator[Connection]:
-    """A connection to a database that is reachable and at this program's version.
+    """Yield a connection to a database that is reachable and at this program's version.
 
     Raises:
-        DatabaseError: it is not, or it refused something within the block.
+        DatabaseError: it is not, or it refused a statement within the block.
     """
     with connecting(open_database(settings)) as connection:
         yield connection
 
 
 def read_company(connection: Connection, key: str, settings: Settings) -> OpenCompany:
-    """A company as the registry has it now. The connection must not be in a transaction."""
+    """Read a company from the registry. The connection must not be in a transaction."""
     with connection.begin():
         company = get_company(connection, key)
         api_key = company.api_key(keyring_for(connection, settings))
@@ -57,7 +57,7 @@ def read_company(connection: Connection, key: str, settings: Settings) -> OpenCo
 
 @contextmanager
 def changing_company(connection: Connection, company: Company, settings: Settings, *, by: str) -> Iterator[None]:
-    """A transaction under the company's lock, so that no run is under way. `by` is shown to those who wait.
+    """Open a transaction under the company's lock, so that no run is under way. Waiting commands show `by`.
 
     Raises:
         CompanyBusyError: a run is writing to the company.
@@ -71,10 +71,10 @@ def changing_company(connection: Connection, company: Company, settings: Setting
 
 
 class RunSession:
-    """What a run holds in the database, in its process: its company's lock, and the mark that it is alive.
+    """A run's session in the database: its company's lock, and the mark that the run is alive.
 
-    Used as a context manager. Both are held to its end: between two steps of a run, another run would begin to write
-    to the company, and this one would have to give up.
+    Use it as a context manager. It holds both to its end; otherwise another run could begin to write to the company
+    between two steps, and this one would have to give up.
     """
 
     def __init__(self, run_id: str) -> None:
@@ -90,35 +90,35 @@ class RunSession:
     def __exit__(
         self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        """Give up all that is held, in reverse order. An error of the database is said in words, as a DatabaseError."""
+        """Release everything, in reverse order. Errors of the database are raised as a DatabaseError in words."""
         return self._held.__exit__(type_, error, traceback)
 
     def show_alive(self, settings: Settings) -> Connection:
-        """Show that a process works on the run. Returns the connection that shows it, for other use in between."""
+        """Show that a process works on the run. Returns the connection that shows it, for other use as well."""
         connection = self._held.enter_context(connected(settings))
         self._held.enter_context(showing_run_alive(connection, self._run_id))
         return connection
 
     @contextmanager
     def locked_company(self, key: str, settings: Settings, *, disabled_too: bool = False) -> Iterator[OpenCompany]:
-        """A company to write to, under its lock, as the registry has it now.
+        """Lock a company for writing, and read it from the registry.
 
-        The run may have waited in a queue for long. Unless `disabled_too`, it refuses a company that was disabled
+        The run may have waited in a queue for long. Without `disabled_too`, it refuses a company that was disabled
         meanwhile.
 
         Raises:
             CompanyBusyError: another run is writing to it.
             NotToBeSyncedError: it is disabled, was removed, or was never registered.
-            DatabaseError: the database refused something, also within the block.
+            DatabaseError: the database refused a statement, here or within the block.
         """
         if self._locked is None or self._locked[0] != key or self._locked[1].invalidated:
             self._locked = key, self._lock(key, settings, disabled_too)
         _, connection = self._locked
-        with telling(connection.engine):
+        with errors_in_words(connection.engine):
             yield read_company(connection, key, settings)
 
     def _lock(self, key: str, settings: Settings, disabled_too: bool) -> Connection:
-        """Lock the company on a connection of its own. One that was lost has lost the lock with it."""
+        """Lock the company on a connection of its own. A lost connection loses the lock."""
         with ExitStack() as begun:
             connection = begun.enter_context(connected(settings))
             with connection.begin():

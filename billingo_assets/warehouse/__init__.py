@@ -1,1 +1,1 @@
-"""PostgreSQL: the server, the tables and their migrations, what is loaded and what is counted. No Dagster."""
+"""PostgreSQL: connections, tables, migrations, and the statements that load and count. No Dagster."""

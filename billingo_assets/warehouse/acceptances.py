@@ -1,7 +1,7 @@
-"""Writes `accepted_faults`: documents of which a check no longer warns, since somebody looked at them.
+"""Writes `accepted_faults`: documents that a check no longer warns about, because a person accepted them.
 
-Accepted is a content: the check warns of the document again when Billingo sends another one. Until then it is shown as
-accepted wherever it is listed.
+A content is accepted: the check warns about the document again when Billingo sends another content. Until then it is
+shown as accepted wherever it is listed.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _ACCEPT_UNRECONCILED = text(
 
 
 def accept_rejected(connection: Connection, company_id: int, *, actor: str) -> list[int | None]:
-    """Accept every document that is in quarantine now. Returns the ids of those that were not accepted before."""
+    """Accept every document that is in quarantine now. Returns the ids of the newly accepted ones."""
     return list(connection.scalars(_ACCEPT_REJECTED, {"company": company_id, "actor": actor}))
 
 
 def accept_unreconciled(connection: Connection, company_id: int, *, actor: str) -> list[int | None]:
-    """Accept every invoice whose totals do not reconcile now. Returns the ids of those not accepted before."""
+    """Accept every invoice with totals that do not reconcile now. Returns the ids of the newly accepted ones."""
     return list(connection.scalars(_ACCEPT_UNRECONCILED, {"company": company_id, "actor": actor}))

@@ -1,4 +1,4 @@
-"""The tables of alerts: the problems that are known, the messages about them, and who received which."""
+"""The tables of alerts: the known problems, the messages about them, and the channels that received each."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The audit log: who did what to which company, and when. It is only ever added to.
+"""The audit log: who did what to which company, and when. Records are only added.
 
-A record belongs in the transaction of the deed: both are there, or neither. It names its company without referring to
-it, and so outlives it. Secrets have no place in it: not an API key, not even encrypted.
+A record belongs in the transaction of the action: both are stored, or neither. It names its company without a foreign
+key, and so outlives it. It never contains a secret, not even an encrypted API key.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _READ = text(
 
 
 class OfCompany(Protocol):
-    """What a record needs to know of a company."""
+    """The facts about a company that a record contains."""
 
     @property
     def id(self) -> int:
@@ -45,7 +45,7 @@ class OfCompany(Protocol):
 
 
 class AuditRecord(NamedTuple):
-    """One deed. `actor` is a user of the machine or a run; `database_role` who was connected."""
+    """One action. `actor` is a user of the machine or a run, `database_role` the connected role."""
 
     at: datetime
     actor: str
@@ -64,7 +64,7 @@ def record(
     actor: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add a record. Without `actor`, it is the user of the machine that this process runs for."""
+    """Add a record. `actor` defaults to the user of the machine that this process runs for."""
     values = {
         "actor": actor or machine_user(),
         "action": action,
@@ -78,13 +78,13 @@ def record(
 def records(
     connection: Connection, *, company: str | None = None, within: timedelta | None = None
 ) -> Iterator[AuditRecord]:
-    """The records, oldest first: all, or those of a company's key, or of the last time only."""
+    """Return the records, oldest first: all of them, or only those of a company's key or of a recent period."""
     for row in connection.execute(_READ, {"key": company, "age": within}):
         yield AuditRecord(*row)
 
 
 def machine_user() -> str:
-    """The user of the machine, and who became it by sudo. LOGNAME and SUDO_USER say what anybody likes."""
+    """Return the user of the machine, and the user behind sudo. LOGNAME and SUDO_USER are not trusted."""
     user = os.geteuid()
     before = os.environ.get("SUDO_UID", "")
     if user != 0 or not before.isdecimal() or int(before) == user:

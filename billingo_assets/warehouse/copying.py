@@ -1,7 +1,7 @@
 """COPY into the tables, for every role.
 
-PostgreSQL refuses COPY to a table whose row-level security concerns the role, even where its policy lets every row
-pass: all roles but superusers. Theirs goes by way of a temporary table, which takes four tenths longer than a COPY.
+PostgreSQL refuses COPY to a table with row-level security for every role but superusers, even if the policy lets every
+row pass. For these roles the COPY goes through a temporary table, which takes 40 % longer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _IS_SECURED = text("SELECT row_security_active(:table)")
 
 @contextmanager
 def copying(connection: Connection, table: Table, columns: Sequence[str]) -> Iterator[Copy]:
-    """Yield a COPY of rows of these columns; they are in the table when the block ends.
+    """Yield a COPY of rows of these columns. The rows are in the table when the block ends.
 
     Raises:
         psycopg.Error: not wrapped by SQLAlchemy.
@@ -29,7 +29,7 @@ def copying(connection: Connection, table: Table, columns: Sequence[str]) -> Ite
             yield copy
         return
     staging = f"pg_temp.copied_{table.name}"
-    # Asked for each time: what is rolled back takes the temporary table with it.
+    # Each time, because a rollback drops the temporary table.
     like = f"SELECT {names} FROM {table.fullname} LIMIT 0"  # noqa: S608 - our own names
     cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS copied_{table.name} AS {like}")
     with cursor.copy(f"COPY {staging} ({names}) FROM STDIN") as copy:

@@ -1,6 +1,6 @@
-"""Opens the database: the URL, the engine, the check that its tables are those this program knows.
+"""Opens the database: the URL, the engine, the check of the tables' version.
 
-What is in the tables, and how it gets there, is elsewhere.
+Other modules declare and fill the tables.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from billingo_assets.warehouse.sessions import CONNECT_SECONDS, pin_sessions
 
 OLDEST_SERVER = 15
 REVISIONS = tuple(sorted(file.name[:4] for file in (Path(__file__).parent / "migrations/versions").glob("[0-9]*_*.py")))
-"""Every migration, oldest first, by the names of their files: a sync need not load Alembic to compare."""
+"""Every migration, oldest first, by the name of its file, so that a sync need not load Alembic to compare."""
 
 _IS_OF_SOMETHING_ELSE = text(
     "SELECT bool_and(relname <> 'alembic_version') FROM pg_class WHERE relnamespace = to_regnamespace('billingo')"
 )
-"""In one statement, since another process may be making the tables: they come all at once."""
+"""In one statement, because another process may be creating the tables: they appear all at once."""
 
 _READ_ONLY = (
     "The database can be read but not written to: its server is a standby. Set BILLINGO_DATABASE_URL to the primary;"
     " where it names several hosts, add target_session_attrs=read-write."
 )
 _IS_READ_ONLY_BY_DEFAULT = text("SELECT reset_val::bool FROM pg_settings WHERE name = 'default_transaction_read_only'")
-"""Of the server, before our sessions say otherwise."""
+"""The server's default, before our sessions change it."""
 
 _WHERE = re.compile(
     r"^(connection (failed|is bad): |consuming input failed: )?"
     r'(connection to server (at|on socket) "[^"]*"( \([^)]*\))?(, port \d+)? failed: )?(FATAL:\s+)?'
 )
-"""What psycopg says before what happened."""
+"""The prefix of psycopg's messages before the actual cause."""
 _UNAVAILABLE = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 
 APPLICATION_NAME = "billingo-assets"
@@ -65,14 +65,14 @@ def database_url(settings: Settings) -> URL:
     url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
     if unknown := sorted(url.query.keys() - {option.keyword.decode() for option in Conninfo.get_defaults()}):
         raise ConfigurationError(
-            f"BILLINGO_DATABASE_URL has an option that PostgreSQL does not know: {unknown[0]}. Those that there are:"
+            f"BILLINGO_DATABASE_URL has an option that PostgreSQL does not know: {unknown[0]}. The known ones:"
             " https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS"
         )
     return url
 
 
 def without_password(url: URL) -> tuple[URL, str | None]:
-    """Return the URL without the password that it holds, and that password."""
+    """Split the URL into the URL without its password, and the password."""
     passwords = url.normalized_query.get("password", ())
     password = str(url.password) if url.password is not None else next(iter(passwords), None)
     bare = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
@@ -80,9 +80,9 @@ def without_password(url: URL) -> tuple[URL, str | None]:
 
 
 def libpq_url(url: URL) -> str:
-    """Write a URL, its password included, so that psql and every other client reads it as it is meant.
+    """Write a URL, its password included, so that psql and every other client reads it correctly.
 
-    SQLAlchemy's own rendering is for SQLAlchemy: a space in the query becomes `+`, which libpq takes for a plus.
+    SQLAlchemy's own rendering is for SQLAlchemy: it turns a space in the query into `+`, which libpq reads as a plus.
     """
     credentials = ":".join(quote(str(part), safe="") for part in (url.username, url.password) if part is not None)
     host = f"[{url.host}]" if url.host and ":" in url.host else url.host or ""
@@ -103,7 +103,7 @@ def _embedded_url(settings: Settings) -> str:
 def open_database(settings: Settings) -> Engine:
     """Return an engine on a database that is ready: reachable, new enough, its tables at this program's version.
 
-    An embedded database is brought to that version by itself.
+    The tables of an embedded database are upgraded automatically.
 
     Raises:
         DatabaseError: the database cannot be reached, is too old, or is behind or ahead of this program.
@@ -121,7 +121,7 @@ def open_database(settings: Settings) -> Engine:
 
 
 def require_tables(settings: Settings) -> None:
-    """Change nothing, but raise DatabaseError unless the database has tables of a version that this program knows."""
+    """Raise DatabaseError unless the database has tables of a version that this program knows. Changes nothing."""
     with connecting(engine_for(database_url(settings), settings)) as connection:
         revision = _checked_revision(connection)
     if revision not in REVISIONS:
@@ -129,20 +129,20 @@ def require_tables(settings: Settings) -> None:
 
 
 def require_writable(connection: Connection) -> None:
-    """Raise DatabaseError where the server is a standby, which answers questions but takes nothing."""
+    """Raise DatabaseError if the server is a standby, which cannot be written to."""
     if connection.scalar(text("SELECT pg_is_in_recovery()")):
         raise DatabaseError(_READ_ONLY)
 
 
 def is_read_only_by_default(connection: Connection) -> bool:
-    """Whether the database or our login is read-only unless a session asks for more, as ours do."""
+    """Whether the database or our login is read-only by default; our own sessions override that."""
     return bool(connection.scalar(_IS_READ_ONLY_BY_DEFAULT))
 
 
 def upgrade_database(settings: Settings) -> tuple[str | None, str]:
-    """Apply the migrations that are missing and return the revisions before and after.
+    """Apply the missing migrations and return the revisions before and after.
 
-    The owner grants the roles their rights again, even where no migration is missing.
+    The roles' rights are granted again even if no migration is missing, provided that the login owns the tables.
 
     Raises:
         DatabaseError: as `open_database`, or the role may not create the schema or the roles.
@@ -164,23 +164,23 @@ def upgrade_database(settings: Settings) -> tuple[str | None, str]:
 
 @contextmanager
 def connecting(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection; a failure to get one, or to keep it, becomes a DatabaseError that tells it in words.
+    """Yield a connection. A failed or lost connection raises a DatabaseError in words.
 
-    So does whatever a database refuses within the block, through this connection or, as Dagster's, another driver.
+    So does any error of the database within the block, on this connection or through another driver, as Dagster's.
     """
-    with telling(engine), engine.connect() as connection:
+    with errors_in_words(engine), engine.connect() as connection:
         yield connection
 
 
 @contextmanager
-def telling(engine: Engine) -> Iterator[None]:
-    """Have whatever a database refuses within the block told in words, as a DatabaseError."""
+def errors_in_words(engine: Engine) -> Iterator[None]:
+    """Raise errors of the database within the block as a DatabaseError in words."""
     try:
         yield
     except BillingoAssetsError:
         raise
     except Exception as error:
-        # Of COPY, psycopg's own: SQLAlchemy does not see it. A library that tried several times wraps the last error.
+        # COPY raises psycopg's own errors, which SQLAlchemy does not see. A library that retries wraps the last error.
         refusal = next((one for one in (error, error.__cause__) if isinstance(one, DBAPIError | psycopg.Error)), None)
         if refusal is None:
             raise
@@ -188,7 +188,7 @@ def telling(engine: Engine) -> Iterator[None]:
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The migration the database is at; None when the project's tables are not there."""
+    """The revision of the database; None if it does not have the project's tables."""
     if connection.scalar(text("SELECT to_regclass('billingo.alembic_version')")) is None:
         return None
     revision: str | None = connection.scalar(text("SELECT version_num FROM billingo.alembic_version"))
@@ -196,7 +196,7 @@ def current_revision(connection: Connection) -> str | None:
 
 
 def engine_for(url: URL, settings: Settings) -> Engine:
-    """The process's one engine, and so its one connection pool, on a database. Nothing is connected yet."""
+    """Return the process's only engine, and so its only connection pool, on a database. It does not connect."""
     return _engine(url, settings.statement_timeout_seconds)
 
 
@@ -207,19 +207,19 @@ def _engine(url: URL, statement_timeout_seconds: float) -> Engine:
         pool_pre_ping=True,
         connect_args={"application_name": APPLICATION_NAME, "connect_timeout": CONNECT_SECONDS},
     )
-    timeout = max(1, round(statement_timeout_seconds * 1000))  # 0 would be none at all
+    timeout = max(1, round(statement_timeout_seconds * 1000))  # 0 would mean no timeout
     pin_sessions(engine, statement_timeout_ms=timeout)
     return engine
 
 
 def _checked_revision(connection: Connection) -> str | None:
-    """The migration the database is at. Raises DatabaseError when its server, encoding or schema will not do."""
+    """The revision of the database. Raises DatabaseError if its server, encoding or schema is unusable."""
     _require_server_version(connection)
     _require_utf8(connection)
     revision = current_revision(connection)
     if revision is None and connection.scalar(_IS_OF_SOMETHING_ELSE):
         raise DatabaseError(
-            "The schema billingo of this database holds tables of something else. Set BILLINGO_DATABASE_URL to another"
+            "The schema billingo of this database holds tables of another program. Set BILLINGO_DATABASE_URL to another"
             " database."
         )
     return revision
@@ -238,8 +238,8 @@ def _require_utf8(connection: Connection) -> None:
     encoding = connection.scalar(text("SHOW server_encoding"))
     if encoding != "UTF8":
         raise DatabaseError(
-            f"The database is in {encoding}, which cannot hold every name. Make one with: CREATE DATABASE billingo"
-            " ENCODING 'UTF8' TEMPLATE template0, and set BILLINGO_DATABASE_URL to it."
+            f"The database's encoding is {encoding}, which cannot hold every name. Make one with: CREATE DATABASE"
+            " billingo ENCODING 'UTF8' TEMPLATE template0, and set BILLINGO_DATABASE_URL to it."
         )
 
 
@@ -265,7 +265,7 @@ def _in_words(url: URL, error: DBAPIError | psycopg.Error) -> DatabaseError:
             f"PostgreSQL gave up a statement: {said}."
             " If the database is merely slow, raise BILLINGO_STATEMENT_TIMEOUT_SECONDS."
         )
-    # A connection that is refused because the disk is full has no code in psycopg.
+    # psycopg has no code for a connection that is refused because the disk is full.
     if state == DiskFull.sqlstate or os.strerror(errno.ENOSPC) in said:
         return DatabaseError("The database's disk is full. Free some space and sync again: what was stored is kept.")
     if state == ReadOnlySqlTransaction.sqlstate:
@@ -283,7 +283,7 @@ def _in_words(url: URL, error: DBAPIError | psycopg.Error) -> DatabaseError:
 
 
 def _whom_it_takes(said: str) -> str:
-    """Who may do what was refused: make the schemas and Dagster's tables, or work with what is there."""
+    """Say which login has the refused right: to create the schemas and Dagster's tables, or to use the tables."""
     if " for database " in said or said.endswith(" for schema dagster"):
         return (
             "Run `billingo-assets database upgrade` as the database's owner, or have the owner GRANT CREATE ON DATABASE"
@@ -296,13 +296,13 @@ def _whom_it_takes(said: str) -> str:
 
 
 def _sqlstate(error: BaseException) -> str | None:
-    """PostgreSQL's code for what happened, where psycopg and psycopg2 both have it; None if no server said so."""
+    """PostgreSQL's error code, from psycopg or psycopg2; None if the error is not the server's."""
     state: str | None = getattr(getattr(error, "diag", None), "sqlstate", None)
     return state
 
 
 def _first_line(error: BaseException) -> str:
-    """What the server or driver said, without the statement, its values and the address, which the caller adds."""
+    """The message of the server or driver, without statement, values and address; the caller adds the address."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = _WHERE.sub("", lines[0] if lines else type(error).__name__).rstrip(".")
     return "its host name is unknown here" if said.startswith("failed to resolve host") else said

@@ -1,6 +1,6 @@
-"""Reads and writes `listing_differences`: by how much Billingo's count of a stream differs from what its pages show.
+"""Reads and writes `listing_differences`: the differences between Billingo's count of a stream and its pages.
 
-A stream of a company has a row while that is so, or while somebody has accepted it.
+A company's stream has a row while they differ, or while a person has accepted a difference.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _BACK_TO_ACCEPTED = text(
 
 
 class AcceptedDifference(NamedTuple):
-    """Records that Billingo counts beyond those that it shows (below 0: fewer), accepted by whom and when."""
+    """How many more records Billingo counts than it shows (below 0: fewer), and who accepted that when."""
 
     difference: int
     at: datetime
@@ -58,7 +58,7 @@ class AcceptedDifference(NamedTuple):
 
 
 def observe_difference(connection: Connection, stream: Stream, company_id: int, difference: int | None) -> int:
-    """Note what a sync that was not whole found; None: no difference that holds still. Returns how often in a row."""
+    """Note the difference that a failed sync found (None: it kept changing). Returns how often in a row."""
     times: int = connection.execute(
         _OBSERVE, {"company": company_id, "stream": stream.name, "difference": difference}
     ).scalar_one()
@@ -66,14 +66,14 @@ def observe_difference(connection: Connection, stream: Stream, company_id: int, 
 
 
 def accept_difference(connection: Connection, stream: Stream, company_id: int, difference: int, *, actor: str) -> None:
-    """Note that syncs are whole in spite of this difference, and of no other."""
+    """Note that syncs are complete in spite of exactly this difference."""
     connection.execute(
         _ACCEPT, {"company": company_id, "stream": stream.name, "difference": difference, "actor": actor}
     )
 
 
 def accepted_difference(connection: Connection, stream: Stream, company_id: int) -> AcceptedDifference | None:
-    """What was accepted for a stream of a company, if anything was."""
+    """The accepted difference of a company's stream, if there is one."""
     query = text(
         """
         SELECT accepted, accepted_at, accepted_by FROM billingo.listing_differences
@@ -85,13 +85,13 @@ def accepted_difference(connection: Connection, stream: Stream, company_id: int)
 
 
 def settle_difference(connection: Connection, stream: Stream, company_id: int) -> None:
-    """Forget what was found, after a whole sync; what was accepted stays."""
+    """Forget the observed difference after a complete sync. An accepted one stays."""
     for statement in (_FORGET, _BACK_TO_ACCEPTED):
         connection.execute(statement, {"company": company_id, "stream": stream.name})
 
 
 def withdraw_difference(connection: Connection, stream: Stream, company_id: int) -> int | None:
-    """Forget what was found and accepted. Returns what was accepted."""
+    """Forget the observed and the accepted difference. Returns the accepted one."""
     query = text(
         "DELETE FROM billingo.listing_differences WHERE company_id = :company AND stream = :stream RETURNING accepted"
     )

@@ -1,4 +1,4 @@
-"""The records that a listing has shown, as a temporary table, and what is asked of it once the listing has ended."""
+"""The records that a listing has shown, as a temporary table, and the queries on it once the listing has ended."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ _DATE_REJECTED = """
 
 @dataclass(frozen=True, slots=True)
 class ListedCounts:
-    """Distinct records that a listing showed: those of its pages, those that arrived meanwhile.
+    """The counts of distinct records that a listing showed on its pages, and that arrived meanwhile.
 
     `broken` of them could not be stored.
     """
@@ -86,7 +86,7 @@ class ListedCounts:
 class ListedRecords:
     """The ids that the listing of a stream has shown, on the connection that holds the company's lock.
 
-    They are collected once; what is found elsewhere afterwards is added. Every method belongs in a transaction.
+    They are collected once; records found elsewhere afterwards are added. Every method belongs in a transaction.
     """
 
     connection: Connection
@@ -107,34 +107,34 @@ class ListedRecords:
         self.connection.exec_driver_sql(f"DROP TABLE IF EXISTS pg_temp.{self.table}")
 
     def add(self, ids: Collection[int]) -> int:
-        """Count records found elsewhere as listed. Returns how many of them the listing had not shown."""
+        """Count records that were found elsewhere as listed. Returns how many of them the listing had not shown."""
         return self.connection.execute(self._sql(_ADD), {"ids": list(set(ids))}).rowcount
 
     def shows_all_of(self, other: ListedRecords) -> bool:
-        """Whether it has every record that the other has."""
+        """Whether it has every record of the other."""
         query = f"SELECT NOT EXISTS (SELECT id FROM {other.table} EXCEPT SELECT id FROM {self.table})"  # noqa: S608
         return bool(self.connection.scalar(text(query)))
 
     def missing(self) -> list[int]:
-        """The records that are stored and not deleted, and that were not listed."""
+        """The ids of stored records, not deleted, that were not listed."""
         return list(self.connection.scalars(self._sql(_MISSING), self._values()))
 
     def witness(self) -> int | None:
-        """A record that is stored and listed; None where there is none."""
+        """The id of a record that is stored and listed; None if there is none."""
         found: int | None = self.connection.scalar(self._sql(_WITNESS), self._values())
         return found
 
     def count_items(self) -> int:
-        """Lines of the listed records that are stored."""
+        """Count the lines of the listed records that are stored."""
         items: int = self.connection.execute(self._sql(_COUNT_ITEMS), self._values()).scalar_one()
         return items
 
     def mark_missing_deleted(self) -> int:
-        """Set `deleted_at` where a complete listing no longer shows a record. Returns how many."""
+        """Set `deleted_at` of records that a complete listing no longer shows. Returns how many."""
         return self.connection.execute(self._sql(_MARK_MISSING_DELETED), self._values()).rowcount
 
     def date_rejected(self) -> None:
-        """Date what normalization rejected and a complete listing showed again, unchanged."""
+        """Update `last_seen_at` of records that normalization rejected and a complete listing showed unchanged."""
         self.connection.execute(self._sql(_DATE_REJECTED), self._values())
 
     def _values(self) -> dict[str, object]:

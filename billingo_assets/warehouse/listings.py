@@ -1,6 +1,6 @@
-"""A listing under way: which records it has shown so far, kept with them so that a crash costs none of it.
+"""Stores a listing under way: the records shown so far, in the transaction that stores them, so it survives a crash.
 
-There is one for each stream of a company at most. What is asked once it has come to its end is in `listed`.
+Each stream of a company has one at most. `listed` queries it once it has ended.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ _BROKEN = text(
 
 @dataclass(frozen=True, slots=True)
 class ListingState:
-    """How far a listing has come. `started_at` is the API's clock, `total` what its first page said.
+    """The progress of a listing. `started_at` is the API's clock, `total` the total on its first page.
 
-    `totals` are those of the later pages, as far as they are stored. `page_size` is how many records a page showed.
+    `totals` are those on the later pages stored so far. `page_size` is how many records a page showed.
     """
 
     started_at: datetime
@@ -76,7 +76,7 @@ class ListingState:
 def open_listing(
     connection: Connection, stream: Stream, company_id: int, *, not_older_than: timedelta
 ) -> ListingState | None:
-    """The listing that a sync left unfinished, if it is recent enough to go on with."""
+    """The listing that a sync left unfinished, if it is recent enough to resume."""
     values = {"company": company_id, "stream": stream.name, "age": not_older_than}
     row = connection.execute(_OPEN, values).one_or_none()
     if row is None:
@@ -85,7 +85,7 @@ def open_listing(
 
 
 def begin_listing(connection: Connection, stream: Stream, company_id: int, state: ListingState) -> None:
-    """Begin a new listing, and delete the one before it."""
+    """Begin a new listing, and delete the previous one."""
     drop_listing(connection, stream, company_id)
     values = {
         "company": company_id,
@@ -107,7 +107,7 @@ def note_page(
     *,
     arrived: bool = False,
 ) -> None:
-    """Note what the listing showed: the ids of its records, and the hashes of those that cannot be stored."""
+    """Note the ids of records that the listing showed, and the hashes of those that cannot be stored."""
     values = {"arrived": arrived, "ids": list(ids), "broken": list(broken_hashes)}
     connection.execute(_NOTE, {"company": company_id, "stream": stream.name, **values})
 
@@ -115,7 +115,7 @@ def note_page(
 def advance_listing(
     connection: Connection, stream: Stream, company_id: int, next_page: int, totals: Collection[int], *, page_size: int
 ) -> None:
-    """Note that every page before this one is stored, the totals on the last ones, and the size of pages."""
+    """Note that every page before `next_page` is stored, the totals on the newest ones, and the page size."""
     values = {"next_page": next_page, "page_size": page_size, "totals": list(totals)}
     connection.execute(_ADVANCE, {"company": company_id, "stream": stream.name, **values})
 
@@ -126,11 +126,11 @@ def drop_listing(connection: Connection, stream: Stream, company_id: int) -> Non
 
 
 def not_shown(connection: Connection, stream: Stream, company_id: int, ids: Collection[int]) -> set[int]:
-    """Which of these records the listing has not shown yet."""
+    """The ids among these that the listing has not shown yet."""
     values = {"company": company_id, "stream": stream.name, "ids": list(ids)}
     return set(connection.scalars(_NOT_SHOWN, values))
 
 
 def broken_hashes(connection: Connection, stream: Stream, company_id: int) -> set[bytes]:
-    """The hashes of the records that the listing showed and that could not be stored."""
+    """The hashes of records that the listing showed and that could not be stored."""
     return set(connection.scalars(_BROKEN, {"company": company_id, "stream": stream.name}))

@@ -1,6 +1,6 @@
-"""Advisory locks, which die with their database session.
+"""Advisory locks, which end with their database session.
 
-A company's lock lets one sync at a time write to it. A run's shows that its process lives.
+A company's lock lets one sync at a time write to it. A run's lock shows that its process is alive.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ def company_lock(
 ) -> Iterator[None]:
     """Hold the company's lock on this connection's session, which must be the one that writes.
 
-    A session that dies loses the lock and the right to write at once. `connection` must not be in a transaction.
+    A session that ends loses the lock and the ability to write at once. `connection` must not be in a transaction.
 
     Raises:
-        CompanyBusyError: another session holds it for longer than `wait_seconds`; names its run.
+        CompanyBusyError: another session held it for longer than `wait_seconds`; the error names its run.
     """
     keys = {"space": LOCK_SPACE, "company": company_id}
     try:
         with connection.begin():
             _set(connection, "lock_timeout", f"{max(1, round(wait_seconds * 1000))}ms", for_transaction=True)
-            _set(connection, "statement_timeout", "0", for_transaction=True)  # or it would end the wait without a word
+            _set(connection, "statement_timeout", "0", for_transaction=True)  # it would end the wait first
             connection.execute(text("SELECT pg_advisory_lock(:space, :company)"), keys)
-            # Shown in pg_stat_activity: it tells those who wait which run they wait for.
+            # Shown in pg_stat_activity, so that a waiting command can name the run.
             _set(connection, "application_name", f"run {run_id}")
     except OperationalError as error:
         if not isinstance(error.orig, LockNotAvailable):
@@ -92,7 +92,7 @@ def _set(connection: Connection, name: str, value: str, *, for_transaction: bool
 
 @contextmanager
 def showing_run_alive(connection: Connection, run_id: str) -> Iterator[None]:
-    """Show, for as long as the block and this connection's session last, that a process works on the run."""
+    """Show that a process works on the run, while the block and this connection's session last."""
     keys = {"space": RUN_LOCK_SPACE, "run": run_id}
     with connection.begin():
         connection.execute(text("SELECT pg_advisory_lock_shared(:space, hashtext(:run))"), keys)
@@ -106,7 +106,7 @@ def showing_run_alive(connection: Connection, run_id: str) -> Iterator[None]:
 
 
 def run_is_alive(connection: Connection, run_id: str) -> bool:
-    """Whether any process shows the run to be alive. Leaves no transaction behind, and joins one that is there."""
+    """Whether any process shows the run to be alive. Joins an open transaction, and leaves none of its own."""
     keys = {"space": RUN_LOCK_SPACE, "run": run_id}
     with nullcontext() if connection.in_transaction() else connection.begin():
         return bool(connection.scalar(_RUN_IS_SHOWN, keys))

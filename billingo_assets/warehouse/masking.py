@@ -1,7 +1,7 @@
-"""The views of `billingo_masked`, made from the columns' declarations: what may be read without personal data.
+"""Makes the views of `billingo_masked`, without personal data, from the columns' declarations.
 
-They are brought up to the declarations at each `database upgrade`. A view keeps its columns in their order and gets
-new ones at its end, so that views and queries of others that use it go on.
+Each `database upgrade` updates them. A view keeps its columns in their order and gets new ones at its end, so that
+other people's views and queries on it keep working.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ MASKED_SCHEMA = "billingo_masked"
 
 _INITIAL = "First letter and always three stars; to tell partners apart, use partner_id"
 
-# A barrier: no function that the caller brings sees a row before it is known to be granted. The views read as their
-# owner, so the filter by the caller's grants is in them; it is asked once in a query, not once a row.
+# A security barrier keeps functions of the caller from seeing rows that are not granted. The views read as their owner,
+# so they filter by the caller's grants themselves: once in a query, not once a row.
 _VIEW = """
 CREATE OR REPLACE VIEW {schema}.{view.name} WITH (security_barrier) AS
 SELECT {selected} FROM billingo.{view.name} WHERE {view.company} = ANY (ARRAY(
@@ -40,7 +40,7 @@ _COLUMNS = text(
 
 
 class MaskedView(NamedTuple):
-    """A view of one table: its columns with what each shows, in SQL, and which of them is the company."""
+    """A view of one table: its columns, each with its SQL expression, and the column of the company."""
 
     name: str
     columns: dict[str, str]
@@ -72,10 +72,10 @@ MASKED_VIEWS = (
 
 
 def update_masked_views(connection: Connection) -> None:
-    """Bring the views up to the declarations, where they are not. The connection's role owns them.
+    """Bring outdated views up to the declarations. The connection's role owns them.
 
     Raises:
-        DatabaseError: a column has to go that a view of somebody else uses.
+        DatabaseError: another view uses a column that has to be removed.
     """
     for view in MASKED_VIEWS:
         name = f"{MASKED_SCHEMA}.{view.name}"
@@ -95,9 +95,9 @@ def _drop(connection: Connection, name: str) -> None:
         with connection.begin_nested():
             connection.exec_driver_sql(f"DROP VIEW {name}")
     except DBAPIError as error:
-        detail = getattr(getattr(error.orig, "diag", None), "message_detail", None) or "something depends on it"
+        detail = getattr(getattr(error.orig, "diag", None), "message_detail", None) or "other objects depend on it"
         raise DatabaseError(
-            f"The view {name} has to lose a column that is personal, and cannot: {detail}. Drop what uses the view,"
+            f"The view {name} has to lose a personal column, and cannot: {detail}. Drop the objects that use the view,"
             " upgrade, and create it again."
         ) from None
 

@@ -1,4 +1,4 @@
-"""Reads records that wait for normalization and writes the tables made from them.
+"""Reads records that wait for normalization, and writes their rows in the normalized tables.
 
 All tables of a record change together, in the caller's transaction.
 """
@@ -27,10 +27,10 @@ _OWN_COLUMNS = ("company_id", "normalizer_version", "content_hash", "deleted_at"
 BATCH_RECORDS = 250
 """Enough for COPY to be quick; four times as many would cost 20 MiB and save nothing."""
 BATCH_CHARACTERS = 16 * 2**20
-"""Payloads of a batch together, unless one alone is longer."""
+"""The most characters of payloads in a batch, unless a single payload is longer."""
 
-# What waits is found in the indexes of both tables alone; payloads are read for a batch of it at a time.
-# A record in quarantine waits for its next version or for new rules; it is not tried again with either unchanged.
+# The indexes of both tables suffice to find waiting records; payloads are read for one batch at a time.
+# A record in quarantine waits for its next version or for new rules, and is not tried again before.
 _PENDING = """
 DECLARE pending_records NO SCROLL CURSOR FOR
 SELECT raw.{key}, raw.content_hash, {has_details} made.{id} IS NOT NULL, raw.deleted_at
@@ -48,8 +48,8 @@ WHERE raw.company_id = {company}
 
 _HAS_DETAILS = "EXISTS (SELECT FROM billingo.{detail} WHERE company_id = {company}) OR "
 
-# One by one: right after a first load there are no statistics, and for "any of 1,000" the whole table would be read.
-# As many from the first on as there is room for, and the first in any case.
+# One by one: right after a first load there are no statistics, and "any of 1,000" would read the whole table.
+# Returns as many as there is room for, from the first on, and always the first.
 _PAYLOADS = """
     SELECT id, payload FROM (
         SELECT id, payload, place, sum(length(payload)) OVER (ORDER BY place) AS characters FROM (
@@ -104,9 +104,9 @@ _RELEASE = """
 
 
 class PendingRecord(NamedTuple):
-    """A record as sent whose tables are missing or out of date. One that is deleted has no parts.
+    """A record as sent with missing or outdated rows. A deleted one has no parts.
 
-    `has_rows`: there may be rows of it. In a company that has none yet, nothing is deleted, which makes its load quick.
+    `has_rows`: there may be rows of it. A company without any rows has nothing to delete, which speeds up its load.
     """
 
     id: int
@@ -117,7 +117,7 @@ class PendingRecord(NamedTuple):
 
 
 def pending_records(connection: Connection, stream: Stream, company_id: int) -> Iterator[list[PendingRecord]]:
-    """Yield what waits for normalization, in batches. What is written meanwhile does not disturb the reading."""
+    """Yield records that wait for normalization, in batches. Writes in the meantime do not affect them."""
     plan_for_many_rows(connection)
     connection.exec_driver_sql(_pending(stream, company_id))
     while batch := connection.exec_driver_sql(f"FETCH {BATCH_RECORDS} FROM pending_records").all():
@@ -141,9 +141,9 @@ def replace_records(
     records: Sequence[PendingRecord],
     batch: NormalizedBatch,
 ) -> None:
-    """Replace the rows of some records in all tables with those that normalization made of them.
+    """Replace the rows of some records in all tables with newly normalized ones.
 
-    A record that it rejected keeps the rows it has. One that is deleted gets no parts.
+    A rejected record keeps its former rows. A deleted one gets no parts.
     """
     made, *details = batch.tables
     if not made.rows:
@@ -166,9 +166,9 @@ def replace_records(
 
 
 def mark_damaged_stale(connection: Connection, stream: Stream, company_id: int) -> None:
-    """Have every record normalized again that has other parts than it lists, and drop the parts of nobody.
+    """Mark every record with missing or extra parts for normalization, and delete parts without a record.
 
-    Nothing of ours leaves such rows behind; somebody who may write to the tables can.
+    This program leaves no such rows behind; others who write to the tables may.
     """
     if (counted := stream.counted) is None:
         return
@@ -181,19 +181,19 @@ def mark_damaged_stale(connection: Connection, stream: Stream, company_id: int) 
 
 
 def mark_deleted(connection: Connection, stream: Stream, company_id: int) -> int:
-    """Mark rows whose record is gone and drop their parts, which can be made again. Returns how many."""
+    """Mark the rows of deleted records and delete their parts, which can be made again. Returns how many."""
     deleted: int = connection.execute(_mark_deleted(stream), {"company": company_id}).scalar_one()
     return deleted
 
 
 def release_from_quarantine(connection: Connection, stream: Stream, company_id: int) -> None:
-    """Release from quarantine what has a newer version, is gone, or is to be judged by new rules."""
+    """Release records from quarantine that have a newer version, are gone, or have to be judged by new rules."""
     values = {"company": company_id, "stream": stream.name, "version": stream.normalizer_version}
     connection.execute(for_stream(_RELEASE, stream), values)
 
 
 def count_unreadable(connection: Connection, stream: Stream, company_id: int) -> int:
-    """Live rows that have to do without some of their columns, since what was sent could not be read."""
+    """Count live rows with columns that are NULL because their values could not be read."""
     query = """
         SELECT count(*) FROM {table} WHERE company_id = :company AND deleted_at IS NULL AND unreadable IS NOT NULL
     """
@@ -202,7 +202,7 @@ def count_unreadable(connection: Connection, stream: Stream, company_id: int) ->
 
 
 def count_rows(connection: Connection, stream: Stream, company_id: int) -> dict[str, int]:
-    """Count what each table of a stream holds of a company, by name; of the records those that are not deleted."""
+    """Count a company's rows in each table of a stream, by name of the table; deleted records do not count."""
     counts = [
         f"(SELECT count(*) FROM {SCHEMA}.{table.name} WHERE company_id = :company"  # noqa: S608 - our own names
         f"{' AND deleted_at IS NULL' if table is stream.table else ''})"

@@ -1,8 +1,8 @@
-"""`number_gaps`: numbers that no document has, though a lower and a higher one of their series exist.
+"""Finds `number_gaps`: missing numbers between a lower and a higher one of their series.
 
-A series is what the numbers of a block have in common, prefix and year; see `normalize.numbering`. Where it has no year
-and began again in some, each run of it is looked at by itself. A number counts as taken by a document that is deleted,
-and by one in quarantine whose number can be read.
+A series is the prefix and year that numbers of a block have in common; see `normalize.numbering`. If it has no year and
+began again in some years, each run is judged separately. Deleted documents take their numbers, and so do documents in
+quarantine with a readable number.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _decode = msgspec.json.decode
 
 
 class Series(NamedTuple):
-    """Numbers of one document block that run on: those with the same prefix and year."""
+    """Consecutive numbers of one document block, with the same prefix and year."""
 
     block_id: int
     series: str
 
 
 class NumberSpan(NamedTuple):
-    """Numbers of a block that Billingo can be asked for. They run from one year to another where no year is in them."""
+    """Numbers of a block to ask Billingo for. They may span years if they contain no year."""
 
     block_id: int
     year: int
@@ -39,7 +39,7 @@ class NumberSpan(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many numbers these are."""
+        """The count of numbers."""
         return self.last - self.first + 1
 
 
@@ -47,7 +47,7 @@ class NumberGap(NamedTuple):
     """Numbers from `first` to `last` that are all missing from a series.
 
     The document before them is of `year`, the one after them of `last_year`. `gapless`: the series holds documents
-    whose numbers have to run without gaps.
+    with numbers that have to run without gaps.
     """
 
     block_id: int
@@ -60,7 +60,7 @@ class NumberGap(NamedTuple):
 
     @property
     def span(self) -> NumberSpan:
-        """What to ask for."""
+        """The numbers to ask for."""
         return NumberSpan(self.block_id, self.year, self.first, self.last_year, self.last)
 
     @property
@@ -75,12 +75,12 @@ class NumberGap(NamedTuple):
 
 
 class Gaps(NamedTuple):
-    """What is known of the numbers of a company, counted in numbers.
+    """The state of a company's numbers, in counts of numbers.
 
-    `missing` are those that should not be, `unasked` those of them that Billingo was not asked for yet, `accepted`
-    those that somebody accepted, `allowed` those that may be missing. `unjudged` numbers of live documents tell nothing
-    certain, and of `ambiguous` ones it is not known whether their series began again; `is_any_judged`: there are
-    others. `listed` are the first gaps that should not be.
+    `missing` numbers should exist; Billingo has not been asked for the `unasked` ones of them. `accepted` missing
+    numbers were accepted by a person, `allowed` ones need not exist. `unjudged` numbers of live documents are
+    uncertain; the series of `ambiguous` ones may have begun again; `is_any_judged`: there are others. `listed` are the
+    first gaps with missing numbers.
     """
 
     missing: int
@@ -93,7 +93,7 @@ class Gaps(NamedTuple):
     listed: tuple[NumberGap, ...]
 
 
-# A document whose newest version cannot be read has the number of that version, not of the one that is stored.
+# If the newest version of a document cannot be read, that version's number counts, not the stored one's.
 _TAKEN = """
     SELECT block_id, number_series, number_year, number, number_judged, gapless, deleted_at IS NULL AS is_live
     FROM billingo.raw_invoices AS raw
@@ -116,8 +116,8 @@ _ALL_SERIES = text(
     """
 )
 
-# A document that changed its number may have left a gap where it was, and so may one whose newest version cannot be
-# read. Looked up one by one: what statistics say of a company that has just grown misleads the planner.
+# A document that changed its number may have left a gap, and so may one with an unreadable newest version. Looked up
+# one by one: the statistics of a company that has just grown mislead the planner.
 _CHANGED_SERIES = text(
     """
     WITH changed AS MATERIALIZED (
@@ -157,7 +157,7 @@ _LOOKED_AT = """
     )
 """
 
-# Only of series with several years; a document that is deleted may have given its number to one of the next year.
+# Only of series with several years. A deleted document's number may have gone to a document of the next year.
 _YEARS = text(
     f"""
     WITH {_LOOKED_AT}, taken AS MATERIALIZED (
@@ -199,7 +199,7 @@ _NOTE_AMBIGUOUS = text(
     """  # noqa: S608 - our own text
 )
 
-# A gap beside a number that tells nothing certain is none that we know of.
+# A gap beside an uncertain number is not reported.
 _UPDATE = text(
     f"""
     WITH {_LOOKED_AT}, runs AS MATERIALIZED (
@@ -348,7 +348,7 @@ def all_series(connection: Connection, company_id: int) -> set[Series]:
 
 
 def changed_series(connection: Connection, company_id: int, since: datetime) -> set[Series]:
-    """The series in which a number was taken or given up since then."""
+    """The series in which a number was taken or given up since `since`."""
     values = {"company": company_id, "since": since}
     changed = connection.execute(_CHANGED_SERIES, values).all()
     if not changed:
@@ -358,9 +358,9 @@ def changed_series(connection: Connection, company_id: int, since: datetime) -> 
 
 
 def update_gaps(connection: Connection, company_id: int, series: Collection[Series]) -> None:
-    """Bring the gaps of some series up to the documents that are stored. One that stays keeps its `found_at`.
+    """Update the gaps of some series from the stored documents. A gap that remains keeps its `found_at`.
 
-    One that grew is to be asked for again, and is no longer accepted.
+    A gap that grew has to be asked for again, and is no longer accepted.
     """
     if not series:
         return
@@ -400,30 +400,30 @@ def update_gaps(connection: Connection, company_id: int, series: Collection[Seri
 
 
 def open_gaps(connection: Connection, company_id: int) -> list[NumberGap]:
-    """The gaps that the last syncs left, by block, series and number."""
+    """The gaps after the last syncs, by block, series and number."""
     return [NumberGap(*row) for row in connection.execute(_OPEN, {"company": company_id})]
 
 
 def asked_gaps(connection: Connection, company_id: int) -> set[NumberGap]:
-    """The gaps that Billingo was asked about before."""
+    """The gaps that Billingo has been asked about."""
     return {NumberGap(*row) for row in connection.execute(_ASKED, {"company": company_id})}
 
 
 def unasked_gaps(
     connection: Connection, company_id: int, since: datetime, *, is_new: bool, most: int
 ) -> list[NumberGap]:
-    """Gaps that Billingo was not asked about yet: those found since then, or those that wait for longer."""
+    """Gaps that Billingo has not been asked about: those found since `since`, or the older ones."""
     values = {"company": company_id, "since": since, "is_new": is_new, "most": most}
     return [NumberGap(*row) for row in connection.execute(_UNASKED, values)]
 
 
 def gaps_by_turn(connection: Connection, company_id: int, *, most: int) -> list[NumberGap]:
-    """What was not asked for yet, then what was asked for longest ago."""
+    """Gaps that Billingo has not been asked about, then those asked about longest ago."""
     return [NumberGap(*row) for row in connection.execute(_BY_TURN, {"company": company_id, "most": most})]
 
 
 def note_asked(connection: Connection, company_id: int, gaps: Collection[NumberGap]) -> None:
-    """Note that Billingo was asked for these just now."""
+    """Note that Billingo was asked for these gaps just now."""
     values = {
         "company": company_id,
         "blocks": [gap.block_id for gap in gaps],
@@ -436,22 +436,22 @@ def note_asked(connection: Connection, company_id: int, gaps: Collection[NumberG
 
 
 def accept_gaps(connection: Connection, company_id: int) -> int:
-    """Accept that the numbers that are missing now are missing. Returns how many numbers these are."""
+    """Accept the numbers that are missing now. Returns how many."""
     accepted: int = connection.execute(_ACCEPT, {"company": company_id}).scalar_one()
     return accepted
 
 
 def summarize_gaps(connection: Connection, company_id: int, *, most: int) -> Gaps:
-    """Count what is missing and what cannot be judged, and list `most` gaps that should not be."""
+    """Count missing numbers and those that cannot be judged, and list up to `most` gaps with missing numbers."""
     counts = connection.execute(_COUNT, {"company": company_id}).one()
     listed = connection.execute(_LISTED, {"company": company_id, "most": most})
     return Gaps(**counts._mapping, listed=tuple(NumberGap(*row) for row in listed))
 
 
 def unlisted_numbers(listed: ListedRecords, *, span: int, seen: Collection[bytes]) -> list[NumberSpan]:
-    """The numbers of documents that we hold and that were not listed, as stretches of `span` numbers at most.
+    """The numbers of documents that are held but were not listed, as stretches of `span` numbers at most.
 
-    Those in quarantine are held too; `seen` are the hashes of what was shown of them.
+    Documents in quarantine are held too; `seen` are the hashes of those that were shown.
     """
     stretches: list[NumberSpan] = []
     query = text(_UNLISTED.format(listed=listed.table))
@@ -465,12 +465,12 @@ def unlisted_numbers(listed: ListedRecords, *, span: int, seen: Collection[bytes
 
 
 def documents_numbered(connection: Connection, company_id: int, numbers: NumberSpan) -> set[int]:
-    """The live documents that have these numbers, all of one year."""
+    """The ids of live documents with these numbers, all of one year."""
     return set(connection.scalars(_NUMBERED, {"company": company_id, **numbers._asdict()}))
 
 
 def _runs(years: Sequence[Sequence[Any]]) -> Iterator[tuple[Run, int]]:
-    """The run of each year of a series, and how many documents are numbered in it that must not leave gaps."""
+    """The run of each year of a series, with the count of its documents that must be numbered without gaps."""
     found = [YearOfNumbers(year, low, high, frozenset(shared or ())) for year, low, high, shared, _ in years]
     return zip(runs_of(found), (number for *_, number in years), strict=True)
 

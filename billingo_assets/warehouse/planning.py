@@ -1,4 +1,4 @@
-"""How PostgreSQL is to plan what it does not know enough of."""
+"""Guides PostgreSQL's planner where its statistics are missing."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from sqlalchemy import Connection
 
 
 def plan_for_many_rows(connection: Connection) -> None:
-    """Plan no loop in the rest of this transaction, for statements that compare a company's tables whole.
+    """Avoid nested loops in the rest of this transaction, for statements that compare whole tables of a company.
 
-    Right after a first load there are no statistics, and a loop over what is taken for one row takes minutes.
+    Right after a first load there are no statistics: PostgreSQL expects one row, and its nested loop takes minutes.
     """
     connection.exec_driver_sql("SET LOCAL enable_nestloop = off")

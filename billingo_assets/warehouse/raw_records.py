@@ -1,4 +1,4 @@
-"""Writes the records of a stream as sent, and the versions that they replace; what is known of records of a page.
+"""Writes the records of a stream as sent, and the versions that they replace; looks up the records of a page.
 
 Every function works on the connection that holds the company's lock, inside its caller's transaction.
 """
@@ -30,7 +30,7 @@ _KNOWN = """
 """
 
 # The payloads travel as one JSON array: PostgreSQL parses them once, and keeps every numeral as it was sent.
-# Content that differs by its spelling alone (1 and 1.0, the order of fields) is equal as jsonb, and makes no version.
+# Content that differs only in spelling (1 and 1.0, the order of fields) is equal as jsonb, and makes no version.
 _UPSERT = """
     WITH incoming AS MATERIALIZED (
         SELECT * FROM ROWS FROM (
@@ -52,8 +52,8 @@ _UPSERT = """
     WHERE {content} <> {excluded_content} OR raw.deleted_at IS NOT NULL
 """
 
-# Where a hash differs after an upsert, the content is equal: it is spelled otherwise, or was hashed by former rules.
-# The rows made from it stay as they are; only their hash follows.
+# If a hash differs after an upsert, the content is equal: it is spelled differently, or was hashed by former rules.
+# The rows made from it stay; only their hash is updated.
 _REHASH = """
     WITH stale AS MATERIALIZED (
         SELECT {key}, raw.content_hash AS former, incoming.content_hash
@@ -84,9 +84,9 @@ _REHASH = """
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record that can be stored: `text` is its JSON as sent, `content_hash` the SHA-256 of its content in that.
+    """A record that can be stored: `text` is its JSON as sent, `content_hash` the SHA-256 of its content.
 
-    `item_count` and `numbering` are a document's.
+    Only documents have `item_count` and `numbering`.
     """
 
     id: int
@@ -98,7 +98,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the database held of a record when a page showed it."""
+    """The stored state of a record when a page showed it."""
 
     content_hash: bytes
     is_deleted: bool
@@ -106,26 +106,26 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Live records that came into the database, and that were there before and were written again."""
+    """The counts of live records that were created, and of stored ones that were updated."""
 
     created: int
     updated: int
 
 
 def database_clock(connection: Connection) -> datetime:
-    """The database's own time, by which rows are dated."""
+    """The database's current time, which dates its rows."""
     now: datetime = connection.execute(text("SELECT now()")).scalar_one()
     return now
 
 
 def known_records(connection: Connection, stream: Stream, company_id: int, ids: Collection[int]) -> dict[int, Known]:
-    """What is held of these records, by id; those that were never stored are left out."""
+    """The stored state of these records, by id, without those that were never stored."""
     rows = connection.execute(for_stream(_KNOWN, stream), {"company": company_id, "ids": list(ids)})
     return {id_: Known(content_hash, is_deleted) for id_, content_hash, is_deleted in rows}
 
 
 def insert_records(connection: Connection, stream: Stream, company_id: int, records: Sequence[Record]) -> None:
-    """Store records that were never stored, each id once. COPY takes half the time of an upsert.
+    """Store new records, each id once. COPY takes half the time of an upsert.
 
     Raises:
         psycopg.Error: not wrapped by SQLAlchemy.
@@ -139,10 +139,9 @@ def insert_records(connection: Connection, stream: Stream, company_id: int, reco
 
 
 def upsert_records(connection: Connection, stream: Stream, company_id: int, records: Sequence[Record]) -> None:
-    """Store records, each id once: insert, or overwrite and keep what was there as a version, and revive.
+    """Store records, each id once: insert, or overwrite and keep the former content as a version; revive deleted ones.
 
-    A record whose content is the stored one keeps its payload and everything that was made of it; its hash alone is
-    brought up to date.
+    A record with unchanged content keeps its payload and its rows; only the hash is updated.
     """
     hashes = {"ids": [record.id for record in records], "hashes": [record.content_hash for record in records]}
     values = _own_values(stream)
@@ -160,7 +159,7 @@ def upsert_records(connection: Connection, stream: Stream, company_id: int, reco
 
 
 def count_changes(connection: Connection, stream: Stream, company_id: int, since: datetime) -> Changes:
-    """What was created and updated since then."""
+    """Count the records created and updated since `since`."""
     query = """
         SELECT count(*) FILTER (WHERE first_synced_at >= :since), count(*) FILTER (WHERE first_synced_at < :since)
         FROM {raw} WHERE company_id = :company AND changed_at >= :since AND deleted_at IS NULL
@@ -169,20 +168,20 @@ def count_changes(connection: Connection, stream: Stream, company_id: int, since
 
 
 def written_since(connection: Connection, stream: Stream, company_id: int, since: datetime) -> set[int]:
-    """The records that were created, changed or revived since then."""
+    """The ids of records that were created, changed or revived since `since`."""
     query = "SELECT {key} FROM {raw} WHERE company_id = :company AND changed_at >= :since"
     return set(connection.scalars(for_stream(query, stream), {"company": company_id, "since": since}))
 
 
 def count_records(connection: Connection, stream: Stream, company_id: int) -> int:
-    """How many records of a company are stored and not deleted."""
+    """Count the records of a company that are stored and not deleted."""
     query = "SELECT count(*) FROM {raw} WHERE company_id = :company AND deleted_at IS NULL"
     stored: int = connection.execute(for_stream(query, stream), {"company": company_id}).scalar_one()
     return stored
 
 
 def content_of(stream: Stream, payload: str) -> str:
-    """SQL for what is left of the payload in a column without a field that follows the clock."""
+    """SQL for the payload in a column, without a field that follows the clock."""
     clock = stream.clock
     if clock is None:
         return payload
@@ -195,7 +194,7 @@ _COMMON = {"company_id", "payload", "content_hash", "first_synced_at", "changed_
 
 @cache
 def _own_columns(stream: Stream) -> dict[str, str]:
-    """The columns that its table has beyond those of every stream, with their types."""
+    """The additional columns of the stream's table, with their types."""
     table = metadata.tables[f"{SCHEMA}.{stream.raw}"]
     own = [column for column in table.columns if column.name not in {*_COMMON, stream.raw_key}]
     return {column.name: column.type.compile(dialect=_DIALECT) for column in own}
@@ -203,7 +202,7 @@ def _own_columns(stream: Stream) -> dict[str, str]:
 
 @cache
 def _own_values(stream: Stream) -> Callable[[Record], tuple[Any, ...]]:
-    """What a record has for these columns, in their order."""
+    """The values of a record for these columns, in their order."""
     names = [f"numbering.{name}" if name in Numbering._fields else name for name in _own_columns(stream)]
     if len(names) > 1:
         return attrgetter(*names)

@@ -1,4 +1,4 @@
-"""Counts what is held against what should be there. Each answer is a `Reconciliation`; nothing is written."""
+"""Compares held counts with expected ones. Each result is a `Reconciliation`; nothing is written."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from billingo_assets.warehouse.planning import plan_for_many_rows
 from billingo_assets.warehouse.statements import for_stream, sql_for_stream
 
 WORST = 10
-"""How many documents an answer names at most."""
+"""The most documents that a result lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """How many were expected and found, and the documents at fault, the worst first, each as a row for people.
+    """The expected and found counts, and the documents at fault, worst first, each as a row for people.
 
-    `unjudged` are those of which too little is known, `accepted` those that somebody accepted as they are: they are
-    neither expected nor found.
+    Too little is known of `unjudged` documents; a person accepted the `accepted` ones. Neither count as expected or
+    found.
     """
 
     expected: int
@@ -30,17 +30,17 @@ class Reconciliation:
 
     @property
     def difference(self) -> int:
-        """Negative: something is missing. Positive: there is too much."""
+        """Negative: some are missing. Positive: there are too many."""
         return self.found - self.expected
 
     @property
     def holds(self) -> bool:
-        """Whether all is as it should be."""
+        """Whether no fault was found."""
         return self.difference == 0 and not self.at_fault
 
 
 def held_records(connection: Connection, stream: Stream, company_id: int) -> int:
-    """How many records we hold that are not deleted, those in quarantine included."""
+    """Count the held records that are not deleted, including those in quarantine."""
     query = """
         SELECT (SELECT count(*) FROM {raw} WHERE company_id = :company AND deleted_at IS NULL)
              + (SELECT count(*) FROM billingo.rejected_documents AS rejected
@@ -54,7 +54,7 @@ def held_records(connection: Connection, stream: Stream, company_id: int) -> int
 
 
 def rows_per_record(connection: Connection, stream: Stream, company_id: int) -> Reconciliation:
-    """One live row of its table for each live raw record, made from its newest version; quarantine excepted."""
+    """Compare live raw records, except quarantine, with their rows, one each, made from the newest version."""
     plan_for_many_rows(connection)
     values = {"company": company_id, "stream": stream.name, "worst": WORST}
     expected, found, wrong = connection.execute(for_stream(_COUNT_ROWS, stream), values).one()
@@ -64,10 +64,9 @@ def rows_per_record(connection: Connection, stream: Stream, company_id: int) -> 
 
 
 def items_per_document(connection: Connection, company_id: int) -> Reconciliation:
-    """As many rows of `invoice_items` for each document as its JSON lists; quarantine excepted.
+    """Compare the rows of `invoice_items` with the lines in each document's JSON, except quarantine.
 
-    They are counted, with a checksum of the documents they belong to; only where these do not agree is it looked
-    into document by document.
+    Counts and a checksum of the documents' ids are compared first, single documents only if these differ.
     """
     expected, expected_sum, found, found_sum = connection.execute(_COUNT_ITEMS, {"company": company_id}).one()
     if (expected, expected_sum) == (found, found_sum):

@@ -1,4 +1,4 @@
-"""Writes `rejected_documents`, the quarantine: which records of a stream could not be understood, and why."""
+"""Writes `rejected_documents`, the quarantine: records of a stream that could not be read, and why."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _DROP_UNSEEN = text(
 
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
-    """One record in quarantine. `payload` is its text as sent; `record_id` None when it has no usable one."""
+    """A record in quarantine. `payload` is its text as sent; `record_id` is None if it has no usable id."""
 
     content_hash: bytes
     record_id: int | None
@@ -62,7 +62,7 @@ class RejectedRecord:
 def reject(
     connection: Connection, stream: Stream, company_id: int, stage: Stage, records: Sequence[RejectedRecord]
 ) -> None:
-    """Put records into quarantine, in place of their former versions."""
+    """Put records into quarantine, replacing their former versions there."""
     rows = [
         {
             "company": company_id,
@@ -84,7 +84,7 @@ def reject(
 
 
 def release_stored(connection: Connection, stream: Stream, company_id: int, ids: Collection[int]) -> None:
-    """Release records that could not be stored in an earlier version, and were stored now."""
+    """Release records that are stored now, although an earlier version could not be."""
     query = text(
         """
         DELETE FROM billingo.rejected_documents
@@ -96,7 +96,7 @@ def release_stored(connection: Connection, stream: Stream, company_id: int, ids:
 
 
 def quarantined(connection: Connection, stream: Stream, company_id: int, ids: Collection[int]) -> set[int]:
-    """Which of these records are in quarantine because they could not be stored."""
+    """The ids among these of records in quarantine because they could not be stored."""
     query = text(
         """
         SELECT document_id FROM billingo.rejected_documents
@@ -108,7 +108,7 @@ def quarantined(connection: Connection, stream: Stream, company_id: int, ids: Co
 
 
 def quarantined_since(connection: Connection, stream: Stream, company_id: int, since: datetime) -> set[int]:
-    """The records that could not be stored since then, and were in quarantine for nothing else before."""
+    """The ids of records that went to quarantine since `since` because they could not be stored."""
     query = text(
         """
         SELECT document_id FROM billingo.rejected_documents
@@ -120,12 +120,12 @@ def quarantined_since(connection: Connection, stream: Stream, company_id: int, s
 
 
 def release_unseen(connection: Connection, stream: Stream, company_id: int, seen: Collection[bytes]) -> int:
-    """Release what a complete listing no longer showed broken: sound by now, or gone. Returns how many."""
+    """Release records that a complete listing no longer showed unreadable: mended or gone. Returns how many."""
     return connection.execute(_DROP_UNSEEN, {"company": company_id, "stream": stream.name, "seen": list(seen)}).rowcount
 
 
 class OpenRejection(NamedTuple):
-    """A record in quarantine, why, and who accepted that, if anybody did."""
+    """A record in quarantine, why, and who accepted it, if anyone."""
 
     document_id: int | None
     reason: str

@@ -1,12 +1,12 @@
-"""The three roles that people and the pipeline get their rights from, and what each may do.
+"""Makes the three roles that give rights to people and the pipeline.
 
     billingo_sync     the pipeline: reads and writes; owns nothing, deletes no document, only adds to the audit log
-    billingo_reader   people: reads the documents of the companies that were granted, through row-level security
-    billingo_masked   people without need of personal data: reads the views of the schema `billingo_masked`
+    billingo_reader   people: reads the documents of granted companies, through row-level security
+    billingo_masked   people who need no personal data: reads the views of the schema `billingo_masked`
 
-None of them can log in; login roles are members of them. Roles belong to the whole server, so they may be there
-already. Which rows a role sees, policies decide, which are made by migrations, and the views of `masking`; which rights
-it has on a table, the table's own declaration says. They are granted at each `database upgrade`: a dump has no grants.
+None of them can log in; login roles are members of them. Roles belong to the whole server, so they may exist already.
+The policies of the migrations and the views of `masking` decide which rows a role sees; the declaration of a table
+states its rights. Each `database upgrade` grants them: a dump has no grants.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ READER = "billingo_reader"
 MASKED = "billingo_masked"
 
 HISTORIES = tuple(stream.history for stream in STREAMS)
-"""The views of all contents that the records of a stream have had."""
+"""The views of all contents that records have had, one for each stream."""
 
 NEEDS_ADMINISTRATOR = "BGR01"
-"""The SQLSTATE with which `MAKE_ROLES` says in words what an administrator does first."""
+"""The SQLSTATE of the error in `MAKE_ROLES` that lists the statements for an administrator."""
 
 MAKE_ROLES = f"""
 DO $make_roles$
@@ -63,7 +63,7 @@ BEGIN
                 EXECUTE format('GRANT {SYNC} TO %I', member) || CASE WHEN is_new THEN ' WITH INHERIT TRUE' ELSE '' END;
             EXCEPTION
                 WHEN unique_violation OR internal_error THEN NULL;  -- another database's migration just did
-                WHEN insufficient_privilege OR undefined_object THEN NULL;  -- told below
+                WHEN insufficient_privilege OR undefined_object THEN NULL;  -- reported below
             END;
             IF NOT EXISTS (
                 SELECT FROM pg_catalog.pg_roles WHERE rolname = '{SYNC}' AND pg_has_role(member, oid, 'USAGE')
@@ -81,7 +81,7 @@ BEGIN
 END
 $make_roles$;
 """  # noqa: S608 - our own names
-"""Makes the roles that are missing, and the owners members of `billingo_sync`. Changes nothing where all is there."""
+"""Makes missing roles, and makes owners members of `billingo_sync`. Changes nothing if that is done."""
 
 
 def _grants() -> str:
@@ -128,7 +128,7 @@ END
 $grant_dagster$;
 """
 )
-"""Gives each role what it may do in this database, and takes away what else it was given."""
+"""Grants each role its rights in this database, and revokes all others."""
 
 _OWNS_ALL = """
 SELECT bool_and(pg_has_role(current_user, relowner, 'USAGE')) FROM pg_catalog.pg_class
@@ -137,10 +137,10 @@ WHERE relnamespace IN (to_regnamespace('billingo'), to_regnamespace('dagster'))
 
 
 def make_roles(connection: Connection) -> None:
-    """Make the roles that are missing, and the owner of the tables a member of `billingo_sync`.
+    """Make missing roles, and make the owner of the tables a member of `billingo_sync`.
 
     Raises:
-        DatabaseError: the connection's role may not do so; it says which statements an administrator runs first.
+        DatabaseError: the connection's role may not do so; lists the statements for an administrator.
     """
     try:
         connection.execute(text(MAKE_ROLES))
@@ -154,7 +154,7 @@ def make_roles(connection: Connection) -> None:
 def update_access(connection: Connection) -> None:
     """Bring the masked views up to the declarations and grant the roles their rights again.
 
-    Only the owner of the tables can; for others it changes nothing.
+    Only the owner of the tables can do this; for other logins it changes nothing.
     """
     if connection.scalar(text(_OWNS_ALL)):
         update_masked_views(connection)

@@ -1,4 +1,4 @@
-"""What the tables of the schema `billingo` have in common: their metadata, who may do what with them, their columns."""
+"""The common parts of the tables of the schema `billingo`: metadata, rights, shared columns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOTHING = ""
 
 
 class Access(NamedTuple):
-    """What the pipeline and the readers may do with a table, as GRANT spells it, and whether an export contains it."""
+    """The rights of the pipeline and of readers on a table, as GRANT spells them, and whether exports contain it."""
 
     pipeline: str
     readers: str
@@ -38,39 +38,39 @@ class Access(NamedTuple):
 def define_table(
     name: str, *parts: SchemaItem, comment: str, pipeline: str, readers: str = NOTHING, exported: bool = False
 ) -> Table:
-    """Add a table to the metadata. The pipeline never deletes what documents are made from: that takes the owner."""
+    """Add a table to the metadata. The pipeline may not delete raw records: only the owner may."""
     return Table(name, metadata, *parts, comment=comment, info={"access": Access(pipeline, readers, exported)})
 
 
 def access_to(table: Table) -> Access:
-    """What was declared of a table."""
+    """The declared rights on a table."""
     access: Access = table.info["access"]
     return access
 
 
 def moment(name: str, *, nullable: bool = False, comment: str | None = None) -> Column[object]:
-    """A point in time; the present one by default, unless it may be NULL."""
+    """A column for a point in time; it defaults to now unless it may be NULL."""
     default = None if nullable else func.now()
     return Column(name, DateTime(timezone=True), nullable=nullable, server_default=default, comment=comment)
 
 
 def key_column(name: str, kind: type[TypeEngine[Any]], comment: str) -> Column[Any]:
-    """A column of a primary key, whose values come from elsewhere."""
+    """A column of a primary key with values that the database does not generate."""
     return Column(name, kind, primary_key=True, autoincrement=False, comment=comment)
 
 
 def derived_company_id(*constraints: ForeignKey) -> Column[int]:
-    """For the tables that are derived from others: checking each line again would double their load time."""
+    """The company of a row in a derived table, without a foreign key: checking each line would double load times."""
     return Column("company_id", Integer, *constraints, primary_key=True, autoincrement=False, comment="companies.id")
 
 
 def company_id() -> Column[int]:
-    """The company that a row belongs to."""
+    """The column for the company that a row belongs to."""
     return derived_company_id(ForeignKey(f"{SCHEMA}.companies.id"))
 
 
 def stream_column() -> Column[str]:
-    """The collection that a row of the bookkeeping belongs to, where several share a table."""
+    """The column for the stream that a row belongs to, in bookkeeping tables that streams share."""
     return Column(
         "stream",
         Text,

@@ -1,4 +1,4 @@
-"""SQL that is the same for every stream but for the names of its tables."""
+"""Fills the table names of a stream into SQL that streams share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from billingo_assets.streams import Stream
 
 @cache
 def for_stream(statement: str, stream: Stream) -> TextClause:
-    """The statement for the tables of a stream.
+    """Make a statement for the tables of a stream.
 
     `{raw}`, `{versions}` and `{key}` stand for the tables of its records as sent and their column of Billingo's id;
     `{table}` and `{id}` for the table with a row for each record and its column of that id.
@@ -20,7 +20,7 @@ def for_stream(statement: str, stream: Stream) -> TextClause:
 
 
 def sql_for_stream(statement: str, stream: Stream, **others: object) -> str:
-    """The text of such a statement, with what else stands in braces."""
+    """Make the text of such a statement, with further values for its braces."""
     return statement.format(
         raw=f"billingo.{stream.raw}",
         versions=f"billingo.{stream.versions}",

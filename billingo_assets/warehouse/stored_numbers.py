@@ -1,4 +1,4 @@
-"""The numbers of documents that are stored: to read them again by other rules. What the rules are is not said here."""
+"""Reads and rewrites the numbers of stored documents, for new rules of reading them. The rules are elsewhere."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ WHERE company_id = :company AND stored.{key} = read.key
 _CHANGE_STORED = text(_CHANGE.format(table="raw_invoices", type="bigint", key="document_id"))
 _CHANGE_QUARANTINED = text(_CHANGE.format(table="rejected_documents", type="bytea", key="content_hash"))
 
-# A gap follows the document before it into its series, and so keeps the moments at which it was found and asked for.
+# A gap moves to the new series of the document before it, and so keeps its `found_at` and `asked_at`.
 _MOVE_GAPS = text(
     """
     UPDATE billingo.number_gaps AS gap SET series = raw.number_series
@@ -60,12 +60,12 @@ _RULES = text("SELECT number_rules FROM billingo.sync_state WHERE company_id = :
 
 
 def are_numbers_current(connection: Connection, company_id: int) -> bool:
-    """Whether the numbers of what is stored were read by the rules of today."""
+    """Whether the stored numbers were read by the current rules."""
     return bool(connection.scalar(_RULES, {"company": company_id}) == NUMBER_RULES)
 
 
 def stored_number_fields(connection: Connection, company_id: int) -> Iterator[list[tuple[int, str]]]:
-    """Yield id and the fields that say the number, as JSON, of every stored document, in batches."""
+    """Yield the id and the fields of the number, as JSON, of every stored document, in batches."""
     after = 0
     while True:
         values = {"company": company_id, "after": after, "most": BATCH_DOCUMENTS}
@@ -77,22 +77,22 @@ def stored_number_fields(connection: Connection, company_id: int) -> Iterator[li
 
 
 def quarantined_payloads(connection: Connection, company_id: int) -> list[tuple[bytes, str]]:
-    """Hash and text of every document that could not be stored."""
+    """The hash and text of every document that could not be stored."""
     return [(bytes(key), payload) for key, payload in connection.execute(_QUARANTINED, {"company": company_id})]
 
 
 def change_stored(connection: Connection, company_id: int, numberings: Sequence[tuple[int, Numbering]]) -> None:
-    """Write the numbers of stored documents, where they differ."""
+    """Write changed numbers of stored documents."""
     connection.execute(_CHANGE_STORED, _columns(company_id, numberings))
 
 
 def change_quarantined(connection: Connection, company_id: int, numberings: Sequence[tuple[bytes, Numbering]]) -> None:
-    """Write the numbers of documents in quarantine, where they differ."""
+    """Write changed numbers of documents in quarantine."""
     connection.execute(_CHANGE_QUARANTINED, _columns(company_id, numberings))
 
 
 def move_gaps(connection: Connection, company_id: int) -> None:
-    """Move the gaps to the series that their documents are in by now."""
+    """Move the gaps to the new series of their documents."""
     plan_for_many_rows(connection)
     connection.execute(_MOVE_GAPS, {"company": company_id})
 

@@ -1,4 +1,4 @@
-"""The tables of a stream, made from its declaration: each record as sent, its former contents, and normalized."""
+"""Makes the tables of a stream from its declaration: records as sent, former contents, normalized rows."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _TYPES: dict[Kind, type[TypeEngine[Any]]] = {
 
 
 def raw_table(stream: Stream, *parts: SchemaItem) -> Table:
-    """The table of a stream's records as sent; `parts` are what it has beyond those of the others."""
+    """Make the table of a stream's records as sent; `parts` are its additional columns and constraints."""
     return define_table(
         stream.raw,
         company_id(),
@@ -73,7 +73,7 @@ def raw_table(stream: Stream, *parts: SchemaItem) -> Table:
 
 
 def versions_table(stream: Stream) -> Table:
-    """The table of the former contents of a stream's records."""
+    """Make the table of the former contents of a stream's records."""
     return define_table(
         stream.versions,
         company_id(),
@@ -96,7 +96,7 @@ def versions_table(stream: Stream) -> Table:
 
 
 def record_table(stream: Stream, *parts: SchemaItem) -> Table:
-    """The table with a normalized row for each record of a stream."""
+    """Make the table with a normalized row for each record of a stream."""
     key = [*stream.table.key]
     return define_table(
         stream.table.name,
@@ -131,7 +131,7 @@ def record_table(stream: Stream, *parts: SchemaItem) -> Table:
 
 
 def detail_table(table: NormalizedTable) -> Table:
-    """A table with the parts of records, such as their lines."""
+    """Make a table with parts of records, such as their lines."""
     return define_table(
         table.name,
         derived_company_id(),
@@ -144,7 +144,7 @@ def detail_table(table: NormalizedTable) -> Table:
 
 
 def _columns(table: NormalizedTable) -> list[Column[object]]:
-    """Columns that normalization fills. Everything but the key may be NULL: any field can be missing."""
+    """Make the columns that normalization fills. All but the key may be NULL: any field can be missing."""
     return [
         Column(
             column.name,

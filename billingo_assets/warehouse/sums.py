@@ -1,4 +1,4 @@
-"""Adds up what the tables hold of a company, to compare with books kept elsewhere. Nothing is written."""
+"""Adds up a company's totals, to compare with books kept elsewhere. Nothing is written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 
 class CurrencySums(NamedTuple):
-    """The live documents of one currency: how many, and the exact sums of their totals."""
+    """The count of live documents in one currency, and the exact sums of their totals."""
 
     documents: int
     gross: Decimal
@@ -18,7 +18,7 @@ class CurrencySums(NamedTuple):
 
 
 def sums_by_currency(connection: Connection, company_id: int) -> dict[str, CurrencySums]:
-    """The sums over `invoices`, by currency; a document without one is under the empty string."""
+    """The sums over `invoices` by currency; documents without one are under the empty string."""
     query = text(
         """
         SELECT coalesce(currency, ''), count(*), coalesce(sum(gross_total), 0), coalesce(sum(net_total), 0),

@@ -1,4 +1,4 @@
-"""Reads and writes `sync_state`: what the last whole sync of a stream of a company vouches for."""
+"""Reads and writes `sync_state`: the result of the last complete sync of a company's stream."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Mode = Literal["full", "incremental"]
 
 
 class SyncState(NamedTuple):
-    """What a whole sync left: the clock at its start, its run, what the API counted at its end.
+    """The result of a complete sync: the clock at its start, its run, the API's count at its end.
 
-    `watermark` is None where the one that is stored cannot be a time of this program: nothing is vouched for.
-    `unlisted` counts documents held beyond `api_total`: those that no listing shows and that were found by their
-    number; with an accepted difference (`differences`), below 0 where Billingo counts documents that it does not show.
+    `watermark` is None if the stored one is out of range. `unlisted` counts documents held beyond `api_total`: those
+    that no listing shows and that were found by their number. With an accepted difference (`differences`), it is
+    below 0 if Billingo counts documents that it does not show.
     """
 
     watermark: datetime | None
@@ -31,7 +31,7 @@ class SyncState(NamedTuple):
 
 
 def read_sync_state(connection: Connection, stream: Stream, company_id: int) -> SyncState | None:
-    """The state of a stream of a company; None before its first whole sync."""
+    """The state of a company's stream; None before its first complete sync."""
     query = text(
         """
         SELECT CASE WHEN watermark BETWEEN '2000-01-01' AND '9000-01-01' THEN watermark END,
@@ -44,7 +44,7 @@ def read_sync_state(connection: Connection, stream: Stream, company_id: int) -> 
 
 
 def last_synced_at(connection: Connection, stream: Stream, company_id: int) -> datetime | None:
-    """When the last whole sync of a stream ended; None before its first."""
+    """When the last complete sync of a stream ended; None before its first."""
     query = select(sync_state.c.synced_at).where(
         sync_state.c.company_id == company_id, sync_state.c.stream == stream.name
     )
@@ -53,9 +53,9 @@ def last_synced_at(connection: Connection, stream: Stream, company_id: int) -> d
 
 
 def write_sync_state(connection: Connection, stream: Stream, company_id: int, state: SyncState) -> None:
-    """Replace the state of a stream of a company.
+    """Replace the state of a company's stream.
 
-    Belongs in the transaction that stores the last of what it vouches for.
+    Belongs in the transaction that stores the last records of the sync.
     """
     values = {**state._asdict(), "number_rules": NUMBER_RULES, "synced_at": func.now()}
     if state.mode == "full":

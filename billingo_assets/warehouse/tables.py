@@ -1,4 +1,4 @@
-"""The tables of the schema `billingo`, as SQLAlchemy Core metadata. How they came to be is in `migrations`."""
+"""The tables of the schema `billingo`, as SQLAlchemy Core metadata. `migrations` create them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = ["SCHEMA", "alert_deliveries", "alert_messages", "alert_reasons", "met
 
 
 def _numbering() -> list[Column[object]]:
-    """What a document tells of its number, as `normalize.numbering` reads it."""
+    """Make the columns for the number of a document, as `normalize.numbering` reads it."""
     return [
         Column("block_id", BigInteger, comment="Billingo's id of the document block (number range)"),
         Column("number_series", Text, comment="Prefix and year of invoice_number, spelled uniformly"),
@@ -99,7 +99,7 @@ companies = define_table(
     ),
     comment="The registered companies",
     pipeline=KEEPS,
-    # Not the API keys, encrypted as they are.
+    # Without the API keys, even though they are encrypted.
     readers="SELECT (id, key, name, tax_code, is_demo, enabled, schedule, created_at, updated_at, removed_at)",
     exported=True,
 )
@@ -150,7 +150,7 @@ raw_invoices = raw_table(
     DOCUMENTS,
     Column("item_count", Integer, nullable=False, comment="Number of its lines, counted when it was received"),
     *_numbering(),
-    # What an unchanged document is recognized by is in the index: to compare a company reads none of its payloads.
+    # The index contains the hash that shows an unchanged document, so that comparing a company reads no payloads.
     PrimaryKeyConstraint("company_id", "document_id", postgresql_include=["content_hash", "item_count", "deleted_at"]),
     Index("raw_invoices_unjudged_idx", "company_id", postgresql_where=text("NOT number_judged")),
 )
@@ -393,7 +393,7 @@ company_readers = define_table(
     readers=READS,
 )
 
-# Without a foreign key: what was done with a company is known when the company is gone.
+# Without a foreign key: the records of a company outlive it.
 audit_log = define_table(
     "audit_log",
     Column("id", BigInteger, Identity(), primary_key=True, comment="Number of the entry"),
@@ -419,7 +419,7 @@ audit_log = define_table(
         comment="The role that was connected to PostgreSQL",
     ),
     comment="Who did what to which company; rows are only added",
-    # Not `at` nor `id`: nobody dates a record but the database.
+    # Without `at` and `id`: only the database dates a record.
     pipeline="SELECT, INSERT (actor, action, company_id, company_key, details)",
     exported=True,
 )

@@ -1,4 +1,4 @@
-"""Which invoices have totals that do not add up, by the rule of `normalize.reconciling`. Nothing is written."""
+"""Finds invoices with totals that do not add up, by the rule of `normalize.reconciling`. Nothing is written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from billingo_assets.warehouse.reconciliation import WORST, Reconciliation
 
 BATCH_INVOICES = 1_000
 MOST_CHARACTERS = 40
-"""Of an amount that is shown; one of more is rounded."""
+"""The longest amount that is shown in full; a longer one is rounded."""
 
 _TOTALS = """
     SELECT id, gross_total, net_total, vat_total, currency, payment_method, rounding, discount_type, discount_value,
@@ -36,7 +36,7 @@ _LINES = """
     FROM billingo.invoice_items WHERE company_id = :company {of} GROUP BY invoice_id
 """
 
-# Most totals agree to the last digit: those need no rule.
+# Most totals agree to the last digit and need no rule.
 _UNEQUAL = text(
     f"""
     {_TOTALS.format(lines=f"({_LINES.format(of='')})")}
@@ -67,7 +67,7 @@ _COUNT = text(
 
 
 def reconciled_totals(connection: Connection, company_id: int) -> Reconciliation:
-    """Live invoices whose gross is net + VAT, and the sum of their lines, within what rounding allows.
+    """Compare the gross of live invoices with net + VAT and with the sum of their lines, within rounding.
 
     Everything is added up from the tables.
     """
@@ -85,9 +85,9 @@ def reconciled_totals(connection: Connection, company_id: int) -> Reconciliation
 
 
 def totals_as_normalized(connection: Connection, company_id: int) -> Reconciliation:
-    """What `reconciled_totals` answers as long as nothing but normalization has written the tables: it noted the gaps.
+    """Return the result of `reconciled_totals` from the gaps that normalization noted, at the cost of a count.
 
-    The cost is that of counting.
+    It is right as long as only normalization has written the tables.
     """
     values = {"company": company_id, "worst": WORST}
     counts = connection.execute(_COUNT, values).one()

@@ -117,7 +117,7 @@ def test_a_database_that_is_not_in_utf8_is_told(
     monkeypatch.setenv("BILLINGO_DATABASE_URL", server_url.set(database="latin").render_as_string(hide_password=False))
     answer = command("database", "upgrade")
     assert answer.code == 2
-    assert "The database is in LATIN2" in answer.err
+    assert "The database's encoding is LATIN2" in answer.err
 
 
 def test_a_dump_sets_nothing_that_an_older_server_does_not_know(database: URL) -> None:

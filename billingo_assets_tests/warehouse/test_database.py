@@ -180,7 +180,7 @@ def test_a_schema_that_is_something_elses_is_told_and_left_alone(
     settings = settings_for(empty_database)
     with engine_for(empty_database, settings).begin() as connection:
         connection.execute(text("CREATE SCHEMA billingo CREATE TABLE companies (id INTEGER)"))
-    with pytest.raises(DatabaseError, match="holds tables of something else"):
+    with pytest.raises(DatabaseError, match="holds tables of another program"):
         use(settings)
 
 
