@@ -1,1 +1,1 @@
-"""The registry of companies and the encryption of their API keys. No Dagster; a company is a partition elsewhere."""
+"""The registry of companies, the encryption of their API keys, readers, exports. No Dagster."""

@@ -1,4 +1,4 @@
-"""Encrypts API keys at rest with Fernet. Where the encryption keys come from is decided here and nowhere else."""
+"""Encrypts API keys at rest with Fernet. The source of the encryption keys is chosen here and nowhere else."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ KEY_FILE = "encryption.key"
 
 
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
-"""Fernet itself stops reading at the `=`, and passes by what it does not know."""
+"""Fernet itself stops reading at the `=`, and skips unknown characters."""
 
 
 class Keyring:
     """Encrypts with the first key, decrypts with any.
 
-    Keys are separated by commas or blanks; `source` tells where they are from.
+    Keys are separated by commas or blanks; `source` names their origin in error messages.
     """
 
     def __init__(self, keys: SecretStr, *, source: str = "BILLINGO_ENCRYPTION_KEYS") -> None:
@@ -47,7 +47,7 @@ class Keyring:
         return self._fernet.encrypt(api_key.get_secret_value().encode()).decode()
 
     def decrypt(self, token: str, *, company: str) -> SecretStr:
-        """Return the API key of `company`. Raises ConfigurationError when none of the keys fits."""
+        """Return the API key of `company`. Raises ConfigurationError if none of the keys fits."""
         try:
             api_key = SecretStr(self._fernet.decrypt(token).decode())
         except InvalidToken:
@@ -61,10 +61,10 @@ class Keyring:
 
 
 def open_keyring(settings: Settings, *, may_create: Callable[[], bool]) -> Keyring:
-    """Return the keyring of the settings, or of the key file, which is made on first use.
+    """Return the keyring of the settings, or of the key file, which is created on first use.
 
-    `may_create` is asked before a file is made: where API keys are stored already, a new encryption key could
-    read none of them.
+    `may_create` is called before a file is created: a new encryption key could read none of the API keys that are
+    stored already.
 
     Raises:
         ConfigurationError: the key is missing or malformed, or others can read its file.
@@ -84,10 +84,10 @@ def open_keyring(settings: Settings, *, may_create: Callable[[], bool]) -> Keyri
 
 
 def _create(path: Path) -> None:
-    """Write a new key, whole or not at all: two commands at once end up with the same file."""
+    """Write a new key, completely or not at all: two concurrent commands end up with the same file."""
     try:
         make_private(path.parent, "BILLINGO_HOME")
-        # Of mode 0600, and under a name of its own, in case another process writes one.
+        # With mode 0600, and under a unique name in case another process writes one.
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.") as draft:
             draft.write(Fernet.generate_key() + b"\n")
             draft.flush()
@@ -99,9 +99,9 @@ def _create(path: Path) -> None:
 
 
 def _read(path: Path) -> SecretStr:
-    """Read a key file. A symbolic link is followed: what it leads to has to be ours, and closed to others."""
+    """Read a key file, which must belong to this user and be closed to others. Symbolic links are followed."""
     try:
-        # Without waiting, as a pipe would have us do. What is looked at is what is read, whatever happens to the path.
+        # Without blocking, as on a pipe. The open file is checked, so a change of the path cannot matter.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):

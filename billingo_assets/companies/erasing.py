@@ -1,6 +1,6 @@
-"""Deletes all that is held of a company, and leaves a proof of it in the audit log.
+"""Deletes all data of a company, and leaves a proof in the audit log.
 
-Nothing else in this program deletes documents: companies keep their accounting records for eight years.
+Nothing else in this program deletes documents: companies must keep accounting records for eight years.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from billingo_assets.companies.registry import Company, delete_company
 from billingo_assets.streams import STREAMS
 from billingo_assets.warehouse import audit
 
-# It proves that records which are still in an export are the same ones.
+# Proves that records in an export are the erased ones.
 _FINGERPRINT = """
     SELECT count(*),
            encode(sha256(convert_to(coalesce(string_agg(line, E'\\n' ORDER BY {key}), ''), 'UTF8')), 'hex')
@@ -25,11 +25,11 @@ _FINGERPRINT = """
 
 
 def erase_company(connection: Connection, company: Company) -> dict[str, Any]:
-    """Delete a company's rows from every table but the audit log, and record it. Returns what was recorded.
+    """Delete a company's rows from every table but the audit log, and record it. Returns the recorded details.
 
-    Of each stream there are the number of records, as in `documents`, and a fingerprint, as in `documents_sha256`: of
-    a line for each record, ordered by id: its id, a space, the SHA-256 of its content in hexadecimal; lines are
-    separated by newlines. Belongs in a transaction, under the company's lock.
+    For each stream these are the number of records, such as `documents`, and a fingerprint, such as
+    `documents_sha256`. It covers a line for each record, ordered by id: the id, a space, the SHA-256 of the content in
+    hexadecimal; newlines separate the lines. Belongs in a transaction, under the company's lock.
     """
     details: dict[str, Any] = {}
     for stream in STREAMS:

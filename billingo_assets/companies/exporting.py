@@ -1,9 +1,8 @@
-"""Writes all that is held of a company to files, for an archive, another program or a spreadsheet.
+"""Writes all data of a company to files, for an archive, another program or a spreadsheet.
 
-Read in one snapshot, some thousand rows at a time; what the files look like is in `formats`.
+It reads one snapshot, some thousand rows at a time; `formats` writes the files.
 
-The files are written into a folder within the one that is asked for, and moved out of it when all of them are whole;
-the manifest is the last.
+The files are written to a folder inside the requested one, and moved out once all are complete; the manifest is last.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ from billingo_assets.warehouse import tables
 from billingo_assets.warehouse.schema import access_to
 
 EXPORTED = tuple(table for table in tables.metadata.tables.values() if access_to(table).exported)
-"""Not what a sync under way or alerts need alone, nor grants: each table says it where it is defined."""
+"""Without grants and the tables that only a running sync or alerts need. Each table's declaration says so."""
 
 PARTIAL = "export.partial"
-"""Where the files are until all are whole. What a killed export has left is in there, and nowhere else."""
+"""The folder of unfinished files. Only there does a killed export leave any."""
 MANIFEST = "manifest.json"
 
 BATCH_ROWS = 2_000
@@ -41,7 +40,7 @@ BATCH_ROWS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class ExportedTable:
-    """A table that was written: its rows, and by file how many values it does not hold as they are."""
+    """A written table: its rows, and by file how many values the format could not hold unchanged."""
 
     rows: int
     notes: dict[str, dict[Note, int]]
@@ -52,11 +51,11 @@ def export_company(
 ) -> dict[str, ExportedTable]:
     """Write each table in each of the formats, and a manifest, readable by the user alone.
 
-    `connection` must not be in a transaction. Nothing is left in the folder when something fails. Returns what was
-    written of each table.
+    `connection` must not be in a transaction. A failure leaves nothing in the folder. Returns the written tables by
+    name.
 
     Raises:
-        ConfigurationError: a file is there already, or the folder cannot be written to.
+        ConfigurationError: a file exists already, or the folder cannot be written to.
     """
     names = [*(_file_of(table.name, form) for table in EXPORTED for form in formats), MANIFEST]
     try:
@@ -102,11 +101,11 @@ def _write_manifest(
         "formats": list(formats),
         "tables": {
             table: {
-                "rows": told.rows,
+                "rows": exported.rows,
                 "sha256": {name: _sha256(partial / name) for name in (_file_of(table, form) for form in formats)},
-                **({"notes": told.notes} if told.notes else {}),
+                **({"notes": exported.notes} if exported.notes else {}),
             }
-            for table, told in written.items()
+            for table, exported in written.items()
         },
     }
     with os.fdopen(_create(partial / MANIFEST), "w", encoding="utf-8") as lines:
@@ -120,11 +119,11 @@ def _sha256(path: Path) -> str:
 
 
 def _move_out(partial: Path, folder: Path, names: Sequence[str]) -> None:
-    """Move each file into the folder, over none that has come to be there since, or none at all."""
+    """Move all files into the folder, or none; never over a file that appeared there meanwhile."""
     moved: list[Path] = []
     try:
         for name in names:
-            os.close(_create(folder / name))  # the name is ours now: a file is replaced, and it is this one
+            os.close(_create(folder / name))  # the name is ours now: this replaces our own file
             moved.append(folder / name)
             (partial / name).replace(folder / name)
     except BaseException:
@@ -160,7 +159,7 @@ def _batches(
 ) -> Iterator[Sequence[Sequence[Any]]]:
     key = "id" if table is tables.companies else "company_id"
     order = ", ".join(f'"{column.name}"' for column in table.primary_key)
-    # JSON as text: its numerals stay as they were sent.
+    # JSON as text, so that its numerals stay as sent.
     names = ", ".join(f'"{one.name}"::text' if one.kind == "json" else f'"{one.name}"' for one in columns)
     query = text(f'SELECT {names} FROM {table} WHERE "{key}" = :company ORDER BY {order}')  # noqa: S608 - our names
     streaming = connection.execution_options(stream_results=True, max_row_buffer=BATCH_ROWS)

@@ -1,6 +1,6 @@
-"""Who may read which company: the grants, and the membership in the role that makes them count.
+"""Manages who may read which company: the grants, and membership in the role that makes them effective.
 
-Login roles are the administrator's of the database to make. Every function leaves the transaction to its caller.
+The database's administrator creates login roles. Every function leaves the transaction to its caller.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _SEE_ALL = text(
 
 
 class Grant(NamedTuple):
-    """One company that a role may read. `works` unless the role is gone, or is no member of what lets it in."""
+    """A company that a role may read. `works` unless the role is gone, or is not a member of the reader role."""
 
     role: str
     company: str
@@ -80,7 +80,7 @@ def grant(connection: Connection, company: Company, role: str, *, masked: bool =
     """Let a role read a company; `masked`: only without personal data.
 
     Raises:
-        ConfigurationError: there is no such role, it sees everything anyway, or it may not be let in; says how.
+        ConfigurationError: the role does not exist, sees everything anyway, or may not be granted; says what to do.
     """
     _require_reader(connection, role)
     connection.execute(_GRANT, {"role": role, "company": company.id, "masked": masked})
@@ -90,10 +90,10 @@ def grant(connection: Connection, company: Company, role: str, *, masked: bool =
 
 
 def revoke(connection: Connection, company: Company, role: str) -> bool:
-    """Let a role read a company no more. False where it could not anyway.
+    """Stop a role from reading a company. Returns False if it could not anyway.
 
-    A role that is left without any company leaves the group as well, if the connection's role may have it so; without
-    a company the group shows nothing.
+    A role without any company left also leaves the group, if the connection's role may do that; the group shows nothing
+    without a company.
     """
     if not connection.execute(_REVOKE, {"role": role, "company": company.id}).rowcount:
         return False
@@ -103,12 +103,12 @@ def revoke(connection: Connection, company: Company, role: str) -> bool:
 
 
 def grants(connection: Connection) -> list[Grant]:
-    """Every grant, by role and company."""
+    """Return every grant, by role and company."""
     return [Grant(*row) for row in connection.execute(_READERS, {"masked": MASKED, "reader": READER})]
 
 
 def who_see_all(connection: Connection) -> list[str]:
-    """The login roles that see every company: the pipeline's, owners and superusers."""
+    """Return the login roles that see every company: the pipeline's, owners and superusers."""
     return [role for role, _ in connection.execute(_SEE_ALL, {"sync": SYNC})]
 
 

@@ -1,4 +1,4 @@
-"""The companies: who they are, whether they are synced, under which encrypted API key.
+"""The registry of companies: their identity, whether they are synced, their encrypted API keys.
 
 Every function works on a connection and leaves the transaction to its caller. Each change is in the audit log.
 """
@@ -41,7 +41,7 @@ class Company:
     api_key_encrypted: str | None = field(repr=False)
 
     def api_key(self, keyring: Keyring) -> SecretStr:
-        """Decrypt the API key. Raises ConfigurationError when there is none or it cannot be decrypted."""
+        """Decrypt the API key. Raises ConfigurationError if it is missing or cannot be decrypted."""
         if self.api_key_encrypted is None:
             raise ConfigurationError(
                 f"{self.key} has no API key. Store one with `billingo-assets company set-key {self.key}`."
@@ -49,10 +49,10 @@ class Company:
         return keyring.decrypt(self.api_key_encrypted, company=self.key)
 
     def api_url(self, settings: Settings) -> str:
-        """Where the API key goes: what is set for all, but for the demo's companies the sandbox.
+        """The address that gets the API key: the setting's, or the sandbox's for companies of the demo.
 
         Raises:
-            ConfigurationError: a company of the demo, and no command serves its API.
+            ConfigurationError: it is a company of the demo, and no command serves its API.
         """
         if not self.is_demo:
             return settings.api_url
@@ -68,14 +68,14 @@ _REGISTERED = companies.c.removed_at.is_(None)
 
 
 def require_slug(key: str) -> str:
-    """Return `key` if it can name a company. Raises ConfigurationError that states the rules."""
+    """Return `key` if it can name a company; else raise a ConfigurationError that states the rules."""
     if not SLUG.fullmatch(key):
         raise ConfigurationError(f"{key!r} cannot be a company's key: a key is {SLUG_RULES}, for example it-cardigan.")
     return key
 
 
 def list_companies(connection: Connection, *, enabled_only: bool = False) -> list[Company]:
-    """Every registered company, by key."""
+    """Return every registered company, by key."""
     query = select(*_COLUMNS).where(_REGISTERED).order_by(companies.c.key)
     if enabled_only:
         query = query.where(companies.c.enabled)
@@ -83,23 +83,26 @@ def list_companies(connection: Connection, *, enabled_only: bool = False) -> lis
 
 
 def get_company(connection: Connection, key: str, *, removed_too: bool = False) -> Company:
-    """The company registered as `key`, or once registered. Raises ConfigurationError, with the nearest that exists."""
+    """Return the company registered as `key`, removed ones on request.
+
+    Raises a ConfigurationError that suggests the nearest existing key.
+    """
     query = select(*_COLUMNS).where(companies.c.key == key)
     row = connection.execute(query if removed_too else query.where(_REGISTERED)).mappings().one_or_none()
     if row is not None:
         return Company(**row)
     near = _nearest(connection, key)
-    hint = f"Did you mean {near}?" if near else "`billingo-assets company list` shows those that there are."
+    hint = f"Did you mean {near}?" if near else "`billingo-assets company list` shows them all."
     raise ConfigurationError(f"There is no company {key!r}. {hint}")
 
 
 def _nearest(connection: Connection, key: str) -> str | None:
-    """The key that comes nearest to one that no company has, if any comes near."""
+    """The registered key nearest to an unknown one, if one is near."""
     return next(iter(difflib.get_close_matches(key, [one.key for one in list_companies(connection)], n=1)), None)
 
 
 def require_enabled(connection: Connection, key: str) -> None:
-    """Raise NotToBeSyncedError when a company is disabled, was removed, or was never registered."""
+    """Raise NotToBeSyncedError if a company is disabled, was removed, or was never registered."""
     query = select(companies.c.enabled, companies.c.removed_at).where(companies.c.key == key)
     row = connection.execute(query).one_or_none()
     if row is None:
@@ -117,7 +120,7 @@ def require_enabled(connection: Connection, key: str) -> None:
 
 
 def _describe_unknown(connection: Connection, key: str) -> str:
-    """What to say of a run for a key that nobody registered."""
+    """Describe in words a run for a key that nobody registered."""
     what = f"No company has the key {key!r}, so nothing was synced."
     if not SLUG.fullmatch(key):
         return f"{what} It cannot be one either: a key is {SLUG_RULES}."
@@ -126,7 +129,7 @@ def _describe_unknown(connection: Connection, key: str) -> str:
 
 
 def why_not_any_more(connection: Connection, company: Company) -> str | None:
-    """Why a company that was chosen to be synced is to be left out now, in words; None where nothing has changed."""
+    """Why a company that was chosen for a sync must be skipped now, in words; None if nothing has changed."""
     query = select(companies.c.enabled).where(_REGISTERED, companies.c.id == company.id)
     enabled = connection.scalar(query)
     if enabled is None:
@@ -137,7 +140,7 @@ def why_not_any_more(connection: Connection, company: Company) -> str | None:
 
 
 def require_new(connection: Connection, *, key: str, company_id: int | None) -> None:
-    """Raise ConfigurationError when the key is malformed or taken, or the id is taken by another company."""
+    """Raise ConfigurationError if the key is malformed or taken, or another company has the id."""
     require_slug(key)
     if connection.scalar(select(exists().where(_REGISTERED, companies.c.key == key))):
         raise ConfigurationError(
@@ -151,7 +154,7 @@ def require_new(connection: Connection, *, key: str, company_id: int | None) -> 
 
 
 def lock_registry(connection: Connection) -> None:
-    """Keep others from changing the registry until the transaction ends; reading goes on."""
+    """Keep others from changing the registry until the transaction ends; they can still read it."""
     connection.execute(text("LOCK TABLE billingo.companies IN SHARE ROW EXCLUSIVE MODE"))
 
 
@@ -167,14 +170,14 @@ def add_company(
     is_demo: bool = False,
     confirmed: bool = False,
 ) -> Company:
-    """Register a company; one that was removed comes back with its id and its documents.
+    """Register a company; a removed one comes back with its id and its documents.
 
-    `confirmed`: somebody said that it is the company which was removed, although its tax code is another taxpayer's.
+    `confirmed`: a person confirmed that it is the removed company, although its tax code is another taxpayer's.
 
     Raises:
         ConfigurationError: the key is malformed or taken, the id is taken, or the key was another company's.
     """
-    # One addition at a time: of two with the same key or id the second is told so, and no id is given out twice.
+    # One addition at a time: the second one of the same key or id gets an error, and no id is assigned twice.
     lock_registry(connection)
     require_new(connection, key=key, company_id=company_id)
     values = {
@@ -190,7 +193,7 @@ def add_company(
     if removed is None:
         identity = {} if company_id is None else {"id": company_id}
         connection.execute(insert(companies).values(key=key, **values, **identity))
-        # An id given by hand does not move the sequence, which would hand it out again.
+        # An id given by hand does not move the sequence, which would assign it again.
         connection.execute(
             text("SELECT setval(pg_get_serial_sequence('billingo.companies', 'id'), max(id)) FROM billingo.companies")
         )
@@ -232,7 +235,7 @@ def change_company(
     schedule: Schedule | None = None,
     api_key_encrypted: str | None = None,
 ) -> Company:
-    """Change what is given, leave the rest. Raises ConfigurationError when there is no such company."""
+    """Change the given values and keep the rest. Raises ConfigurationError if there is no such company."""
     company = get_company(connection, key)
     given = {
         "enabled": enabled,
@@ -256,9 +259,9 @@ def change_company(
 
 
 def note_tax_code(connection: Connection, company: Company, tax_code: str, *, actor: str | None = None) -> bool:
-    """Store the tax code that Billingo tells of the same taxpayer, if it says more than the stored one.
+    """Store the tax code that Billingo returns for the same taxpayer, if it has new digits.
 
-    Returns whether it did.
+    Returns whether it was stored.
     """
     if company.tax_code is not None and not says_more(tax_code, company.tax_code):
         return False
@@ -268,9 +271,9 @@ def note_tax_code(connection: Connection, company: Company, tax_code: str, *, ac
 def set_tax_code(
     connection: Connection, company: Company, tax_code: str, *, actor: str | None = None, confirmed: bool
 ) -> bool:
-    """Store a tax code in place of the one that `company` has, unless somebody else did. Returns whether it did.
+    """Replace the tax code of `company`, unless it has changed meanwhile. Returns whether it was replaced.
 
-    `confirmed`: somebody said that it is the same company, although it is another taxpayer's.
+    `confirmed`: a person confirmed that it is the same company, although the tax code is another taxpayer's.
     """
     # Not a change of the company: how fresh it is has nothing to do with it.
     changed = connection.execute(
@@ -285,7 +288,7 @@ def set_tax_code(
 
 
 def same_taxpayers(connection: Connection, *, key: str, tax_code: str | None) -> list[Company]:
-    """The other registered companies that are known to have a taxpayer's code."""
+    """Return the other registered companies with the tax code of the same taxpayer."""
     return [
         company
         for company in list_companies(connection)
@@ -296,9 +299,9 @@ def same_taxpayers(connection: Connection, *, key: str, tax_code: str | None) ->
 
 
 def require_sole(connection: Connection, *, key: str, tax_code: str | None, same_tax_code: bool) -> None:
-    """Raise ConfigurationError where another registered company is the same taxpayer, unless that is meant.
+    """Raise ConfigurationError if another registered company is the same taxpayer, unless the caller allows it.
 
-    What is meant is recorded in the audit log.
+    The audit log records that it was allowed.
     """
     others = same_taxpayers(connection, key=key, tax_code=tax_code)
     if not others:
@@ -318,7 +321,7 @@ def _is_another(one: str | None, other: str | None) -> bool:
 
 
 def remove_company(connection: Connection, key: str) -> Company:
-    """Take a company out of the registry and forget its API key; its documents stay, unless they are the demo's."""
+    """Remove a company from the registry, with its API key. Its documents stay, except the demo's."""
     company = get_company(connection, key)
     if company.is_demo:
         delete_company(connection, company)
@@ -334,7 +337,7 @@ def remove_company(connection: Connection, key: str) -> Company:
 
 
 def delete_company(connection: Connection, company: Company) -> dict[str, int]:
-    """Delete all that is held of a company but its records in the audit log. Returns the rows of each table."""
+    """Delete all data of a company except the audit log. Returns the deleted rows of each table."""
     rows = {}
     for table in reversed(metadata.sorted_tables):
         column = companies.c.id if table is companies else table.c.get("company_id")
@@ -344,24 +347,24 @@ def delete_company(connection: Connection, company: Company) -> dict[str, int]:
 
 
 def keyring_for(connection: Connection, settings: Settings) -> Keyring:
-    """The keyring that reads the registry's API keys. Raises ConfigurationError as `open_keyring` does."""
+    """Return the keyring for the registry's API keys. Raises ConfigurationError as `open_keyring` does."""
     return open_keyring(settings, may_create=_no_key_is_stored(connection))
 
 
 def require_readable(connection: Connection, keyring: Keyring) -> None:
-    """Raise ConfigurationError, which names the company, when a stored API key is not readable with the keyring.
+    """Raise a ConfigurationError that names the company if the keyring cannot read a stored API key.
 
-    Before one more is stored: half of them under a lost key and half under a new one is worse than either.
+    Called before one more is stored: half of them under a lost key and half under a new one would be worse than either.
     """
     for company in _with_api_key(connection):
         company.api_key(keyring)
 
 
 def rotate_encryption(connection: Connection, keyring: Keyring) -> list[Company]:
-    """Re-encrypt every stored API key with the keyring's first key, and return whose they are.
+    """Re-encrypt every stored API key with the keyring's first key, and return the companies.
 
     Raises:
-        ConfigurationError: one of them is not readable with any of the keys. Nothing is changed then.
+        ConfigurationError: none of the keys can read one of them. Nothing was changed.
     """
     lock_registry(connection)
     api_keys = [(company, company.api_key(keyring)) for company in _with_api_key(connection)]

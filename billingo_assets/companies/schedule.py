@@ -1,4 +1,4 @@
-"""The rhythms in which a company can be synced, and their cron lines in the settings."""
+"""The rhythms of syncs that a company can have, and their cron lines in the settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 
 def cron_line(rhythm: Schedule, settings: Settings) -> str | None:
-    """When companies of this rhythm are synced; None: only when somebody asks."""
+    """The cron line of this rhythm; None for `manual`, which is synced only on request."""
     lines: dict[Schedule, str | None] = {
         "daily": settings.cron_daily,
         "twice-daily": settings.cron_twice_daily,

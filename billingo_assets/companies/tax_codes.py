@@ -1,7 +1,7 @@
-"""Compares tax codes by what a taxpayer keeps for life.
+"""Compares tax codes by the part that a taxpayer keeps for life.
 
-A Hungarian tax number has eight digits of the taxpayer, one of the VAT status, two of the county. The last three change
-in ordinary life, and the number is written with hyphens, without, or as an EU VAT number (`HU` and the eight digits).
+A Hungarian tax number has eight digits for the taxpayer, one for the VAT status, two for the county. The last three may
+change. The number is written with hyphens, without, or as an EU VAT number (`HU` and the eight digits).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ _HUNGARIAN = re.compile(r"(?:HU)?([0-9]{8})([1-5][0-9]{2})?", re.ASCII)
 
 
 def taxpayer(tax_code: str) -> str:
-    """Whom a tax code means: the eight digits of a Hungarian one, of another all of it, however it is written."""
+    """The taxpayer in a tax code, in any spelling: the eight digits of a Hungarian one, or all of another one."""
     code = _compact(tax_code)
     hungarian = _HUNGARIAN.fullmatch(code)
     return hungarian[1] if hungarian else code
 
 
 def says_more(found: str, stored: str) -> bool:
-    """Whether a tax code of the same taxpayer has other digits than the stored one, or digits that one lacks."""
+    """Whether a tax code of the same taxpayer has digits that differ from the stored one or are missing in it."""
     return not _digits(stored).startswith(_digits(found))
 
 

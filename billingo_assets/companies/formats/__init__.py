@@ -1,6 +1,6 @@
-"""The forms in which a company's tables are exported: one file for each table and form.
+"""The formats in which a company's tables are exported: one file for each table and format.
 
-Which rows there are, and where the files go, is not known here.
+Callers choose the rows and the folder.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from billingo_assets.companies.formats.writer import Note, Open
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A form: how its files' names end, and what writes one."""
+    """A format: the ending of its files' names, and the function that opens a writer."""
 
     suffix: str
     open: Open
@@ -34,4 +34,4 @@ NOTES: dict[Note, str] = {
     "texts_cut": "texts cut, because they are longer than a cell of a spreadsheet",
     "rows_past_a_sheet": "rows more than a spreadsheet opens",
 }
-"""What each note says after its number."""
+"""The words of each note, after its number."""

@@ -1,4 +1,4 @@
-"""What the columns of an exported table hold, whatever the form of the file."""
+"""The columns of an exported table, for any format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Kind = Literal["number", "integer", "text", "json", "date", "moment", "boolean",
 
 LEFT_OUT = {"api_key_encrypted"}
 
-# JSON arrives as text: its numerals stay as they were sent.
+# JSON arrives as text, so that its numerals stay as sent.
 _KINDS: tuple[tuple[type, Kind], ...] = (
     (DateTime, "moment"),
     (Date, "date"),
@@ -27,19 +27,19 @@ _KINDS: tuple[tuple[type, Kind], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of an exported table: its name in the database, and the kind of value in it."""
+    """A column of an exported table: its name in the database, and its kind of value."""
 
     name: str
     kind: Kind
 
     @property
     def is_id(self) -> bool:
-        """Whether its integers are names: nobody adds them up."""
+        """Whether its integers are ids, which nobody adds up."""
         return self.kind == "integer" and (self.name == "id" or self.name.endswith("_id"))
 
 
 def columns_of(table: Table) -> list[Column]:
-    """All columns of the table but secret ones, in its order."""
+    """Return all columns of the table except secret ones, in their order."""
     return [_column(column.name, column.type) for column in table.columns if column.name not in LEFT_OUT]
 
 

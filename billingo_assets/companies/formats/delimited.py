@@ -1,9 +1,9 @@
 """CSV in two dialects: one for programs, and one that a Hungarian spreadsheet opens with a double click.
 
-Both begin with a byte order mark, without which Excel garbles every accent, and neither has a text that a spreadsheet
-takes for a formula. In the Hungarian one the separator is `;` and the decimal mark a comma, and a text that a
-spreadsheet would turn into a number, a date or the like has an apostrophe before it. Excel and LibreOffice show that
-apostrophe; what they would not show is a formula (`="3.14"`), or a blank that everybody copies and nobody sees.
+Both begin with a byte order mark, without which Excel garbles accents, and neither contains a text that a spreadsheet
+runs as a formula. The Hungarian one has `;` as separator and a decimal comma, and puts an apostrophe before a text that
+a spreadsheet would turn into a number, a date or the like. Excel and LibreOffice show that apostrophe; they would hide
+a formula (`="3.14"`) or a blank, which everybody would copy unseen.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ FORMULA = re.compile(
     """,
     re.VERBOSE,
 )
-"""A spreadsheet takes a cell that begins so for a formula, which may do anything.
+"""The beginnings of cells that a spreadsheet runs as a formula, which may do anything.
 
-Excel splits at `;` where the decimal mark is a comma, as in Hungarian; a quote amid such a cell then quotes nothing.
+Excel splits at `;` if the decimal mark is a comma, as in Hungarian; a quote inside such a cell then quotes nothing.
 """
 
 
@@ -54,7 +54,7 @@ def _lines_of(target: Target) -> Iterator[TextIO]:
     lines = TextIOWrapper(target.file, encoding="utf-8-sig", newline="")
     yield lines
     lines.flush()
-    lines.detach()  # the file stays its owner's to close
+    lines.detach()  # the caller closes the file
 
 
 class _Csv:

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetWriter
 
 PRECISION, SCALE = 38, 18
-"""Of every number of every company: files of several are read together, and what reads them takes one type for all.
+"""The type of all numbers of all companies: tools read the files of several companies together, with one type.
 
 38 digits are the most that DuckDB, Spark, Polars and Power BI read.
 """
 BESIDE = "numbers_as_text"
-"""The column for numbers that do not fit: a JSON object of their digits by column; NULL where all of a row fit."""
+"""The column for numbers that do not fit: a JSON object of their digits by column; NULL if all of a row fit."""
 
 _EXACT = Context(prec=2_000)
 
@@ -78,7 +78,7 @@ def _schema(columns: Sequence[Column]) -> pa.Schema:
 
 
 def _fitting(name: str, values: Sequence[Decimal | None], beside: list[dict[str, str]]) -> list[Decimal | None]:
-    """The numbers with None for each that does not fit; its digits go `beside` instead."""
+    """Return the numbers, with None for each that does not fit; its digits go to `beside`."""
     fitting: list[Decimal | None] = []
     for digits, value in zip(beside, values, strict=True):
         if value is None or _fits(value):

@@ -1,7 +1,7 @@
-"""Excel workbooks: numbers, dates and texts as what they are, to look at and compute with.
+"""Excel workbooks with real numbers, dates and texts, to look at and compute with.
 
-No cell is a formula. A value that a spreadsheet cannot hold exactly is a text: a number of more than 15 digits, a time,
-which has a zone and microseconds, a date before March 1900. So are ids, which are names.
+No cell is a formula. Values that a spreadsheet cannot hold exactly become text: numbers of more than 15 digits, times,
+which have a zone and microseconds, and dates before March 1900. So do ids.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 WIDTHS: dict[Kind, int] = {"number": 14, "integer": 8, "date": 11, "moment": 32, "boolean": 8, "bytes": 24, "json": 40}
 WIDEST = 44
 ROOM_FOR_FILTER = 4
-"""Characters that the button of the filter covers in a heading."""
+"""Characters of a heading that the filter's button covers."""
 
 
 @contextmanager
 def open_workbook(target: Target) -> Iterator[Writer]:
-    """Write a table as a workbook of one sheet, or of more where the rows do not fit into one."""
+    """Write a table as a workbook of one sheet, or of more if the rows do not fit into one."""
     from xlsxwriter import Workbook
 
-    # Each row goes to a temporary file at once; strings that are not shared make the file a little larger.
+    # Write each row to a temporary file at once; unshared strings make the file a little larger.
     options = {"constant_memory": True, "tmpdir": str(target.scratch), "default_date_format": "yyyy-mm-dd"}
     book = Workbook(target.file, options)
     book.use_zip64()
@@ -51,7 +51,7 @@ class _Workbook:
         self._columns = columns
         self._text_format = book.add_format({"num_format": "@"})
         self._heading = book.add_format({"bold": True, "bg_color": "#DDE6F0", "bottom": 1})
-        # Excel shows a truth value whatever the format; LibreOffice, a number in it.
+        # Excel shows a boolean in any format; LibreOffice would show a number.
         self._boolean_format = book.add_format({"num_format": '"TRUE";"TRUE";"FALSE"'})
         self._number_formats: dict[int, Format] = {}
         self._writes = [self._write_of(column) for column in columns]
@@ -114,7 +114,7 @@ class _Workbook:
             self._write_text(row, index, str(value))
 
     def _format_of(self, value: Decimal | int) -> Format:
-        """Shows the decimals that were sent, no fewer: the cell would look rounded."""
+        """Return a format that shows all decimals as sent: with fewer, the cell would look rounded."""
         exponent = value.as_tuple().exponent if isinstance(value, Decimal) else 0
         places = max(0, -exponent) if isinstance(exponent, int) else 0
         if places not in self._number_formats:
@@ -130,7 +130,7 @@ class _Workbook:
             self.notes["texts_cut"] += 1
             value = spreadsheet.cut(value)
         if value.startswith("<r>") and value.endswith("</r>"):
-            # XlsxWriter takes it for markup that it made itself, unless it is in two pieces.
+            # XlsxWriter would treat it as its own markup, unless it is in two pieces.
             self._sheet.write_rich_string(row, index, value[:1], self._text_format, value[1:], self._text_format)
         else:
             self._sheet.write_string(row, index, value, self._text_format)

@@ -1,4 +1,4 @@
-"""What every form of an exported table is written through."""
+"""The interface of the writers of all formats."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Note = Literal["numbers_as_text", "texts_cut", "rows_past_a_sheet"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A table to write and where to: a new, empty file, and a folder for temporary ones."""
+    """A table to write, and its destination: a new, empty file, and a folder for temporary ones."""
 
     file: BinaryIO
     table: str
@@ -25,14 +25,14 @@ class Target:
 
 
 class Writer(Protocol):
-    """Writes one table, a batch of rows after the other."""
+    """Writes one table, batch by batch."""
 
     notes: Counter[Note]
-    """How many values (or rows) the form cannot hold as they are, by what became of them."""
+    """How many values (or rows) the format could not hold unchanged, by the name of the note."""
 
     def write(self, batch: Sequence[Sequence[Any]]) -> None:
         """Write rows of values in the order of the columns."""
 
 
 Open = Callable[[Target], AbstractContextManager[Writer]]
-"""Yields the writer; the file is complete when the block has ended."""
+"""Opens a writer of the target as a context; the file is complete when the block has ended."""
