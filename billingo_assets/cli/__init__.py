@@ -1,4 +1,4 @@
-"""The command `billingo-assets`: for the terminal, for cron, for the set-up. It decides nothing that a run does.
+"""The command `billingo-assets`: for the terminal, for cron, for the set-up. Runs make their own decisions.
 
 A command's module is loaded when it is called: `--help` must not wait for Dagster.
 """
@@ -34,18 +34,18 @@ COMMANDS = {
 }
 
 READER_GONE = 128 + signal.SIGPIPE
-"""The exit code where a reader such as `head` closed the pipe: what a shell shows of every other program then."""
+"""The exit code if a reader such as `head` closed the pipe, as a shell shows it for any other program."""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are asked for."""
+    """A group that imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command, in the order of the alphabet."""
+        """Return every command in alphabetical order."""
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported."""
+        """Import the command of that name."""
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name].partition(":")
@@ -62,19 +62,19 @@ class LazyGroup(click.Group):
 @click.version_option(billingo_assets.__version__, prog_name="billingo-assets")
 @click.option("--verbose", is_flag=True, help="Show tracebacks.")
 def cli(verbose: bool) -> None:
-    """Hold the commands. `--verbose` is for `main`, which tells the errors of them all."""
+    """Hold the commands. `--verbose` is for `main`, which prints the errors of them all."""
 
 
 def main() -> None:
-    """Entry point: run the command, and tell a foreseeable error in words on standard error."""
-    os.umask(0o077)  # what a command makes, or a service it starts, a socket say, is nobody else's
+    """Entry point: run the command, and print a foreseeable error in words on standard error."""
+    os.umask(0o077)  # files and sockets of commands and their services are for this user alone
     output = sys.stdout
     try:
         _run()
     except SystemExit:
         if sys.stdout is output:
             raise
-        stop_output(output)  # it is closed: click noticed, and has put something else in its place
+        stop_output(output)  # it is closed: click noticed, and has replaced it
         sys.exit(READER_GONE)
     except OSError as error:
         if not is_of_output(error):
@@ -96,7 +96,7 @@ def _run() -> None:
 
 
 def _require_text(words: Sequence[str]) -> None:
-    """What is not UTF-8 arrives as lone surrogates, which neither PostgreSQL nor a terminal takes."""
+    """Refuse arguments that are not UTF-8: they arrive as lone surrogates, which PostgreSQL and terminals refuse."""
     try:
         "".join(words).encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""`billingo-assets company accept-…`: one command for each check whose findings a person may accept."""
+"""`billingo-assets company accept-…`: one command for each check with findings that a person may accept."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from billingo_assets.warehouse.acceptances import accept_rejected, accept_unreco
 from billingo_assets.warehouse.number_gaps import accept_gaps
 
 MAX_IDS_RECORDED = 100
-"""Ids of accepted documents in an entry of the audit log; accepted_faults has them all."""
+"""The most ids of accepted documents in an entry of the audit log; accepted_faults has them all."""
 
 NO_LONGER = "The next sync no longer warns of them, and still warns of new ones."
 
 
 class Accepted(NamedTuple):
-    """How many findings were accepted that were not before, and what the audit log records of them."""
+    """The count of newly accepted findings, and the details for the audit log."""
 
     number: int
     details: Mapping[str, Any]
@@ -33,10 +33,10 @@ class Accepted(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """A command that accepts what a check finds now of the company with an id, so that it warns of other findings only.
+    """A command that accepts a check's present findings for a company, so that it warns of other findings only.
 
-    `action` is its name in the audit log. `found` are the findings, one and several; `nothing` and `done` are the
-    command's answers.
+    `action` is its name in the audit log. `found` names the findings, in the singular and plural; `nothing` and `done`
+    are the command's answers.
     """
 
     command: str
@@ -112,7 +112,7 @@ ACCEPTANCES = (
 
 
 def accept_commands() -> Iterator[click.Command]:
-    """The commands of the table."""
+    """Make the commands of the table."""
     for one in ACCEPTANCES:
         callback, key = partial(_accept, one), click.Argument(["key"])
         yield click.Command(one.command, callback=callback, params=[key], help=one.help, short_help=one.short_help)

@@ -1,7 +1,7 @@
-"""`billingo-assets company set-key|check|confirm-identity|rotate-encryption`: API keys, and whose books they open.
+"""`billingo-assets company set-key|check|confirm-identity|rotate-encryption`: API keys, and the companies they are for.
 
-A key is read from a prompt without echo or from standard input, never from an argument: arguments are seen by
-every user of the machine and stay in the shell's history.
+A key is read from a prompt without echo or from standard input, never from an argument: every user of the machine can
+see arguments, and they stay in the shell's history.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def set_key(key: str, from_stdin: bool, is_lost: bool, accepted: str | None, sam
                 )
             )
         with connection.begin():
-            registry.lock_registry(connection)  # somebody may have rotated the encryption while the key was typed
+            registry.lock_registry(connection)  # the encryption may have been rotated while the key was typed
             if not is_lost:
                 registry.require_readable(connection, keyring)
             if not is_own or entry.tax_code is None:
@@ -161,7 +161,7 @@ def rotate_encryption() -> None:
 
 
 def read_api_key(from_stdin: bool) -> SecretStr:
-    """One line from standard input, or the answer to a prompt that shows nothing."""
+    """Read one line from standard input, or the answer to a prompt without echo."""
     if from_stdin:
         text = sys.stdin.readline(1000) if sys.stdin else ""
     elif sys.stdin and sys.stdin.isatty():
@@ -175,11 +175,11 @@ def read_api_key(from_stdin: bool) -> SecretStr:
 
 
 def is_same_taxpayer(one: str | None, other: str) -> bool:
-    """Whether two tax codes are one taxpayer's; not if the first is missing."""
+    """Whether two tax codes belong to one taxpayer; False if the first is missing."""
     return one is not None and taxpayer(one) == taxpayer(other)
 
 
 def tax_code_of_key(api_url: str, api_key: SecretStr, settings: Settings) -> str | None:
-    """The tax code of the company whose books an API key opens."""
+    """Ask for the tax code of the company that an API key belongs to."""
     with connect(api_url, api_key, settings) as client:
         return tax_code_of(client)

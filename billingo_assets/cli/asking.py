@@ -1,4 +1,4 @@
-"""Asks before something is taken away, and says how not to be asked where nobody answers."""
+"""Asks for confirmations, and says how to skip one if there is no terminal."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from billingo_assets.errors import ConfigurationError
 
 @contextmanager
 def asking(without: str) -> Iterator[None]:
-    """Let the block ask on standard input. Raises ConfigurationError, which tells `without`, if that has no answer."""
+    """Let the block ask on standard input. Without an answer, raise a ConfigurationError that names `without`."""
     nobody = ConfigurationError(f"No terminal for the confirmation. Pass {without} to skip it.")
     if sys.stdin is None:
         raise nobody
     try:
         yield
     except click.Abort:
-        if sys.stdin.isatty():  # somebody is there, and pressed Ctrl-C
+        if sys.stdin.isatty():  # a person pressed Ctrl-C
             raise
-        say("")  # behind the question
+        say("")  # end the question's line
         raise nobody from None

@@ -34,7 +34,7 @@ MAX_NAME = 200
 
 
 def _visible(_context: click.Context, _option: click.Parameter, name: str) -> str:
-    """A name that can stand on a line of a terminal."""
+    """Return a name that a terminal can show on a line."""
     name = name.strip()
     if not 0 < len(name) <= MAX_NAME or not name.isprintable():
         raise click.BadParameter(f"a name is one line of 1 to {MAX_NAME} visible characters.")
@@ -98,7 +98,7 @@ def add(
         registry.require_new(connection, key=key, company_id=company_id)
         keyring = registry.keyring_for(connection, settings)
         registry.require_readable(connection, keyring)
-        connection.rollback()  # not to hold a transaction open while a person types
+        connection.rollback()  # so that no transaction is open while a person types
         api_key = read_api_key(from_stdin)
         tax_code = tax_code_of_key(settings.api_url, api_key, settings)
         is_confirmed = accepted is not None and tax_code is not None and is_same_taxpayer(accepted, tax_code)
@@ -212,7 +212,7 @@ def remove(key: str, yes: bool) -> None:
                 wanted = click.confirm("Remove it?")
             if not wanted:
                 raise click.Abort
-        # Under its lock: a run that is under way would fail without its partition.
+        # Under its lock: a run under way would fail without its partition.
         with changing_company(connection, entry, settings, by="company remove"):
             registry.remove_company(connection, key)
             remove_partition(instance, key)

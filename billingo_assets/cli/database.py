@@ -1,4 +1,4 @@
-"""`billingo-assets database`: where the data is, its tables brought up to date, SQL on it, a copy of it."""
+"""`billingo-assets database`: upgrades the tables, shows the URL, opens psql, dumps the data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from billingo_assets.warehouse.masking import MASKED_SCHEMA
 from billingo_assets.warehouse.roles import GRANTS, MAKE_ROLES, SYNC, update_access
 
 HEADER_LINES = 60
-"""How far into a dump its settings may come; what follows is data, and is not looked at."""
+"""The part of a dump that may contain settings, in bytes; the data after it is not searched."""
 
 
 @click.group(short_help="Upgrade the tables, open psql, copy the data.")
@@ -46,7 +46,7 @@ def upgrade() -> None:
 
     settings = load_settings()
     before, after = upgrade_database(settings)
-    # Made here, by the owner: who is merely in billingo_sync may not.
+    # Created here, by the owner: a member of billingo_sync may not.
     WarehouseStorage()
     with connecting(engine_for(database_url(settings), settings)) as connection, connection.begin():
         update_access(connection)
@@ -74,7 +74,7 @@ def url(with_password: bool) -> None:
 def psql(arguments: tuple[str, ...]) -> None:
     """Open psql, or run one statement: billingo-assets database psql -c 'SELECT …'."""
     process = _start("psql", *arguments)
-    # Ctrl-C is the program's: it cancels a query with it and goes on.
+    # psql handles Ctrl-C itself: it cancels a query and continues.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(process.wait())
 
@@ -89,8 +89,8 @@ def dump() -> None:
     require_tables(settings)
     is_current = _require_to_see_all(settings)
     schemas = [f"--schema={schema}" for schema in ("billingo", MASKED_SCHEMA, "dagster")]
-    # With row-level security, which lets the owner see everything; without, PostgreSQL has it from superusers only.
-    # In the encoding of the database, whatever that of its sessions is.
+    # With row-level security, which lets the owner see everything; without it, PostgreSQL requires a superuser.
+    # In the encoding of the database, whatever the encoding of its sessions.
     what = ("--no-owner", "--no-privileges", "--enable-row-security", "--encoding=UTF8")
     process = _start("pg_dump", *schemas, *what, stdout=subprocess.PIPE)
     try:
@@ -98,19 +98,19 @@ def dump() -> None:
             _write_dump(process.stdout, sys.stdout.buffer)
         ended = process.wait()
     except BaseException:
-        process.kill()  # or it tells of an embedded server that goes before it, with its statement
+        process.kill()  # or it would report, with its statement, that the embedded server ended first
         raise
-    if ended == 0 and is_current:  # what is older gets its grants when it is upgraded
+    if ended == 0 and is_current:  # an older version gets its grants when it is upgraded
         sys.stdout.buffer.write(GRANTS.encode())
     sys.stdout.buffer.flush()
     sys.exit(ended)
 
 
 def _write_dump(dumped: IO[bytes], output: IO[bytes]) -> None:
-    # The policies name the roles, so these come first. What they may do is not the dump's, and comes last.
+    # The policies name the roles, so these come first. Their rights are not in the dump, and come last.
     output.write(MAKE_ROLES.encode())
     for line in islice(dumped, HEADER_LINES):
-        # A setting of PostgreSQL 17 that an older server takes for an error.
+        # A setting of PostgreSQL 17 that is an error for an older server.
         if line != b"SET transaction_timeout = 0;\n":
             output.write(line)
     shutil.copyfileobj(dumped, output)
@@ -119,7 +119,7 @@ def _write_dump(dumped: IO[bytes], output: IO[bytes]) -> None:
 def _require_to_see_all(settings: Settings) -> bool:
     """Return whether the tables are at this program's version.
 
-    Raises DatabaseError where row-level security would leave rows out of a dump without a word.
+    Raises DatabaseError if row-level security would silently leave rows out of a dump.
     """
     with connecting(engine_for(database_url(settings), settings)) as connection:
         sees_all = connection.scalar(
@@ -136,18 +136,18 @@ def _require_to_see_all(settings: Settings) -> bool:
 
 
 def _start(program: str, *arguments: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
-    """Start one of the embedded PostgreSQL's programs on the database; a password goes by the environment, unseen."""
+    """Start one of the embedded PostgreSQL's programs on the database; the environment carries a password, unseen."""
     from billingo_assets.embedded_postgres.cluster import programs
 
     settings = load_settings()
     url = database_url(settings)
     with connecting(engine_for(url, settings)):
-        pass  # it can be reached; if not, that is told in our words, not the program's
+        pass  # if it cannot be reached, the error is in our words, not the program's
     environment = dict(os.environ)
     bare, password = without_password(url)
     if password is not None:
         environment["PGPASSWORD"] = password
-    if "sslpassword" in url.query:  # which libpq takes from nowhere else
+    if "sslpassword" in url.query:  # libpq reads it from nowhere else
         bare = bare.update_query_dict({"sslpassword": url.query["sslpassword"]})
     command = [str(programs().bin / program), "--dbname", libpq_url(bare), *arguments]
     return subprocess.Popen(command, env=environment, stdout=stdout)  # noqa: S603

@@ -1,4 +1,4 @@
-"""`billingo-assets demo`: invented companies from a Billingo API into PostgreSQL, through Dagster, and verified."""
+"""`billingo-assets demo`: syncs invented companies from the sandbox, through Dagster, and verifies the tables."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def demo() -> None:
 
 
 def _refuse_real_companies(companies: list[Company]) -> None:
-    """Invented documents do not belong among those of real companies."""
+    """Raise ConfigurationError if real companies are registered: invented documents do not belong among theirs."""
     if real := [company.key for company in companies if not company.is_demo]:
         raise ConfigurationError(
             f"This database holds companies of yours ({real[0]}{', …' if real[1:] else ''}). Run the demo apart from"
@@ -67,7 +67,7 @@ def _refuse_real_companies(companies: list[Company]) -> None:
 
 
 def _register(connection: Connection, settings: Settings, invented: SandboxCompany) -> Company:
-    registry.lock_registry(connection)  # another demo may be at the same
+    registry.lock_registry(connection)  # another demo may do the same
     token = registry.keyring_for(connection, settings).encrypt(SecretStr(invented.api_key))
     if any(company.key == invented.key for company in registry.list_companies(connection)):
         return registry.change_company(connection, invented.key, enabled=True, api_key_encrypted=token)
@@ -82,7 +82,7 @@ def _register(connection: Connection, settings: Settings, invented: SandboxCompa
 
 
 def _compare(connection: Connection, company: Company, ledger: Ledger) -> bool:
-    """Print what the tables hold of a company; return whether the ledger says the same, to the last fillér."""
+    """Print a company's counts and sums in the tables; return whether the ledger has the same, to the last fillér."""
     rows = count_rows(connection, DOCUMENTS, company.id)
     documents, items = rows[INVOICES.name], rows[INVOICE_ITEMS.name]
     sums = sums_by_currency(connection, company.id)
@@ -93,7 +93,7 @@ def _compare(connection: Connection, company: Company, ledger: Ledger) -> bool:
         (documents, items) == (ledger.documents, ledger.items)
         and sums.keys() == ledger.currencies.keys()
         and all(
-            held == (told.documents, told.gross, told.net, told.vat)
-            for held, told in ((sums[currency], told) for currency, told in ledger.currencies.items())
+            sums[currency] == (booked.documents, booked.gross, booked.net, booked.vat)
+            for currency, booked in ledger.currencies.items()
         )
     )

@@ -1,4 +1,4 @@
-"""Serves the sandbox for as long as a command needs it, when companies of the demo are among those it works on."""
+"""Serves the sandbox while a command works on companies of the demo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VARIABLE = "BILLINGO_SANDBOX_URL"
 
 @contextmanager
 def serving_demo_companies(companies: Iterable[Company], settings: Settings) -> Iterator[Settings]:
-    """Serve the demo's companies, if any of these is one, while the block runs; yield the settings that say where."""
+    """Serve the demo's companies while the block runs, if any of these is one; yield the settings with its address."""
     if not any(company.is_demo for company in companies):
         yield settings
         return
@@ -30,7 +30,7 @@ def serving_demo_companies(companies: Iterable[Company], settings: Settings) -> 
 
 @contextmanager
 def serving(world: World) -> Iterator[Settings]:
-    """Serve a world on a free port, of which this process and those it starts are told by the environment."""
+    """Serve a world on a free port. The environment passes it to this process and those that it starts."""
     from billingo_assets.sandbox.server import SandboxServer
 
     with SandboxServer(world) as sandbox:

@@ -31,9 +31,9 @@ from billingo_assets.warehouse.database import require_writable
 LOOPBACK = "127.0.0.1"
 LOOK_SECONDS = 0.2
 STOP_SECONDS = 20
-# As the daemon's own: a code server tells that it starts before it can be told to leave its colours out.
+# Like the daemon's own: a code server logs that it starts before we can switch its colours off.
 WEBSERVER = [sys.executable, "-m", "billingo_assets.dagster_support.webserver", "--code-server-log-level", "warning"]
-# The daemon starts a code server each minute, and the one before it would warn that nobody asks it any more.
+# The daemon starts a code server each minute, and the previous one would warn that it gets no more requests.
 DAEMON = [sys.executable, "-m", "dagster._daemon", "run", "--code-server-log-level", "error"]
 
 
@@ -73,7 +73,7 @@ def dev(port: int, host: str, behind_proxy: bool, read_only: bool) -> None:
             add_partitions(instance, [company.key for company in companies])
         os.environ[PROJECT_VARIABLE] = str(project_root())  # the services do not run in the working directory
         if "ui_url" not in settings.model_fields_set:
-            os.environ["BILLINGO_UI_URL"] = url  # where the links of alerts are to lead
+            os.environ["BILLINGO_UI_URL"] = url  # the links in alerts start with it
         with serving_demo_companies(companies, settings):
             say(f"Dagster UI: {url} (ready in a few seconds; Ctrl-C ends it)")
             sys.exit(
@@ -88,7 +88,7 @@ def dev(port: int, host: str, behind_proxy: bool, read_only: bool) -> None:
 
 @contextmanager
 def _alone(home: Path, url: str) -> Iterator[int]:
-    """Be the only `dev` on this home while the block runs, and yield the lock for what it starts to hold as well.
+    """Be the only `dev` on this home while the block runs, and yield the lock, which the services hold as well.
 
     The kernel releases it however its holders end. Two daemons would know nothing of each other.
     """
@@ -126,15 +126,15 @@ def _in_url(host: str) -> str:
 
 
 def _run_until_stopped(*commands: list[str], folder: Path, lock: int) -> int:
-    """Run the services until one ends or we are told to stop; then end them all. Returns 0 when we were told."""
-    told: list[int] = []
-    # Before the services start: started in the background by a script, we ignore Ctrl-C, and they would with us.
+    """Run the services until one ends or a signal arrives; then end them all. Returns 0 after a signal."""
+    received: list[int] = []
+    # Before the services start: in the background of a script this process ignores Ctrl-C, and so would they.
     for number in (signal.SIGINT, *SIGNALS):
-        # But nohup means it.
+        # But nohup ignores SIGHUP on purpose.
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda number, _: told.append(number))
+            signal.signal(number, lambda number, _: received.append(number))
     services = [_start(command, folder, lock) for command in commands]
-    while not told and all(service.poll() is None for service in services):
+    while not received and all(service.poll() is None for service in services):
         time.sleep(LOOK_SECONDS)
     for service in services:
         service.send_signal(signal.SIGINT)
@@ -142,11 +142,11 @@ def _run_until_stopped(*commands: list[str], folder: Path, lock: int) -> int:
     for service in services:
         _end_session(service, deadline)
     codes = [service.poll() for service in services]
-    return 0 if told else next((code for code in codes if code), 1)
+    return 0 if received else next((code for code in codes if code), 1)
 
 
 def _end_session(service: subprocess.Popen[bytes], deadline: float) -> None:
-    """See that nothing that a service started is left, from the deadline on by force."""
+    """Wait until everything that a service started has ended; from the deadline on, end it by force."""
     while (left := _living(service.pid)) and time.monotonic() < deadline:
         time.sleep(0.1)
     for process in left:
@@ -155,7 +155,7 @@ def _end_session(service: subprocess.Popen[bytes], deadline: float) -> None:
 
 
 def _living(session: int) -> list[psutil.Process]:
-    """The processes of a session that have not ended."""
+    """The ids of the processes of a session that have not ended."""
     living = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, ProcessLookupError):
@@ -165,7 +165,7 @@ def _living(session: int) -> list[psutil.Process]:
 
 
 def _start(command: list[str], folder: Path, lock: int) -> subprocess.Popen[bytes]:
-    """Start one of Dagster's programs in a session of its own: Ctrl-C reaches it through us alone, once."""
+    """Start one of Dagster's programs in a session of its own: Ctrl-C reaches it once, through this process."""
     workspace = shipped_file("workspace.yaml")
     return subprocess.Popen(  # noqa: S603
         [*command, "--workspace", str(workspace)], cwd=folder, start_new_session=True, pass_fds=[lock]

@@ -1,4 +1,4 @@
-"""Looks at everything that a sync and its alerts need, and says of each fault what to do about it."""
+"""Checks everything that a sync and its alerts need, and says what to do about each fault."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ KEYS_AT_ONCE = 8
 CLOCK_TOLERANCE = timedelta(minutes=2)
 
 PATIENCE = timedelta(minutes=2)
-"""How long a message may wait for its first try: the sensor that sends has its turn every half minute."""
+"""How long a message may wait for its first try: the sensor that sends runs every half minute."""
 
 _UNDELIVERED = text(
     """
@@ -52,7 +52,7 @@ _UNDELIVERED = text(
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, how it is, and in words what was seen and what to do."""
+    """The result of one check: its subject, its level, and the finding and the remedy in words."""
 
     what: str
     verdict: Verdict
@@ -60,7 +60,7 @@ class Finding:
 
 
 def diagnose(settings: Settings) -> Iterator[Finding]:
-    """Look at one thing after another. What depends on something that is broken is left out."""
+    """Yield the result of one check after another. Checks that depend on a broken part are skipped."""
     yield from _env_file(env_file())
     try:
         engine = open_database(settings)
@@ -88,7 +88,7 @@ def _database(connection: Connection, settings: Settings) -> Finding:
 
 
 def _env_file(path: Path) -> Iterator[Finding]:
-    """That of somebody else, say root, may be there for a group to read: that of a service."""
+    """Check who can read `.env`. If it belongs to another user, such as root, a service's group may read it."""
     if not path.is_file() or not holds_secrets(path):
         return
     status = path.stat()
@@ -126,11 +126,11 @@ def _encryption(connection: Connection, settings: Settings) -> Finding:
 
 
 def _api(companies: Sequence[Company], settings: Settings) -> Finding:
-    """Any answer but of a server in trouble will do: without a key it is a refusal."""
+    """Check the API without a key. Any answer but a server error will do: a refusal is expected."""
     if companies and all(company.is_demo for company in companies):
         return Finding("API", "ok", "Not asked: every company is of the demo, whose API `sync` and `dev` serve.")
     try:
-        # As the client does: what a proxy of the environment reaches, a sync need not.
+        # Without the environment's proxy, as the client: a sync may not reach what a proxy reaches.
         answer = httpx.get(f"{settings.api_url}/organization", timeout=ASK_SECONDS, trust_env=False)
     except httpx.HTTPError as error:
         words = f"{settings.api_url} cannot be reached ({why_unreachable(error)}). Check the network."
@@ -141,7 +141,7 @@ def _api(companies: Sequence[Company], settings: Settings) -> Finding:
     try:
         skew = parsedate_to_datetime(answer.headers["Date"]) - datetime.now(UTC)
     except (KeyError, TypeError, ValueError):
-        return Finding("API", "ok", f"{settings.api_url} answers; it does not tell its time.")
+        return Finding("API", "ok", f"{settings.api_url} answers, without its time.")
     if abs(skew) > CLOCK_TOLERANCE:
         seconds = round(abs(skew).total_seconds())
         words = f"{settings.api_url} answers, but the clocks differ by {seconds:,} s. Set this machine's clock (NTP)."
@@ -190,7 +190,7 @@ def _daemon(daemon: Daemon) -> Finding:
 
 
 def _instigators(instance: dg.DagsterInstance, settings: Settings, *, ticking: bool) -> Iterator[Finding]:
-    """Schedules and sensors run from the start; what somebody has switched off, and how each ticked, is on record."""
+    """Check schedules and sensors, which run unless a person switched them off, and their last ticks."""
     repository = build_defs().get_repository_def()
     ours = {*(one.name for one in repository.schedule_defs), *(one.name for one in repository.sensor_defs)}
     states = sorted((one for one in instance.all_instigator_state() if one.name in ours), key=lambda one: one.name)

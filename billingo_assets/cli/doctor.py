@@ -1,4 +1,4 @@
-"""`billingo-assets doctor`: what is not as it should be, and what to do about it."""
+"""`billingo-assets doctor`: finds faults, and says what to do about them."""
 
 from __future__ import annotations
 

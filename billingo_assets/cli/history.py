@@ -43,7 +43,7 @@ def history(key: str | None, days: int | None, failed: bool, limit: int, wants_j
     with connected(settings) as connection, open_instance(settings) as instance:
         companies = {company.key: company for company in list_companies(connection)}
         if key is not None and key not in companies and not has_runs(instance, key):
-            get_company(connection, key, removed_too=True)  # says which key comes near
+            get_company(connection, key, removed_too=True)  # its error suggests the nearest key
         connection.rollback()
         since = datetime.now(UTC) - timedelta(days=days) if days else None
         found = past_outcomes(instance, companies, company=key, since=since, failed_only=failed)
@@ -55,8 +55,7 @@ def history(key: str | None, days: int | None, failed: bool, limit: int, wants_j
 
 
 def _as_json(past: PastOutcome, settings: Settings) -> dict[str, Any]:
-    told = asdict(past.outcome)
-    return told | {
+    return asdict(past.outcome) | {
         "errors": [fault.as_json() for fault in past.outcome.errors],
         "warnings": list(past.outcome.warnings),
         "started_at": past.started_at.isoformat(),

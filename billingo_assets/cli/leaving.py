@@ -103,7 +103,7 @@ def erase(key: str, confirmed: str | None) -> None:
             raise ConfigurationError(f"That is not {key}. Nothing was deleted.")
         with changing_company(connection, entry, settings, by="company erase"):
             erased = erase_company(connection, entry)
-            # Before what was erased is: if it breaks off here, the company is still there to be erased again.
+            # Before the commit: if this breaks off, the company still exists and can be erased again.
             remove_partition(instance, key)
             runs = delete_run_history(instance, key)
     rows = sum(erased["rows"].values())

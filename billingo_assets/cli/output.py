@@ -1,4 +1,4 @@
-"""Output that may be lost, and work that may not: a full disk or a closed pipe ends what is said, not what is done."""
+"""Prints output that may be lost: a full disk or a closed pipe ends the output, not the work."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from billingo_assets import colours
 from billingo_assets.text import visible, visible_json, visible_lines
 
 HANG = 2
-"""How far what goes on in a new line stands to the right of where it began."""
+"""How far a continuation line is indented, in columns."""
 
 
 def say(text: str, *, err: bool = False, fg: str | None = None, bold: bool | None = None) -> None:
-    """Print a line, or several. Whatever a terminal would obey in it, others wrote, and it is not printed."""
+    """Print one line or several, without characters that a terminal would obey: they come from others."""
     shown = visible_lines(text)
     _print(click.style(shown, fg=fg, bold=bold) if fg or bold else shown, err=err)
 
 
 def say_parts(*parts: str | tuple[str, str], hang: int = HANG) -> None:
-    """Print one line of several parts; one that is a pair is a text and its colour.
+    """Print one line of several parts; a pair is a text and its colour.
 
-    On a terminal that is too narrow for it, the line goes on `hang` columns to the right of where it begins.
+    On a terminal that is too narrow, the line continues on the next one, indented by `hang` columns.
     """
     shown = (
         visible(part) if isinstance(part, str) else click.style(visible(part[0]), fg=part[1], bold=True)
@@ -48,7 +48,7 @@ def _print(text: str, *, err: bool = False, hang: int = HANG) -> None:
 
 
 def _columns(stream: TextIO) -> int:
-    """How wide the terminal is. 0 where there is none: for grep, a line is whole."""
+    """The width of the terminal; 0 without one, so that lines stay whole for grep."""
     try:
         return os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
@@ -56,7 +56,7 @@ def _columns(stream: TextIO) -> int:
 
 
 def _wrapped(line: str, columns: int, hang: int) -> str:
-    """Break a line between words, and none of them: a link or a command can still be copied."""
+    """Break a line between words, never within one, so that links and commands can be copied."""
     plain = click.unstyle(line)
     if len(plain) <= columns:
         return line
@@ -71,13 +71,13 @@ def _wrapped(line: str, columns: int, hang: int) -> str:
 
 
 def say_json(value: Any) -> None:
-    """Print one JSON object, its invisible characters as escapes."""
+    """Print one JSON object, with invisible characters as escapes."""
     click.echo(visible_json(json.dumps(value, ensure_ascii=False)))
 
 
 @contextmanager
 def losing_output() -> Iterator[None]:
-    """Say what the block prints; where that is impossible, say so once on standard error and go on in silence."""
+    """Print the block's output; if that is impossible, report it once on standard error and continue silently."""
     try:
         yield
     except OSError as error:
@@ -85,14 +85,14 @@ def losing_output() -> Iterator[None]:
 
 
 def is_of_output(error: OSError) -> bool:
-    """Whether it is what a write to a stream ends with; a file that is opened has its name in the error."""
+    """Whether writing to a stream raised it; an error of opening a file would contain a file name."""
     return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)
 
 
 def give_up_output(error: OSError, consequence: str = "") -> None:
-    """Print nothing more on standard output, and say why, if that can be said.
+    """Print nothing more on standard output, and report why, if possible.
 
-    Nothing is said of a reader such as `head`, which has what it wanted and is gone.
+    A reader such as `head`, which has read enough, is not reported.
     """
     stop_output(sys.stdout)
     if isinstance(error, BrokenPipeError):
@@ -104,7 +104,7 @@ def give_up_output(error: OSError, consequence: str = "") -> None:
 
 
 def stop_output(output: TextIO) -> None:
-    """Lead the output nowhere, and standard error as well where that is closed, as by `2>&1 | head`."""
+    """Discard the output, and standard error as well if it is closed, as by `2>&1 | head`."""
     _silence(output)
     try:
         sys.stderr.flush()
@@ -113,7 +113,7 @@ def stop_output(output: TextIO) -> None:
 
 
 def _silence(stream: TextIO) -> None:
-    """Lead the stream nowhere, what it still holds included: the interpreter writes that at its end."""
+    """Discard the stream, including its buffer, which the interpreter would write at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     with suppress(OSError):
         os.dup2(nowhere, stream.fileno())

@@ -1,4 +1,4 @@
-"""Shows on standard error how far a sync is: a bar on a terminal, a plain line a company elsewhere."""
+"""Shows the progress of syncs on standard error: a bar on a terminal, otherwise a plain line for each company."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class _ReportingLog(ProgressLog):
         self._on_page = on_page
 
     def listener(self, company: str, log: Callable[[str], None]) -> Callable[[PageProgress], None]:
-        """Return what the engine calls after each page."""
+        """Return the function that the engine calls after each page."""
         to_log = super().listener(company, log)
 
         def on_page(progress: PageProgress) -> None:

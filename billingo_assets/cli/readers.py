@@ -1,4 +1,4 @@
-"""`billingo-assets company grant|revoke|readers`: who may read which company."""
+"""`billingo-assets company grant|revoke|readers`: manages who may read which company."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`billingo-assets status`: how every company is, for people and for monitoring."""
+"""`billingo-assets status`: shows the state of every company, for people and for monitoring."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN = {"green": "green", "yellow": "yellow", "red": "red", "disabled": "bright_black"}
 KEY_WIDTH = 13
-"""A longer key has a line of its own; the others keep to 80 columns."""
+"""The longest key in the table of 80 columns; a longer one has a line of its own."""
 
 
 @click.command(short_help="Show the state of every company.")

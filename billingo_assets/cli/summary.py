@@ -1,4 +1,4 @@
-"""What a sync did, for people (a block a company, then the totals) and for programs (one JSON object)."""
+"""Prints the results of syncs, for people (a block for each company, then totals) or programs (one JSON object)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIELDS_AT_END = ("items", "api_calls", "duration_seconds", "run_id")
 
 
 def as_json(outcomes: Sequence[Outcome], duration_seconds: float) -> dict[str, Any]:
-    """The object that `sync --json` prints."""
+    """Make the object that `sync --json` prints."""
     return {
         "companies": [
             {name: asdict(outcome)[name] for name in (*FIELDS, *FIELDS_AT_END)}
@@ -56,12 +56,12 @@ def print_outcome(outcome: Outcome) -> None:
 
 
 def api_calls(outcome: Outcome) -> str:
-    """How many there were."""
+    """The number of API calls in words."""
     return "1 API call" if outcome.api_calls == 1 else f"{outcome.api_calls:,} API calls"
 
 
 def print_totals(outcomes: Sequence[Outcome], duration_seconds: float) -> None:
-    """The last line: all companies together."""
+    """Print the last line: the totals of all companies."""
     totals = _totals(outcomes, duration_seconds)
     say(
         f"{totals['total']} {'company' if totals['total'] == 1 else 'companies'}: {totals['successful']} successful,"

@@ -1,4 +1,4 @@
-"""`billingo-assets sync`: real Dagster runs, one a company, and a summary for people or programs."""
+"""`billingo-assets sync`: real Dagster runs, one for each company, and a summary for people or programs."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def sync(
     """
     started = time.monotonic()
     if accept_empty and not keys:
-        raise ConfigurationError("Name the companies of which --accept-empty is to believe that nothing is left.")
+        raise ConfigurationError("Name the companies for which --accept-empty is meant.")
     if accept_difference is not None and len(keys) != 1:
-        raise ConfigurationError("Name the one company of which --accept-difference is to accept that it differs.")
+        raise ConfigurationError("Name the one company for which --accept-difference is meant.")
     if accept_difference == 0:
         raise ConfigurationError("A difference of 0 is none: there is nothing to accept.")
     settings = load_settings()
@@ -99,18 +99,18 @@ def sync_companies(
     verbose: bool = False,
     print_blocks: bool = True,
 ) -> list[Outcome]:
-    """Run the companies one after another; show how far it is, and each one's outcome when it is done.
+    """Run the companies one after another; show the progress, and the outcome of each when it is done.
 
-    One that was disabled or removed before its turn is left out, and has no outcome.
+    A company that was disabled or removed before its turn is skipped, without an outcome.
     """
-    # Here and not above: Dagster takes a second to load, which a wrong key need not wait for.
+    # Imported here: Dagster takes a second to load, and a wrong key need not wait for it.
     with loading():
         from billingo_assets.cli.progress import SyncProgress
         from billingo_assets.dagster_support import in_process as runs
         from billingo_assets.dagster_support.instance import add_partitions, open_instance
         from billingo_assets.definitions import build_sync_job
 
-        # Loaded before a run rather than in it: Ctrl-C in the midst of loading would leave half of it.
+        # Loaded before the first run: Ctrl-C during an import would leave half of it.
         from billingo_assets.sync import engine, refresh  # noqa: F401
 
         progress = SyncProgress(on_terminal=sys.stderr.isatty() and not verbose, quiet=not print_blocks and not verbose)
@@ -141,8 +141,8 @@ def sync_companies(
 
 
 def _why_left_out(settings: Settings, company: Company) -> str | None:
-    """Why a company is not to be synced any more when its turn comes, if it is not."""
-    with suppress(DatabaseError), connected(settings) as connection:  # its run says so itself
+    """Why a company must be skipped when its turn comes; None if it is to be synced."""
+    with suppress(DatabaseError), connected(settings) as connection:  # its run reports that itself
         return why_not_any_more(connection, company)
     return None
 
