@@ -1,6 +1,6 @@
-"""The registry of asset checks: definitions, `status`, alerts, pruning and the docs follow from it.
+"""The registry of asset checks: definitions, `status`, alerts, pruning and the docs use it.
 
-A check that is not in it cannot be declared: see `defs/checks/results.py`.
+Only checks in it can be declared: see `defs/checks/results.py`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One check on the records of a stream, which has one result for each company.
+    """A check on the records of a stream, with one result for each company.
 
-    `severity` is the worst that a failure can be. A `blocking` check ends the run. `advice` says what to do about a
-    failure; `{key}` stands for the company's key. A check that `follows_clock` judges an age: a company's runs say
-    nothing of it, and `status` computes it.
+    `severity` is the worst severity of a failure. A `blocking` check ends the run. `advice` says what to do about a
+    failure; `{key}` stands for the company's key. A check that `follows_clock` judges an age: `status` computes it
+    instead of reading it from a company's runs.
     """
 
     name: str
@@ -123,5 +123,5 @@ CHECKS: dict[str, Check] = {
 
 
 def checks_of_runs() -> Iterator[Check]:
-    """Those whose last result says how a company is."""
+    """The checks with a last result that counts for the state of a company."""
     return (check for check in CHECKS.values() if not check.follows_clock)

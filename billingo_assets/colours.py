@@ -1,4 +1,4 @@
-"""Colours only where they are wanted: not in a file, not on a terminal that has none, not with NO_COLOR."""
+"""Decides on colours: none in a file, on a terminal without them, or with NO_COLOR."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any, TextIO
 
 
 def are_wanted(stream: TextIO) -> bool:
-    """Whether the stream is a terminal that has colours, of one who has not declined them (https://no-color.org)."""
+    """Whether the stream is a terminal with colours, and NO_COLOR (https://no-color.org) is not set."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def take_out_of_dagsters_logs() -> None:
-    """Have this process of Dagster write plain lines; it colours them wherever they go, or offers JSON."""
+    """Make this process of Dagster write plain lines. Dagster itself offers only colours everywhere, or JSON."""
     from dagster._utils.log import define_default_formatter
 
     coloredlogs: Any = import_module("coloredlogs")
     coloured = coloredlogs.ColoredFormatter
     if are_wanted(sys.stdout) or not isinstance(coloured, type):
         return
-    coloredlogs.ColoredFormatter = _plain  # for what is yet to be configured
+    coloredlogs.ColoredFormatter = _plain  # for loggers that are configured later
     for name in ("dagster", "dagster-webserver"):
         for handler in logging.getLogger(name).handlers:
             if isinstance(handler.formatter, coloured):

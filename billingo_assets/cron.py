@@ -1,7 +1,7 @@
-"""Cron lines: whether one is sound, and when it ticks.
+"""Validates cron lines and computes their ticks.
 
-Dagster's scheduler computes the ticks, here as there, so the "next sync" that people see is the one that comes. Dagster
-is imported where a line is looked at, not before: it takes a second.
+Dagster's own scheduler computes the ticks here too, so the "next sync" that people see is the real one. Dagster is
+imported only where a line is read: it takes a second.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime
 
 
 def checked_cron(line: str) -> str:
-    """Return `line`. Raises ValueError unless it is a cron line of five fields that ticks at some time."""
+    """Return `line`. Raises ValueError unless it is a cron line of five fields that ticks at all."""
     from dagster._utils.schedules import is_valid_cron_string
 
     fields = line.split()
@@ -21,7 +21,7 @@ def checked_cron(line: str) -> str:
     if is_valid_cron_string(line):
         ticks = _ticks(line)
     elif all(is_valid_cron_string(f"{minute} {hour} {date} {weekday}") for date in (f"{day} *", f"* {month}")):
-        ticks = False  # the day and the month exist, but not together
+        ticks = False  # no month in it has such a day
     else:
         raise ValueError("is not a cron line: minute, hour, day of the month, month, weekday, such as 0 2 * * *")
     if not ticks:

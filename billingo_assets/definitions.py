@@ -1,6 +1,6 @@
 """The code location that `workspace.yaml` names: the definitions in `defs/`, the resources and the executor.
 
-Loading it reads the settings; it touches no network and no database.
+Loading it reads the settings, but uses neither the network nor the database.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
 
 
 def build_sync_job(*, resource_overrides: Mapping[str, object] | None = None) -> dg.JobDefinition:
-    """The job `sync_company` alone, for a process that runs nothing else.
+    """Build only the job `sync_company`, for a process that runs nothing else.
 
-    It looks for no components, which takes a tenth of a second of CPU.
+    This skips the search for components, which takes a tenth of a second of CPU.
     """
     from billingo_assets import defs as folder
 
@@ -46,7 +46,7 @@ def _assemble(found: dg.Definitions, resource_overrides: Mapping[str, object] | 
                 "progress": ProgressLog(),
                 **(resource_overrides or {}),
             },
-            # The steps of a run are short and follow one another: a process for each would cost ten times the work.
+            # The steps of a run are short and sequential: a process for each would cost ten times the work.
             executor=dg.in_process_executor,
         ),
     )
@@ -54,6 +54,6 @@ def _assemble(found: dg.Definitions, resource_overrides: Mapping[str, object] | 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Load the code location, which stays for as long as the process."""
+    """Load the code location, which stays until the process ends."""
     with loading():
         return build_defs()

@@ -1,6 +1,6 @@
-"""The errors that people meet.
+"""The errors that people see.
 
-Every foreseeable failure is a `BillingoAssetsError` whose text is a sentence or two: what happened, to whom,
+Every foreseeable failure is a `BillingoAssetsError`. Its text is a sentence or two: what happened, to which company,
 what to do. The command line prints that text and no traceback. The API client's errors are in `billingo.errors`.
 """
 
@@ -13,19 +13,19 @@ from billingo_assets.redaction import redact
 
 
 class BillingoAssetsError(Exception):
-    """A foreseeable failure, told in words. `exit_code` is what the command line ends with."""
+    """A foreseeable failure, in words. `exit_code` is the exit code of the command line."""
 
     exit_code = 1
     counts: Mapping[str, int | float | str | None] = MappingProxyType({})
-    """What a sync had done when it failed, by name."""
+    """The counts of a sync when it failed, by name."""
 
     def __str__(self) -> str:
-        """The sentence, without secrets: it may repeat what a server or a driver said."""
+        """The sentence, without secrets: it may repeat a server's or driver's message."""
         return redact(super().__str__())
 
 
 class ConfigurationError(BillingoAssetsError):
-    """Wrong usage or a setting that has to be changed before anything can work."""
+    """Wrong usage, or a setting that has to be changed before anything can work."""
 
     exit_code = 2
 
@@ -35,20 +35,20 @@ class DatabaseError(ConfigurationError):
 
 
 class DatabaseUnavailableError(DatabaseError):
-    """The database was there, or may be in a moment."""
+    """The database does not answer; it may do so again in a moment."""
 
     transient = True
 
 
 class EmptyAnswerError(BillingoAssetsError):
-    """The API shows no document of a company that had some: more likely its mistake than the truth."""
+    """The API shows no document of a company that had some: more likely an error of the API than the truth."""
 
 
 class UnsettledListingError(BillingoAssetsError):
-    """No listing of a company's documents was whole, so that nobody can say which of them are gone.
+    """No listing of a company's documents was whole, so it is unknown which of them are gone.
 
-    Asking again at once may help where they changed while they were listed (`may_pass`), but not where Billingo's count
-    differs from what its pages show.
+    A retry may help if they changed while they were listed (`may_pass`), but not if Billingo's count differs from its
+    pages.
     """
 
     def __init__(self, what: str, *, may_pass: bool) -> None:
@@ -57,7 +57,7 @@ class UnsettledListingError(BillingoAssetsError):
 
 
 class NotToBeSyncedError(BillingoAssetsError):
-    """The company of a run is disabled, was removed, or never was registered. `reason` says which, in a few words."""
+    """The company of a run is disabled, was removed, or was never registered. `reason` says which in a few words."""
 
     def __init__(self, what: str, *, reason: str) -> None:
         super().__init__(what)

@@ -1,4 +1,4 @@
-"""Folders that hold what is executed or secret: made for the user alone, and refused where others can write."""
+"""Creates folders for programs and secrets, for the user alone, and refuses folders that others can write to."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ OWN_NAMES = {
     *("dagster", "postgres", "encryption.key", "dev.lock"),  # in BILLINGO_HOME
     *("dagster.yaml", "workspace.yaml", ".logs_queue", ".nux", ".telemetry", "history", "logs", "schedules", "storage"),
 }
-"""What this program and Dagster put into their folders."""
+"""The files and folders that this program and Dagster create."""
 
 
 def make_private(folder: Path, setting: str) -> None:
-    """Create a folder for the user alone, or make sure that nobody else can write to the one that is there.
+    """Create a folder for the user alone, or check that nobody else can write to an existing one.
 
-    `setting` names the folder.
+    `setting` is the setting that names the folder.
 
     Raises:
         ConfigurationError: it belongs to another user, or others can write to it.
@@ -29,7 +29,7 @@ def make_private(folder: Path, setting: str) -> None:
 
 
 def require_private(folder: Path, setting: str) -> None:
-    """Raise ConfigurationError where others can put files in: what lies there is executed or decrypts API keys."""
+    """Raise ConfigurationError if others can write to it: files in it are executed or decrypt API keys."""
     status = folder.stat()
     if status.st_uid not in (os.geteuid(), 0):
         raise ConfigurationError(
@@ -38,13 +38,13 @@ def require_private(folder: Path, setting: str) -> None:
         )
     if status.st_mode & 0o022:
         raise ConfigurationError(
-            f"Others on this machine can write to {folder}, and what they put there would be executed."
+            f"Others on this machine can write to {folder}, and their files there would be executed."
             f" {_advice(folder, status, setting)}"
         )
 
 
 def _advice(folder: Path, status: os.stat_result, setting: str) -> str:
-    """Take rights away only where nobody else can miss them; and leave a folder that holds our data where it is."""
+    """Advise to remove rights if nobody else can need them, and never to move a folder that holds our data."""
     is_shared = status.st_mode & (stat.S_ISVTX | stat.S_ISGID) or status.st_uid != os.geteuid()
     names = {path.name for path in folder.iterdir()}
     if names and names <= OWN_NAMES and not is_shared:

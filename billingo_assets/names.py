@@ -1,4 +1,4 @@
-"""The names that Dagster stores: assets, jobs, the set of partitions, tags of runs. Imports declarations alone."""
+"""The names that Dagster stores: assets, jobs, the set of partitions, tags of runs. Imports only declarations."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ GROUP = "billingo"
 
 
 def raw_asset_key(stream: Stream) -> dg.AssetKey:
-    """The asset of a stream's records as sent."""
+    """The key of the asset of a stream's records as sent."""
     return dg.AssetKey([GROUP, stream.raw])
 
 
 def table_asset_key(table: NormalizedTable) -> dg.AssetKey:
-    """The asset of a table that normalization makes."""
+    """The key of the asset of a table that normalization fills."""
     return dg.AssetKey([GROUP, table.name])
 
 
@@ -28,7 +28,7 @@ STREAM_ASSETS = tuple(
     for stream in STREAMS
     for key in (raw_asset_key(stream), *(table_asset_key(table) for table in stream.tables if table.asset))
 )
-"""Every asset of every stream: what a run of `sync_company` materializes."""
+"""Every asset of every stream: a run of `sync_company` materializes them."""
 SYNC_HEALTH = dg.AssetKey([GROUP, "sync_health"])
 
 SYNC_COMPANY = "sync_company"
@@ -36,17 +36,17 @@ REFRESH_HEALTH = "refresh_health"
 PRUNE_HISTORY = "prune_history"
 
 COMPANIES = "companies"
-"""The set of partitions: one a company, named by its key."""
+"""The set of partitions: one for each company, named by its key."""
 
 PARTITION_TAG = "dagster/partition"
-"""The tag of a run that has its company's key."""
+"""The tag of a run with its company's key."""
 COMPANY_TAG = "company"
-"""The tag of a run that has its company's name, for people: a partition is called by the key alone."""
+"""The tag of a run with its company's name, for people: a partition shows only the key."""
 REFUSED_TAG = "refused"
-"""The tag of a run that did nothing, which says why: its company is not to be synced."""
+"""The tag of a run that did nothing because its company is disabled or was removed; it says which."""
 NOT_REFUSED = "no"
-"""Its value where a run that was refused was run again, with its tags, and did its work."""
+"""The value of that tag if a refused run was launched again, with its tags, and did its work."""
 TRIGGER_TAG = "billingo/trigger"
-"""The tag of a run that says who started it, where Dagster has none for it."""
+"""The tag of a run that says who started it, for cases that Dagster has no tag for."""
 RETRY_TAG = "dagster/retry_on_asset_or_op_failure"
-"""What Dagster asks before it runs a failed run again; that a failure disallows retries concerns its step alone."""
+"""The tag that Dagster reads before it retries a failed run. A failure that disallows retries affects only its step."""

@@ -1,4 +1,4 @@
-"""Where the project is: its folder, its `.env`, and the files that an installed package has copies of."""
+"""Finds the project's folder, its `.env`, and the files that an installed package has copies of."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def checkout() -> Path | None:
-    """The checkout that this package lies in; None where it is installed without one."""
+    """The checkout that contains this package; None if it is installed without one."""
     return _PACKAGE.parent if (_PACKAGE.parent / "workspace.yaml").is_file() else None
 
 
@@ -31,17 +31,17 @@ def project_root() -> Path:
 
 
 def shipped_file(name: str) -> Path:
-    """A file of the checkout's top level, which an installed package has a copy of."""
+    """A file of the checkout's top level, or the installed package's copy of it."""
     return (checkout() or _PACKAGE) / name
 
 
 def env_file() -> Path:
-    """Where settings may stand that the environment does not have."""
+    """The file with settings that the environment does not have."""
     return project_root() / ".env"
 
 
 def located(path: Path) -> Path:
-    """A relative path is one in the project's folder, from wherever a command is called."""
+    """Resolve a path; a relative one starts in the project's folder, wherever the command is called."""
     try:
         return project_root() / path.expanduser()
     except RuntimeError:

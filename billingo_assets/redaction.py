@@ -1,7 +1,7 @@
-"""Keeps secrets out of whatever is said: log records, tracebacks, error messages, Dagster's event log.
+"""Keeps secrets out of log records, tracebacks, error messages and Dagster's event log.
 
-A secret is remembered where it is read or decrypted, and from then on no log record of this process holds it. What
-else is shown or stored of an error goes through `redact`. Nothing here knows which secrets there are, nor Dagster.
+A secret is remembered where it is read or decrypted, and from then on no log record of this process contains it. All
+other text of an error that is shown or stored goes through `redact`. Callers name the secrets. No Dagster.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from pydantic import SecretStr
 SHOWN = "***"
 
 SHORTEST = 6
-"""Characters. Shorter text is part of too many words, and is easily guessed."""
+"""The shortest secret, in characters: shorter text is part of too many words, and is easily guessed."""
 
 LONG = 12
-"""Characters from which on a secret is found within a word too."""
+"""From this many characters on, a secret is also found within a word."""
 
 
 _HEXADECIMAL = re.compile("%..")
 
 
 class Redactor:
-    """The secrets that are known, and texts without them."""
+    """Remembers secrets, and removes them from texts."""
 
     def __init__(self) -> None:
         self._forms: tuple[str, ...] = ()
         self._lock = threading.Lock()
 
     def remember(self, *secrets: SecretStr | str | None) -> None:
-        """Know these from now on, and the forms that they take in URLs, in HTML, in Python's and in JSON's quotes."""
+        """Remember these, and their spellings in URLs, in HTML, and in quoted Python and JSON."""
         forms = set()
         for secret in secrets:
             text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
@@ -49,18 +49,18 @@ class Redactor:
                 forms |= {text, repr(text)[1:-1], json.dumps(text)[1:-1], html.escape(text), *quoted}
                 forms |= {_HEXADECIMAL.sub(lambda digits: digits[0].lower(), form) for form in quoted}
         with self._lock:
-            # The longest first, or what holds another would be left in part.
+            # The longest first, or part of a secret that contains another would remain.
             self._forms = tuple(sorted({*self._forms, *forms}, key=len, reverse=True))
 
     def forget(self) -> None:
-        """Know none any more."""
+        """Forget all secrets."""
         with self._lock:
             self._forms = ()
 
     def redact(self, text: str) -> str:
         """Return the text with `***` in place of each secret."""
         for form in self._forms:
-            if form in text:  # quicker than one pattern of all, which would be compiled again for each company
+            if form in text:  # quicker than one pattern of all, which would have to be compiled for each company
                 is_long = len(form) >= LONG
                 text = text.replace(form, SHOWN) if is_long else re.sub(_word(form), SHOWN, text)
         return text
@@ -77,17 +77,17 @@ redact = _known.redact
 
 
 def traceback_of(error: BaseException) -> str:
-    """The traceback, as Python prints it, without secrets."""
+    """Format the traceback as Python prints it, without secrets."""
     return redact("".join(traceback.format_exception(error)))
 
 
 def install() -> None:
-    """From now on, let no log record that this process makes hold a secret, whichever logger or handler it is for.
+    """From now on, keep secrets out of all log records of this process, for any logger and handler.
 
-    Nor a traceback that ends the process or a thread. To call it again changes nothing.
+    The same holds for tracebacks that end the process or a thread. To call it again changes nothing.
     """
-    # Not a filter on each handler: there are handlers that we do not see made, Dagster's and the web server's among
-    # them. Python makes every record here.
+    # Not a filter on each handler: we do not see all handlers created, for example those of Dagster and the web server.
+    # Python makes every record here.
     factory = logging.getLogRecordFactory()
     if not isinstance(factory, _RedactedRecords):
         logging.setLogRecordFactory(_RedactedRecords(factory))
@@ -98,20 +98,20 @@ def install() -> None:
 
 
 class _RedactedRecords(partial[logging.LogRecord]):
-    """Makes log records, and takes the secrets out of them."""
+    """Makes log records without secrets."""
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = super().__call__(*args, **kwargs)
         try:
             said = record.getMessage()
-        except Exception:  # of any type: its arguments do not fit. The handler says so, and shows them.
+        except Exception:  # of any type: its arguments do not fit. The handler reports that, and shows them.
             record.msg, record.args, said = f"{record.msg} {record.args}", None, f"{record.msg} {record.args}"
         if (clean := redact(said)) != said:
             record.msg, record.args = clean, None
         if record.exc_info and record.exc_info[1]:
-            told = "".join(traceback.format_exception(record.exc_info[1])).rstrip("\n")
-            if (clean := redact(told)) != told:
-                # As text, of which a formatter makes the same; the exception itself would be formatted once more.
+            written = "".join(traceback.format_exception(record.exc_info[1])).rstrip("\n")
+            if (clean := redact(written)) != written:
+                # As text, which a formatter prints as it is; it would format the exception itself once more.
                 record.exc_info, record.exc_text = None, clean
         if record.stack_info:
             record.stack_info = redact(record.stack_info)
@@ -123,7 +123,7 @@ def _print_uncaught(_kind: type[BaseException], error: BaseException, _traceback
         sys.stderr.write(traceback_of(error))
 
 
-def _print_uncaught_in_thread(told: threading.ExceptHookArgs) -> None:
-    if told.exc_value is not None and told.exc_type is not SystemExit and sys.stderr is not None:
-        name = told.thread.name if told.thread else "?"
-        sys.stderr.write(f"Exception in thread {name}:\n{traceback_of(told.exc_value)}")
+def _print_uncaught_in_thread(ended: threading.ExceptHookArgs) -> None:
+    if ended.exc_value is not None and ended.exc_type is not SystemExit and sys.stderr is not None:
+        name = ended.thread.name if ended.thread else "?"
+        sys.stderr.write(f"Exception in thread {name}:\n{traceback_of(ended.exc_value)}")

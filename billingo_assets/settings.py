@@ -1,6 +1,6 @@
 """Every setting, from `BILLINGO_*` environment variables and the project's `.env` file.
 
-Here belong names, types, defaults and their validation; what a setting does lives where it is used.
+Names, types, defaults and validation belong here; the code that uses a setting does not.
 Secrets are `SecretStr`, which does not print itself.
 """
 
@@ -39,7 +39,7 @@ from billingo_assets.urls import (
 _PASSWORD = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
 _HOST = re.compile(r"(?:://|@)([^\s/?&=@:,]+\.[^\s/?&=@:,]+)")
 _TOKEN = re.compile(r"(?=[^\s/?&=@:,]*\d)[^\s/?&=@:,]{8,}|[^\s/?&=@:,]{16,}")
-"""What in a webhook's URL is taken for a secret: a long word, or one with a digit."""
+"""The words of a webhook's URL that count as secrets: long ones, and those with a digit."""
 
 FILE_SUFFIX = "_FILE"
 MAX_SECRET_BYTES = 2**16
@@ -52,7 +52,7 @@ def _checked_timezone(name: str) -> str:
 
 
 def _secret_in(named: str | Path, name: str) -> str:
-    """The content of a file that holds a secret, without the line's end. Who may read it is its maker's business."""
+    """The content of a file that holds a secret, without the line's end. Its permissions are not checked."""
     try:
         path = located(Path(named))
     except ValueError as error:
@@ -63,7 +63,7 @@ def _secret_in(named: str | Path, name: str) -> str:
         text = content.decode().rstrip("\r\n")
     except OSError as error:
         raise ConfigurationError(f"{name}: {path} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:  # whose text quotes what it could not read
+    except UnicodeDecodeError:  # its text quotes the bytes that it could not read
         raise ConfigurationError(f"{name}: {path} does not hold UTF-8 text.") from None
     if not text.strip() or len(content) > MAX_SECRET_BYTES:
         size = "empty" if not text.strip() else f"larger than {MAX_SECRET_BYTES:,} bytes"
@@ -75,11 +75,11 @@ CronLine = Annotated[str, AfterValidator(checked_cron)]
 """When a schedule ticks, in `timezone`."""
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
-"""A bound on how long something may take: more than none, a day at most."""
+"""A time limit in seconds: more than none, a day at most."""
 
 
 class Settings(BaseSettings):
-    """All settings, validated. Build it with `load_settings`, which turns a mistake into a sentence."""
+    """All settings, validated. Build it with `load_settings`, which reports a mistake in a sentence."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     alert_urls: SecretStr | None = None
     """Where alerts go: Apprise URLs, separated by commas or spaces."""
     heartbeat_url: Annotated[SecretStr, AfterValidator(checked_secret_web_url)] | None = None
-    """Called after each tick that found and told everything, so that its silence is noticed."""
+    """Called after each tick that found and reported everything, so that its silence is noticed."""
     ui_url: Annotated[str, AfterValidator(checked_web_url)] = "http://127.0.0.1:3000"
     """Where people find Dagster's UI: links to runs begin with it."""
     database_url_file: Path | None = None
@@ -132,13 +132,13 @@ class Settings(BaseSettings):
     request_attempts: int = Field(default=6, ge=1, le=20)
     """Tries a request is given before its failure counts."""
     request_seconds: Seconds = 120.0
-    """How long all tries of a request may take together; waiting for one's turn under the pace is not counted."""
+    """How long all tries of a request may take together; waiting under the pace is not counted."""
     connect_timeout_seconds: Seconds = 10.0
     """How long a connection may take to open."""
     read_timeout_seconds: Seconds = 30.0
     """How long the API may be silent while it answers."""
     max_response_mib: int = Field(default=64, ge=1, le=512)
-    """The largest answer that is read, unpacked; a page of 100 documents is about 0.3 MiB."""
+    """The largest answer that is read, decompressed; a page of 100 documents is about 0.3 MiB."""
     max_document_mib: int = Field(default=16, ge=1, le=255)
     """The largest document that is stored; a larger one goes to quarantine. PostgreSQL's own limit is 255."""
     max_page_documents: int = Field(default=10_000, ge=100, le=1_000_000)
@@ -153,7 +153,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _read_secret_files(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Put what a `…_file` holds in the place of the setting it is for, which is then checked as if set itself."""
+        """Put the content of each `…_file` into its setting, which is then checked like any other."""
         read = {}
         for field in cls.model_fields:
             setting = field.removesuffix(FILE_SUFFIX.lower())
@@ -183,7 +183,7 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """Read the environment and `.env` once a process, which from then on says nothing of the secrets in them.
+    """Read the environment and `.env` once a process, and keep the secrets in them out of its output from then on.
 
     Raises:
         ConfigurationError: a variable is misspelt, its value is not acceptable, or a line of `.env` sets nothing.
@@ -202,7 +202,7 @@ def load_settings() -> Settings:
 
 
 def holds_secrets(file: Path) -> bool:
-    """Whether a file such as `.env`, which `load_settings` has accepted, sets something that nobody is to see."""
+    """Whether a file such as `.env`, which `load_settings` has accepted, sets a secret."""
     given = {name.upper(): value for name, value in dotenv_values(file).items() if value}
     fields = [
         field.removesuffix(FILE_SUFFIX.lower())
@@ -214,7 +214,7 @@ def holds_secrets(file: Path) -> bool:
 
 
 def _secrets(settings: Settings) -> Iterator[str]:
-    """What in the settings nobody is to see, each piece as it may turn up by itself."""
+    """The secrets in the settings, each part separately, because it may appear alone."""
     if settings.database_url is not None:
         written = settings.database_url.get_secret_value()
         url = make_url(written)
@@ -226,7 +226,7 @@ def _secrets(settings: Settings) -> Iterator[str]:
     for urls in (settings.alert_urls, settings.heartbeat_url):
         if urls is not None:
             written = f"{urls.get_secret_value()} {unquote(urls.get_secret_value())}"
-            hosts = set(_HOST.findall(written))  # which are told, so that one knows of which channel
+            hosts = set(_HOST.findall(written))  # messages name the hosts of channels
             yield from _PASSWORD.findall(written)
             yield from (word for word in _TOKEN.findall(written) if word not in hosts)
 
@@ -252,13 +252,13 @@ def _names_in(file: Path) -> set[str]:
 
 
 def _sets_nothing(binding: Binding) -> bool:
-    """Whether it is meant for us, but has no value, or one that is part of the name: `BILLINGO_HOME:/data`."""
+    """Whether it is a setting of ours without a value, or with the value in its name: `BILLINGO_HOME:/data`."""
     name = binding.key or ""
     return name.upper().startswith(PREFIX) and (binding.value is None or not name.isidentifier())
 
 
 def _line_number(binding: Binding) -> int:
-    """The parser counts the empty lines before a line as part of it."""
+    """The line's number; the parser counts the empty lines before a line as part of it."""
     text = binding.original.string
     return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
 
@@ -280,7 +280,7 @@ def _describe(error: ValidationError) -> str:
 
 
 def _fault(problem: ErrorDetails) -> str:
-    """Our own words where a setting has its own check; else what its type and bounds demand, in words."""
+    """Our own words if the setting has its own check, else its type and bounds in words."""
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     field = Settings.model_fields[str(problem["loc"][0])]

@@ -1,7 +1,7 @@
-"""Shows text that others wrote: an API's messages, a document's reason, a company's name.
+"""Makes text from outside safe to show: an API's messages, a document's reason, a company's name.
 
-Code that prints such text, or puts it into an error, takes it from here. It is shown unchanged except for what a
-terminal obeys or hides: control characters, escape sequences, marks that turn the direction of writing.
+Code that prints such text, or puts it into an error, uses these functions. They change only characters that a terminal
+obeys or hides: control characters, escape sequences, marks that change the direction of writing.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import re
 from billingo_assets.redaction import redact
 
 MAX_EXCERPT = 200
-"""Characters of somebody else's message that an error of ours repeats."""
+"""How many characters of a foreign message our errors repeat."""
 
 
 def visible(text: str) -> str:
-    """The text with a space in place of each character that cannot be seen, line breaks included."""
+    """The text with a space in place of each invisible character, including line breaks."""
     return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
 
 
 def visible_lines(text: str) -> str:
-    """The text, line by line as `visible` has it: for what is ours and may have several lines."""
+    """The text with each line as in `visible`: for our own text of several lines."""
     return text if text.isprintable() else "\n".join(visible(line) for line in text.split("\n"))
 
 
 def excerpt(text: str) -> str:
-    """The beginning of the text in one line, without secrets: cut off, one would not be known again."""
+    """The beginning of the text in one line. Secrets are removed first: half a secret would not be recognized."""
     return " ".join(visible(redact(text)[: 2 * MAX_EXCERPT]).split())[:MAX_EXCERPT]
 
 

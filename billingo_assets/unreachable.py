@@ -1,4 +1,4 @@
-"""Says in words why no answer came from an address; HTTP libraries have class names and numbers for it."""
+"""Explains in words why an address did not answer; HTTP libraries have only class names and numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BROKEN = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError, httpx.C
 
 
 def why_unreachable(error: BaseException) -> str:
-    """Why a request got no answer: what the system said, or what became of the connection."""
+    """Why a request got no answer: the system's message, or the fate of the connection."""
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
             return "the host name is unknown here"

@@ -1,4 +1,4 @@
-"""Checks of the URLs that settings and commands are given. They raise ValueError, which never quotes a password."""
+"""Checks the URLs in settings and options. The checks raise ValueError, which never quotes a password."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIVE_API_URL = "https://api.billingo.hu/v3"
 
 
 def checked_api_url(url: str) -> str:
-    """Return `url` without a trailing slash. Raises ValueError unless it is https, or http to loopback, and bare.
+    """Return `url` without a trailing slash. Raises ValueError unless it is a bare https URL, or http to loopback.
 
     An API key goes wherever this URL points, so nothing in it may be ambiguous.
     """
@@ -40,7 +40,7 @@ def checked_loopback_url(url: str) -> str:
 def _split(url: str, *, like: str) -> SplitResult:
     try:
         return urlsplit(url)
-    except ValueError:  # whose text may quote the user name and the password
+    except ValueError:  # its text may quote the user name and the password
         raise ValueError(f"must look like {like}") from None
 
 
@@ -54,7 +54,7 @@ def _can_be_connected_to(parts: SplitResult) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine can be meant."""
+    """Whether the host can only be this machine."""
     if host == "localhost":
         return True
     try:
@@ -66,7 +66,7 @@ def is_loopback(host: str) -> bool:
 def checked_database_url(secret: SecretStr) -> SecretStr:
     """Return `secret`. Raises ValueError unless it is a postgresql:// URL with a port that exists."""
     url, example = secret.get_secret_value(), "postgresql://user@host:5432/database"
-    # What follows the first @ is taken for the host, and a host is no secret.
+    # The text after the first @ counts as the host, which is not a secret.
     if url.count("@") > 1:
         raise ValueError("must not contain a second @: within a user name or a password, write it as %40")
     if _split(url, like=example).scheme not in ("postgresql", "postgres") or not _has_port_that_exists(url):
@@ -75,7 +75,7 @@ def checked_database_url(secret: SecretStr) -> SecretStr:
 
 
 def _has_port_that_exists(url: str) -> bool:
-    """As the database's engine reads the URL: to it, a password may contain a slash."""
+    """Whether the port is valid in the URL as the engine reads it: a password may contain a slash."""
     try:
         port = make_url(url).port
     except (ArgumentError, ValueError):
@@ -92,5 +92,5 @@ def checked_web_url(url: str) -> str:
 
 
 def checked_secret_web_url(secret: SecretStr) -> SecretStr:
-    """Return a secret as `checked_web_url` does a URL that is none."""
+    """Check a secret URL as `checked_web_url` does a public one."""
     return SecretStr(checked_web_url(secret.get_secret_value()))
