@@ -1,1 +1,1 @@
-"""The Dagster definitions: assets, checks, jobs, schedules, sensors. Thin: what they do is in the other rooms."""
+"""The Dagster definitions: assets, checks, jobs, schedules, sensors. They are thin: the other rooms do the work."""

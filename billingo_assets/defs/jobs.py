@@ -1,7 +1,7 @@
 """The jobs.
 
-`sync_company` brings one company from the API to checked tables, `refresh_health` shows how all are, `prune_history`
-forgets old runs.
+`sync_company` brings one company from the API to checked tables, `refresh_health` updates the overview of all
+companies, `prune_history` deletes old runs.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -31,9 +31,9 @@ refresh_health = dg.define_asset_job(
 )
 
 
-@dg.op(description="Deletes runs older than BILLINGO_RETENTION_DAYS, but what shows each company's present state.")
+@dg.op(description="Deletes runs older than BILLINGO_RETENTION_DAYS, except those that show a company's present state.")
 def prune_old_runs(context: dg.OpExecutionContext, warehouse: WarehouseResource) -> None:
-    """Forget what is older than the settings keep."""
+    """Delete history that is older than the settings keep."""
     from billingo_assets.alerts.outages import prune_outages
     from billingo_assets.run_history.pruning import prune_runs
 

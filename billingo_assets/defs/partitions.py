@@ -1,4 +1,4 @@
-"""The partitions: one a company, named by its key."""
+"""The partitions: one for each company, named by its key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schedules: one for each rhythm of companies, one for the weekly reading of everything, one for maintenance."""
+"""The schedules: one for each rhythm of companies, one for the weekly full syncs, one for maintenance."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC
@@ -22,12 +22,12 @@ READ_EVERYTHING = {"ops": {RAW_INVOICES.to_python_identifier(): {"config": {"ful
 
 @dg.definitions
 def schedules() -> dg.Definitions:
-    """Every schedule, as the settings have it."""
+    """Return every schedule from the settings."""
     return dg.Definitions(schedules=build_schedules(load_settings()))
 
 
 def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """Every schedule, running from the start, in the settings' time zone."""
+    """Build every schedule, running from the start, in the settings' time zone."""
     return [
         *(_of_rhythm(rhythm, settings) for rhythm in RHYTHMS),
         _of_companies(
@@ -86,9 +86,9 @@ def _of_companies(
 
         with warehouse.connect() as connection:
             due = [company for company in list_companies(connection, enabled_only=True) if wanted(company)]
-        # One that was added a moment ago has no partition yet; the sensor makes it, and syncs the company.
+        # A company that was added a moment ago has no partition yet; the sensor creates it, and syncs the company.
         partitions = set(context.instance.get_dynamic_partitions(COMPANIES))
-        # In UTC: an hour that the clock shows twice is not the same tick.
+        # In UTC: an hour that the clock shows twice has two ticks.
         moment = f"{context.scheduled_execution_time.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
         requests = [
             dg.RunRequest(partition_key=company.key, run_key=f"{name}/{company.key}/{moment}", run_config=run_config)

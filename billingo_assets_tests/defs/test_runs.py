@@ -302,7 +302,7 @@ def test_a_company_whose_tax_code_nobody_knows_is_synced_with_a_warning(
     outcome = sync(SMALL)
     assert (outcome.status, outcome.errors) == ("partial", ())
     (warning,) = outcome.warnings
-    assert warning.startswith("tax_code_matches: Billingo tells no tax code")
+    assert warning.startswith("tax_code_matches: Billingo returns no tax code")
 
 
 def test_a_tax_code_with_other_last_digits_is_told_once_and_green(sync: Sync, world: World) -> None:

@@ -1,1 +1,1 @@
-"""The assets: thin covers over the sync engine and the normalization, with what the UI shows of them."""
+"""The assets: thin covers over the sync engine and normalization, with metadata for the UI."""

@@ -1,4 +1,4 @@
-"""What the UI shows of an asset beside its function: owners, and the columns of its table."""
+"""Metadata of assets for the UI: owners, and the columns of tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 def table_metadata(table: Table) -> dict[str, Any]:
-    """The table's name and column schema, as Dagster's UI shows them."""
+    """Make the metadata for the table's name and column schema, which Dagster's UI shows."""
     columns = [
         dg.TableColumn(
             name=column.name,

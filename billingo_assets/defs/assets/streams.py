@@ -21,20 +21,20 @@ from billingo_assets.warehouse.tables import metadata
 
 
 class SyncConfig(dg.Config):
-    """How to sync this time."""
+    """The configuration of this sync."""
 
-    full: bool = Field(default=False, description="Read every document, although what is new or changed would do.")
+    full: bool = Field(default=False, description="Read every document, even if new and changed ones would be enough.")
     accept_empty: bool = Field(
-        default=False, description="Believe an API that shows no document at all, where there were some."
+        default=False, description="Accept that the API shows no document although there were some."
     )
     accept_difference: int | None = Field(
         default=None,
-        description="From now on, sync in spite of Billingo counting so many documents more than its pages show.",
+        description="From now on, sync although Billingo counts so many documents more than its pages show.",
     )
 
 
 def raw_asset(stream: Stream) -> dg.AssetsDefinition:
-    """The asset of a stream's records as sent. It finds out whose books the API key opens before it reads one."""
+    """Make the asset of a stream's records as sent. It checks the company of the API key before it reads a record."""
 
     @dg.asset(
         key=raw_asset_key(stream),
@@ -54,7 +54,7 @@ def raw_asset(stream: Stream) -> dg.AssetsDefinition:
         warehouse: WarehouseResource,
         progress: dg.ResourceParam[ProgressLog],
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult | dg.Output[None]]:
-        # What a run needs and a code server does not is loaded here, so that loading the definitions stays quick.
+        # Imported here because only a run needs it: a code server loads the definitions quickly.
         from billingo_assets.billingo.errors import IdentityMismatchError
         from billingo_assets.errors import BillingoAssetsError, NotToBeSyncedError
         from billingo_assets.run_history.runs import is_of_command, trigger_of
@@ -89,7 +89,7 @@ def raw_asset(stream: Stream) -> dg.AssetsDefinition:
                         if error.counts.get("processed"):
                             refresh_tables(work.connection, stream, work.company.id)
                         raise
-                    # The run ends here or at a blocking check: what was read is to be in the tables all the same.
+                    # The run ends here or at a blocking check: first bring the tables up to date with the records read.
                     if not report.is_balanced:
                         refresh_tables(work.connection, stream, work.company.id)
             except IdentityMismatchError as mismatch:
@@ -97,7 +97,7 @@ def raw_asset(stream: Stream) -> dg.AssetsDefinition:
                 raise
             except NotToBeSyncedError as refused:
                 refuse(context, refused)
-                yield dg.Output(None, output_name=tax_code_matches.get_python_identifier())  # no answer: allowed
+                yield dg.Output(None, output_name=tax_code_matches.get_python_identifier())  # no result: allowed
                 return
         if report.reason:
             context.log.info(f"{key}: every {stream.noun} was read: {report.reason}")
@@ -112,7 +112,7 @@ def raw_asset(stream: Stream) -> dg.AssetsDefinition:
 
 
 def table_assets(stream: Stream) -> dg.AssetsDefinition:
-    """The assets of the tables that are made from a stream's records, in one step."""
+    """Make the assets of the tables that are normalized from a stream's records, in one step."""
 
     @dg.multi_asset(
         name=f"normalized_{stream.table.name}",

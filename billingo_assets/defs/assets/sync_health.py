@@ -1,4 +1,4 @@
-"""The asset `billingo/sync_health`: how all companies are, as a table, and plots of the last 30 days."""
+"""The asset `billingo/sync_health`: the state of all companies as a table, and plots of the last 30 days."""
 
 import dagster as dg
 
@@ -16,7 +16,7 @@ from billingo_assets.names import GROUP, STREAM_ASSETS, SYNC_HEALTH
     owners=OWNERS,
 )
 def sync_health(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
-    """All companies, the worst first: what is wrong, last and next sync, documents; and plots of the last 30 days.
+    """All companies, the worst first, with problems, last and next sync, and documents; plots of the last 30 days.
 
     A sensor updates it whenever all syncs have ended.
     """

@@ -1,1 +1,1 @@
-"""The asset checks that stand where a sync log stood: each compares expected with found, company by company."""
+"""The asset checks: each compares expected with found, company by company."""

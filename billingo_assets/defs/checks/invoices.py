@@ -1,4 +1,4 @@
-"""Checks on `billingo/invoices` and `billingo/invoice_items`: do the tables say what the documents do."""
+"""Checks on `billingo/invoices` and `billingo/invoice_items`: do the tables agree with the documents."""
 
 from collections.abc import Callable
 
@@ -12,12 +12,12 @@ from billingo_assets.warehouse.reconciliation import Reconciliation, items_per_d
 from billingo_assets.warehouse.sync_state import read_sync_state
 
 MAX_NAMED = 3
-"""Documents that a check's description names; its table has more."""
+"""The most documents that a check's description names; its table has more."""
 
 
 @company_check()
 def one_row_per_document(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """Each live document has one live row, made from its newest version; those in quarantine are counted apart."""
+    """Each live document has one live row, made from its newest version; documents in quarantine do not count."""
     stream = question.check.stream
     answer = _reconcile(question, warehouse, lambda connection, id_: rows_per_record(connection, stream, id_))
     return check_result(
@@ -29,9 +29,9 @@ def one_row_per_document(question: Question, warehouse: WarehouseResource) -> dg
 
 @company_check()
 def totals_reconcile(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """Gross is net + VAT, and the sum of the lines, within what rounding and a discount explain. The worst are listed.
+    """Gross is net + VAT, and the sum of the lines, within rounding and the discount. The worst are listed.
 
-    Within an incremental sync, what normalization noted of each document is read; otherwise everything is added up.
+    Within an incremental sync, it reads the gaps that normalization noted; otherwise it adds everything up.
     """
 
     def compare(connection: Connection, company_id: int) -> Reconciliation:
@@ -55,7 +55,7 @@ def totals_reconcile(question: Question, warehouse: WarehouseResource) -> dg.Ass
 
 @company_check()
 def item_count_matches_raw(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """As many lines of each document as its JSON lists; those in quarantine are counted apart."""
+    """The tables hold as many lines of each document as its JSON lists; documents in quarantine do not count."""
     answer = _reconcile(question, warehouse, items_per_document)
     return check_result(
         question,
@@ -65,7 +65,7 @@ def item_count_matches_raw(question: Question, warehouse: WarehouseResource) -> 
 
 
 def _at_fault(answer: Reconciliation) -> str:
-    """Name the worst documents, for those who do not see the check's table."""
+    """Name the worst documents, for people who do not see the check's table."""
     if not answer.at_fault:
         return ""
     ids = [row["document"] for row in answer.at_fault[:MAX_NAMED]]
@@ -74,7 +74,7 @@ def _at_fault(answer: Reconciliation) -> str:
 
 
 def _accepted(answer: Reconciliation) -> str:
-    """Say how many do not reconcile and were accepted, where there are any."""
+    """Say how many accepted ones do not reconcile, if any."""
     return (
         f" {answer.accepted:,} more {'does' if answer.accepted == 1 else 'do'} not, which was accepted."
         if (answer.accepted)
@@ -83,7 +83,7 @@ def _accepted(answer: Reconciliation) -> str:
 
 
 def _unjudged(answer: Reconciliation) -> str:
-    """Say how many could not be compared, where there are any."""
+    """Say how many could not be compared, if any."""
     if not answer.unjudged:
         return ""
     them = "1 more" if answer.unjudged == 1 else f"{answer.unjudged:,} more"

@@ -1,4 +1,4 @@
-"""Checks on `billingo/raw_invoices`: all is there, nothing is broken, the key is the company's."""
+"""Checks on `billingo/raw_invoices`: it is complete, every document can be read, the key is the company's."""
 
 from datetime import UTC, datetime
 
@@ -12,17 +12,17 @@ from billingo_assets.warehouse.number_gaps import Gaps
 from billingo_assets.warehouse.rejections import OpenRejection
 
 MAX_LISTED = 50
-"""Rejected documents, or gaps, that a result names."""
+"""The most rejected documents, or gaps, that a result names."""
 
 tax_code_matches = company_check_spec(
-    CHECKS["tax_code_matches"], description="The API key still opens the books of the company that it is stored for."
+    CHECKS["tax_code_matches"], description="The API key still belongs to the company that it is stored for."
 )
 
 
 def tax_code_result(*, expected: str | None, found: str | None) -> dg.AssetCheckResult:
-    """The result of `tax_code_matches`; the asset finds it out before it reads a document.
+    """Make the result of `tax_code_matches`; the asset compares the tax codes before it reads a document.
 
-    Without an expected one, what is found is stored from then on.
+    Without an expected tax code, the found one is stored and expected from then on.
     """
     from billingo_assets.companies.tax_codes import taxpayer
 
@@ -38,7 +38,7 @@ def tax_code_result(*, expected: str | None, found: str | None) -> dg.AssetCheck
             if holds
             else "The key is another company's: nothing was read."
             if expected
-            else "Billingo tells no tax code for this key, so a mix-up would go unnoticed."
+            else "Billingo returns no tax code for this key, so a mix-up would go unnoticed."
         ),
         metadata={
             "expected": expected or "none stored",
@@ -52,11 +52,11 @@ def tax_code_result(*, expected: str | None, found: str | None) -> dg.AssetCheck
 def api_total_matches(
     question: Question, billingo: BillingoResource, warehouse: WarehouseResource
 ) -> dg.AssetCheckResult:
-    """Documents held and not deleted (quarantine included) equal the `total` that the API tells without filters.
+    """Documents held and not deleted (quarantine included) equal the API's `total` without filters.
 
-    Within a sync, the total is the one at the end of that sync's listing; executed by itself (*Execute* on this page),
-    the check asks the API for it. Added to it are the documents that no listing shows and that were found by their
-    number; an accepted difference is taken away.
+    Within a sync, the total is the one at the end of that sync's listing; executed alone (*Execute* on this page), the
+    check asks the API for it. Documents that no listing shows and that were found by their number are added to it; an
+    accepted difference is subtracted.
     """
     from billingo_assets.warehouse.differences import accepted_difference
     from billingo_assets.warehouse.reconciliation import Reconciliation, held_records
@@ -89,10 +89,10 @@ def api_total_matches(
     )
 
 
-# Normalization puts documents into quarantine too: asked before it, the answer would be that of the sync before.
+# After normalization, which puts documents into quarantine too: before it, the result would be the last sync's.
 @company_check(after=[INVOICES])
 def no_rejected_documents(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """No document of the company is in quarantine. Those of which only optional parts cannot be read are counted."""
+    """No document of the company is in quarantine. Documents with unreadable optional parts are counted."""
     from billingo_assets.companies.registry import get_company
     from billingo_assets.warehouse.normalized import count_unreadable
     from billingo_assets.warehouse.reconciliation import Reconciliation
@@ -115,13 +115,13 @@ def no_rejected_documents(question: Question, warehouse: WarehouseResource) -> d
 
 
 def _rejected(one: OpenRejection) -> dict[str, str]:
-    """A document in quarantine, as a row for people."""
+    """Show a document in quarantine as a row for people."""
     row = {"document": "without an id" if one.document_id is None else str(one.document_id), "reason": one.reason}
     return row | ({"accepted": f"{one.accepted_at:%Y-%m-%d} by {one.accepted_by}"} if one.accepted_at else {})
 
 
 def _in_quarantine(new: int, accepted: int) -> str:
-    """How many documents are in quarantine, in words."""
+    """Say how many documents are in quarantine."""
     where = "in quarantine (table billingo.rejected_documents)"
     if new:
         more = f", and {accepted:,} more {'was' if accepted == 1 else 'were'} accepted" if accepted else ""
@@ -132,7 +132,7 @@ def _in_quarantine(new: int, accepted: int) -> str:
 
 
 def _unreadable(in_part: int) -> str:
-    """Say how many documents have to do without a part, where there are any."""
+    """Say how many documents have an unreadable part, if any."""
     if not in_part:
         return ""
     them = "1 document" if in_part == 1 else f"{in_part:,} documents"
@@ -141,9 +141,9 @@ def _unreadable(in_part: int) -> str:
 
 @company_check()
 def synced_recently(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """The company was synced within a day, or within its rhythm where that has longer pauses.
+    """The company was synced within a day, or within its rhythm if that has longer pauses.
 
-    A sensor tells as well when that has ceased to be so: no run would.
+    A sensor also records when this stops being true: no run would.
     """
     from billingo_assets.companies.registry import get_company
     from billingo_assets.health.freshness import read_freshness
@@ -160,10 +160,10 @@ def synced_recently(question: Question, warehouse: WarehouseResource) -> dg.Asse
 
 @company_check()
 def no_number_gaps(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """The numbers of invoices and receipts run without gaps in their series; Billingo was asked for what is missing.
+    """The numbers of invoices and receipts run without gaps in their series; Billingo was asked for missing ones.
 
-    A number that a deleted document had is no gap. Proformas, offers and the like may have gaps. Numbers of a form
-    that is not known, or that can be read in two ways, are counted and not judged.
+    The number of a deleted document is not a gap. Proformas, offers and the like may have gaps. Numbers of an unknown
+    form, or that can be read in two ways, are counted but not judged.
     """
     from billingo_assets.companies.registry import get_company
     from billingo_assets.warehouse.number_gaps import summarize_gaps
@@ -193,7 +193,7 @@ def no_number_gaps(question: Question, warehouse: WarehouseResource) -> dg.Asset
 
 
 def describe_gaps(gaps: Gaps) -> str:
-    """What is known of the numbers of a company, in words."""
+    """Describe the state of a company's numbers in words."""
     sentences = []
     if gaps.missing == 1:
         sentences.append("1 invoice number is missing: no document has it (table billingo.number_gaps).")

@@ -1,4 +1,4 @@
-"""How a check is declared for each company, for which companies it answers, and how its answer is shown."""
+"""Declares checks with a result for each company, runs them, and shows their results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from billingo_assets.warehouse.reconciliation import Reconciliation
 
 
 class Question(NamedTuple):
-    """What a check answers: how `company` is, within the run `run_id`."""
+    """The subject of a check: `company`, within the run `run_id`."""
 
     check: Check
     company: str
@@ -31,12 +31,12 @@ class Question(NamedTuple):
 
 
 Answer = Callable[..., dg.AssetCheckResult]
-"""What answers a question; its further parameters name the resources that it needs, `warehouse` among them."""
+"""The function of a check. Its further parameters name the resources that it needs, `warehouse` among them."""
 
 
 @contextmanager
 def _with_partitioned_checks() -> Iterator[None]:
-    """Checks with partitions are marked as a preview; without them one company's pass would hide another's failure."""
+    """Partition a check. That is a preview in Dagster; without it, one company's pass would hide another's failure."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=dg.PreviewWarning)
         yield
@@ -55,19 +55,19 @@ def company_check_spec(check: Check, *, description: str) -> dg.AssetCheckSpec:
 
 
 def _description(check: Check, words: str) -> str:
-    """What the UI says of a check: what it compares, and what ends a failure."""
+    """Describe a check in the UI: what it compares, and what ends a failure."""
     return f"{words}\n\nA failure ends with {check.cleared_by}."
 
 
 def company_check(*, after: Sequence[dg.AssetKey] = ()) -> Callable[[Answer], dg.AssetChecksDefinition]:
     """Declare the check of the registry that has the function's name.
 
-    Within a sync it runs after its asset (and those of `after`), and answers for the company that is synced. In a
-    run of checks alone it answers for each company of the run, or for every enabled one where the run names none, as
-    with "Execute all" in the UI.
+    Within a sync it runs after its asset (and those in `after`), for the company that is synced. In a run of only
+    checks it runs for each company of the run, or for every enabled one if the run names none, as with "Execute all"
+    in the UI.
 
     Raises:
-        KeyError: no such check is in the registry, so nobody would hear of its failures.
+        KeyError: the check is not in the registry, so nobody would hear of its failures.
     """
 
     def declare(answer: Answer) -> dg.AssetChecksDefinition:
@@ -80,7 +80,7 @@ def company_check(*, after: Sequence[dg.AssetKey] = ()) -> Callable[[Answer], dg
             with failing_in_words(context):
                 return answer(Question(check, company_of(context), context.run.run_id), **resources)
 
-        # Dagster reads from the signature which resources to pass.
+        # Dagster reads the resources to pass from the signature.
         _, *needed = inspect.signature(answer).parameters.values()
         asked = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         execute.__signature__ = inspect.Signature([asked, *needed])  # type: ignore[attr-defined]
@@ -99,7 +99,7 @@ def company_check(*, after: Sequence[dg.AssetKey] = ()) -> Callable[[Answer], dg
 def _answer_for_each(
     check: Check, answer: Answer, context: dg.AssetCheckExecutionContext, resources: dict[str, Any]
 ) -> Iterator[dg.AssetCheckEvaluation | dg.Output[None]]:
-    """Record a result for each company. Nobody waits for this run, so none of them blocks, and nothing is retried.
+    """Record a result for each company. Nothing depends on this run, so no result blocks and nothing is retried.
 
     Raises:
         dg.Failure: some companies could not be asked; the others have their results.
@@ -123,7 +123,7 @@ def _answer_for_each(
             passed=result.passed,
             severity=result.severity,
             description=result.description,
-            metadata={"company": key, **(result.metadata or {})},  # the log of the run names no partition
+            metadata={"company": key, **(result.metadata or {})},  # the run's log names no partition
             target_materialization_data=_newest_materialization(context.instance, check.asset, key),
         )
         if result.passed:
@@ -158,7 +158,7 @@ def _enabled_companies(warehouse: WarehouseResource, instance: dg.DagsterInstanc
 def _newest_materialization(
     instance: dg.DagsterInstance, asset: dg.AssetKey, key: str
 ) -> AssetCheckEvaluationTargetMaterializationData | None:
-    """By what the UI tells whether a result is of the newest state."""
+    """The newest materialization, by which the UI judges whether a result is current."""
     found = instance.fetch_materializations(dg.AssetRecordsFilter(asset, asset_partitions=[key]), limit=1).records
     if not found:
         return None
@@ -186,5 +186,5 @@ def check_result(
 
 
 def table_of(rows: Sequence[dict[str, str]]) -> dg.TableMetadataValue:
-    """Rows as the UI shows them."""
+    """Make a table for the UI from rows."""
     return dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows])

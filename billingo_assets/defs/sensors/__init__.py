@@ -1,1 +1,1 @@
-"""The sensors: partitions that follow the registry, freshness that follows the clock, alerts, the health table."""
+"""The sensors: they update partitions from the registry, watch freshness, send alerts, refresh the health table."""

@@ -1,4 +1,4 @@
-"""The sensor `alerts`: looks at every company, reports what is wrong once, and once that it is over."""
+"""The sensor `alerts`: checks every company, reports each problem once, and its end once."""
 
 from datetime import UTC, datetime
 
@@ -11,10 +11,10 @@ from billingo_assets.dagster_support.resources import WarehouseResource
     name="alerts",
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells BILLINGO_ALERT_URLS of failed runs, failed checks and companies that are not synced.",
+    description="Reports failed runs, failed checks and companies that are not synced to BILLINGO_ALERT_URLS.",
 )
 def alerts(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SkipReason:
-    """Look for problems, write messages about what is new, send those that wait, then call the heartbeat."""
+    """Look for problems, write messages about new ones, send waiting messages, then call the heartbeat."""
     from billingo_assets.alerts.channels import DeliveryError, call_heartbeat
     from billingo_assets.alerts.sending import send_alerts
     from billingo_assets.settings import load_settings

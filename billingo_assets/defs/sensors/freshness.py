@@ -1,4 +1,4 @@
-"""The sensor `freshness`: has the check `synced_recently` say when a company has gone stale, which no run would."""
+"""The sensor `freshness`: records the check `synced_recently` when a company goes stale, which no run would do."""
 
 import json
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from billingo_assets.names import RAW_INVOICES
     description="Records the check synced_recently of a company whenever it goes stale, or is fresh again.",
 )
 def freshness(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult | dg.SkipReason:
-    """Compare how fresh each company is with what was recorded last, and record what changed."""
+    """Compare the freshness of each company with the last recorded one, and record changes."""
     from billingo_assets.health.freshness import SYNCED_RECENTLY, read_all_freshness
     from billingo_assets.run_history.results import delete_results_without_run
 

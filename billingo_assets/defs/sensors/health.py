@@ -13,7 +13,7 @@ from billingo_assets.names import REFRESH_HEALTH
     description="Updates billingo/sync_health when syncs have ended and no run is waiting or going.",
 )
 def health_table(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Ask for one refresh after each time that all syncs have come to rest."""
+    """Request one refresh each time that all syncs have ended."""
     from datetime import UTC, datetime
 
     from billingo_assets.run_history.runs import UNFINISHED, last_finished_sync

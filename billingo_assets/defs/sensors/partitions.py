@@ -1,4 +1,4 @@
-"""The sensor `company_partitions`: keeps the partitions equal to the registry, and has new companies synced."""
+"""The sensor `company_partitions`: keeps the partitions equal to the registry, and starts syncs of new companies."""
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
@@ -20,24 +20,24 @@ RUN_KEY_TAG = "dagster/run_key"
 
 @dataclass(frozen=True, slots=True)
 class PartitionChanges:
-    """What has to be done for the partitions to be those of the registry; each in the order of the alphabet."""
+    """The changes that make the partitions equal to the registry; each list in alphabetical order."""
 
     to_add: tuple[str, ...]
     to_remove: tuple[str, ...]
 
 
 def partition_changes(registered: Set[str], partitions: Set[str], kept: Set[str]) -> PartitionChanges:
-    """Compare. One that nobody registered, such as one added in the UI, goes, unless it is `kept` for now."""
+    """Compare partitions with the registry. Unregistered ones, such as those added in the UI, go unless `kept`."""
     return PartitionChanges(
         to_add=tuple(sorted(registered - partitions)), to_remove=tuple(sorted(partitions - registered - kept))
     )
 
 
 def first_syncs(companies: "Iterable[Company]", moments: "Mapping[int, Moments]", busy: Set[str]) -> dict[str, str]:
-    """The run keys of the syncs that nobody need ask for, by company.
+    """The run keys of the syncs that start automatically, by company.
 
-    Of a company that is new, and of one that was enabled, added again or given another rhythm: the next tick of its
-    rhythm may be a week away.
+    These are for companies that are new, enabled, added again or given another rhythm: the next tick of the rhythm may
+    be a week away.
     """
     return {
         company.key: f"first/{company.key}/{moments[company.id].expected_since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"
@@ -60,12 +60,12 @@ def first_syncs(companies: "Iterable[Company]", moments: "Mapping[int, Moments]"
 def company_partitions(
     context: dg.SensorEvaluationContext, warehouse: WarehouseResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Add and remove partitions; ask once for the sync of each company that waits for none of its ticks."""
+    """Add and remove partitions; request once the first sync of each company that need not wait for a tick."""
     from billingo_assets.companies.registry import list_companies
     from billingo_assets.health.freshness import read_moments
     from billingo_assets.run_history.runs import busy_companies, kept_partitions
 
-    busy = busy_companies(context.instance)  # before the tables are read: a sync that ends meanwhile is in them
+    busy = busy_companies(context.instance)  # before the tables are read, which contain a sync that ends meanwhile
     kept = kept_partitions(context.instance)
     with warehouse.connect() as connection:
         companies = list_companies(connection)
@@ -97,5 +97,5 @@ def company_partitions(
 
 
 def _was_asked_for(instance: dg.DagsterInstance, run_key: str) -> bool:
-    """Whether the run that a run key stands for exists; Dagster would start no second, but say at each tick so."""
+    """Whether the run of a run key exists; Dagster would not start a second one, but would log that at each tick."""
     return bool(instance.get_run_records(dg.RunsFilter(tags={RUN_KEY_TAG: run_key}), limit=1))
