@@ -1,1 +1,1 @@
-"""What touches Dagster's insides: storage, instance, launcher, web server, runs in this process, resources."""
+"""The code that touches Dagster's insides: storage, instance, launcher, web server, in-process runs, resources."""

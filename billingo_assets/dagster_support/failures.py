@@ -1,4 +1,4 @@
-"""Ends a step that cannot do its work: in words, and with a retry only if the cause may pass by itself."""
+"""Ends a step that cannot do its work: in words, and with a retry only if the cause may pass."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from billingo_assets.names import COMPANY_TAG, NOT_REFUSED, REFUSED_TAG, RETRY_T
 
 
 def do_not_retry(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> None:
-    """Keep Dagster from running this run again, should it fail."""
+    """Keep Dagster from retrying this run if it fails."""
     context.instance.add_run_tags(context.run.run_id, {RETRY_TAG: "false"})
 
 
 def company_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> str:
-    """The key of the company that a run is for.
+    """Return the key of the company that a run is for.
 
     Raises:
         ConfigurationError: it names none.
@@ -37,16 +37,16 @@ def name_company(context: dg.AssetExecutionContext, name: str) -> None:
 
 
 def refuse(context: dg.AssetExecutionContext, refused: NotToBeSyncedError) -> None:
-    """Say why the run does nothing. It is no failure: a failure would leave the asset red."""
+    """Record why the run does nothing. This is not a failure, which would leave the asset red."""
     context.log.warning(str(refused))
     context.instance.add_run_tags(context.run.run_id, {REFUSED_TAG: refused.reason})
 
 
 @contextmanager
 def failing_in_words(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Iterator[None]:
-    """Turn a foreseeable error into a Dagster failure that says it without a traceback.
+    """Turn a foreseeable error into a Dagster failure in the same words, without a traceback.
 
-    Only an error that may pass by itself is retried, by the step and by the run.
+    Only a transient error is retried, by the step and by the run.
     """
     try:
         yield

@@ -33,11 +33,11 @@ from billingo_assets.warehouse.locks import run_is_alive
 from billingo_assets.warehouse.rejections import OpenRejection, open_rejections
 
 TAGS = {TRIGGER_TAG: "cli", "dagster/max_retries": "0"}
-"""Who started it. No daemon tries again: the person or script that waits for the outcome decides that."""
+"""The tags of who started it. No daemon retries: the person or script that waits for the outcome decides that."""
 
 
 CODE_LOCATION = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("billingo_assets"), SINGLETON_REPOSITORY_NAME)
-"""The code location by the name that `workspace.yaml` gives it. A run without one cannot be run again from the UI."""
+"""The code location's name in `workspace.yaml`. A run without one cannot be run again from the UI."""
 
 
 def sync(
@@ -55,11 +55,11 @@ def sync(
     `full`, `accept_empty` and `accept_difference` are the asset's configuration of these names.
 
     Raises:
-        KeyboardInterrupt: the run was interrupted, and is marked so.
+        KeyboardInterrupt: the run was interrupted, and is marked as failed.
     """
     started = time.monotonic()
     if missing := _missing_database():
-        # Dagster would try for twenty seconds to record that. The connections it has may have died with the server.
+        # Dagster would try for twenty seconds to record that. Its connections may have died with the server.
         pool_connections(instance)
         return _outcome(company, "failed", "", started, errors=[Fault(missing)])
     run_id = make_new_run_id()
@@ -76,7 +76,7 @@ def sync(
         with RunSession(run_id) as session:
             _close_dead_runs(company, instance, session.show_alive(load_settings()))
             result = _execute(company, run_id, job, instance, run_config)
-    except Exception as error:  # Dagster itself failed: its database is gone, say. The next company may fare better.
+    except Exception as error:  # Dagster itself failed: its database may be gone. The next company may work.
         fault = Fault(redact(_missing_database() or _why_it_broke_off(error)))
         pool_connections(instance)
         _report_failed(instance, run_id, fault.error)
@@ -99,7 +99,7 @@ def sync(
 
 
 def _missing_database() -> str | None:
-    """Why the database cannot be used, if it cannot; an embedded server that died is brought back."""
+    """Why the database cannot be used, or None. An embedded server that died is started again."""
     try:
         with connected(load_settings()):
             return None
@@ -108,13 +108,13 @@ def _missing_database() -> str | None:
 
 
 def _pass_on_interrupt(result: dg.JobExecutionResult) -> None:
-    """Dagster treats Ctrl-C as the failure of a run; the person who pressed it meant the whole command."""
+    """Raise KeyboardInterrupt if Ctrl-C failed the run: the person who pressed it meant the whole command."""
     if any(is_interrupt(event) for event in result.all_events):
         raise KeyboardInterrupt
 
 
 def _quarantine(company: Company) -> list[OpenRejection]:
-    """The company's documents in quarantine, every one of them; a check's result names but the first few."""
+    """All of the company's documents in quarantine; a check's result names only the first few."""
     with suppress(BillingoAssetsError), connected(load_settings()) as connection:
         return open_rejections(connection, DOCUMENTS, company.id)
     return []
@@ -127,7 +127,7 @@ def _execute(
     instance: dg.DagsterInstance,
     run_config: Mapping[str, Any],
 ) -> dg.JobExecutionResult:
-    """Do what `execute_in_process` does, with a run that names its code location."""
+    """Do as `execute_in_process`, with a run that names its code location."""
     run = instance.create_run_for_job(
         job_def=job,
         run_id=run_id,
@@ -139,7 +139,7 @@ def _execute(
 
 
 def _close_dead_runs(company: Company, instance: dg.DagsterInstance, connection: Connection) -> None:
-    """Mark the runs of this command that were killed: without a daemon, nobody else does."""
+    """Mark killed runs of this command as failed: without a daemon, nothing else does."""
     unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
     own = dg.RunsFilter(statuses=unfinished, tags={PARTITION_TAG: company.key, TRIGGER_TAG: "cli"})
     for record in instance.get_run_records(own):
@@ -148,7 +148,7 @@ def _close_dead_runs(company: Company, instance: dg.DagsterInstance, connection:
 
 
 def _report_failed(instance: dg.DagsterInstance, run_id: str, message: str) -> None:
-    """Close a run that broke off, or the UI shows it as going on for ever. Without a database it stays open."""
+    """Mark a run that broke off as failed, or the UI would show it as running for ever. Needs the database."""
     with suppress(Exception):
         run = instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:
@@ -156,14 +156,14 @@ def _report_failed(instance: dg.DagsterInstance, run_id: str, message: str) -> N
 
 
 def _why_it_broke_off(error: Exception) -> str:
-    """In words, or in the first line of another's: the statement and its values follow there."""
+    """Our own words, or the first line of a foreign error: the statement and its values follow in that."""
     if isinstance(error, UNREACHABLE) or (isinstance(error, DBAPIError) and error.connection_invalidated):
         return DISCONNECTED
     return f"The run broke off: {next(iter(str(error).strip().splitlines()), type(error).__name__)}"
 
 
 def _duration(instance: dg.DagsterInstance, run_id: str) -> float | None:
-    """What `history` and the UI show as the run's duration."""
+    """The run's duration, as `history` and the UI show it."""
     record = instance.get_run_record_by_id(run_id)
     return None if record is None else duration_of(record, datetime.now(UTC))
 

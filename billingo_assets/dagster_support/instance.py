@@ -26,14 +26,14 @@ UNSET_HOME = "Without DAGSTER_HOME, a folder in BILLINGO_HOME is used."
 SAID_LENGTH = 300
 
 _NO_LOG = logging.NullHandler()
-"""For the root logger: what dagster-postgres logs at each of its retries is not for people."""
+"""For the root logger: dagster-postgres logs each of its retries, which is not for people."""
 
 
 def prepare_dagster_home(settings: Settings) -> Path:
-    """Return the folder for DAGSTER_HOME, with the project's `dagster.yaml` in it. One that is set already is kept.
+    """Return the folder for DAGSTER_HOME, with the project's `dagster.yaml` in it. An existing setting is kept.
 
     Raises:
-        ConfigurationError: the folder cannot be made, others can write to it, or the one that is set is none.
+        ConfigurationError: the folder cannot be created, others can write to it, or DAGSTER_HOME is not a folder.
     """
     if own := os.environ.get("DAGSTER_HOME"):
         if not Path(own).is_absolute() or not Path(own).is_dir():
@@ -57,7 +57,7 @@ def prepare_dagster_home(settings: Settings) -> Path:
 
 
 def _link(link: Path, target: Path) -> None:
-    """Point the link at the target, whatever it was before; two processes at once do no harm."""
+    """Point the link at the target, whatever it was before. Two processes may do so at once."""
     if not link.is_symlink() or link.resolve() != target.resolve():
         draft = link.with_name(f".{link.name}.{os.getpid()}")
         draft.symlink_to(target)
@@ -77,7 +77,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
         instance = dg.DagsterInstance.from_config(str(home))
     except BillingoAssetsError:
         raise
-    except Exception as error:  # of many types: no YAML, an entry unknown to Dagster, a class that is not there
+    except Exception as error:  # of many types: invalid YAML, an unknown entry, a missing class
         said = shorten(str(error), SAID_LENGTH, placeholder=" …")
         raise ConfigurationError(f"Dagster cannot use {home / 'dagster.yaml'}: {said}\n{UNSET_HOME}") from error
     if isinstance(outage := reconnecting.cause_of_outage(), DatabaseUnavailableError):
@@ -88,20 +88,20 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
 
 def pool_connections(instance: dg.DagsterInstance) -> None:
-    """Give the instance new connections, and keep them: to open one for each event takes half of a short run."""
+    """Give the instance a pool of connections: to open one for each event would take half of a short run."""
     instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW)
 
 
 def add_partitions(instance: dg.DagsterInstance, keys: Iterable[str]) -> None:
-    """Make sure that each company has its partition."""
+    """Add the missing partitions of companies."""
     if missing := set(keys) - set(instance.get_dynamic_partitions(COMPANIES)):
         instance.add_dynamic_partitions(COMPANIES, sorted(missing))
 
 
 def remove_partition(instance: dg.DagsterInstance, key: str) -> None:
-    """Take a company's partition away; its past runs stay.
+    """Remove a company's partition; its past runs stay.
 
-    While a run or a backfill needs it, it stays, and a sensor removes it later.
+    If a run or a backfill still needs the partition, a sensor removes it later.
     """
     if key in instance.get_dynamic_partitions(COMPANIES) and key not in kept_partitions(instance):
         instance.delete_dynamic_partition(COMPANIES, key)

@@ -1,9 +1,9 @@
-"""Dagster's threads and processes through an outage of PostgreSQL: none of them ends by it for good, or in a traceback.
+"""Keeps Dagster's threads and processes alive through an outage of PostgreSQL, without tracebacks.
 
-Where Dagster (1.13) does not expect the database to go away:
+Dagster (1.13) does not expect the database to go away:
 
 - The thread of a code server that looks after its runs ended. A run that could not record its own end then counted as
-  going for ever, and kept its company's place in the queue.
+  running for ever, and kept its company's place in the queue.
 - The thread behind a run's page in the UI ended, and the page showed nothing new until the UI was restarted.
 - The process of a run printed a traceback, and a line to standard error for each event that was not stored.
 """
@@ -27,7 +27,7 @@ _installed = threading.Lock()
 
 
 def install() -> None:
-    """Have this process live through outages. To call it again changes nothing."""
+    """Make this process live through outages. To call it again changes nothing."""
     if not _installed.acquire(blocking=False):
         return
     # Where it prints that an event was not stored. It then raises the error, or stores it with the run.
@@ -40,7 +40,7 @@ def install() -> None:
         watch(self)
 
     watching.SqlPollingRunIdEventWatcherThread.run = watch_patiently  # type: ignore[method-assign]
-    if "dagster._grpc.server" in sys.modules:  # of a code server, and of what starts one; a command does without
+    if "dagster._grpc.server" in sys.modules:  # of a code server and of programs that start one; a command does without
         _look_after_runs_patiently()
 
 
@@ -68,7 +68,7 @@ def run_in_subprocess(*arguments: Any) -> None:
 
 
 class _PatientEventLog:
-    """An event log that has nothing new while PostgreSQL does not answer."""
+    """An event log that returns nothing new while PostgreSQL does not answer."""
 
     def __init__(self, storage: Any) -> None:
         self._storage = storage

@@ -1,8 +1,8 @@
-"""Dagster's processes through a restart of PostgreSQL: connections are checked, and an outage takes two lines of log.
+"""Helps Dagster's processes through a restart of PostgreSQL: checks connections, and logs an outage in two lines.
 
-Dagster (1.13) checks no pooled connection before it uses it, so the first page after a restart was an error. Its
-threads try again by themselves, each with a traceback for each try: over a hundred lines, several times a minute.
-The UI and the daemon log an outage. Their code servers and runs do not, which are started many times during a long one.
+Dagster (1.13) does not check pooled connections before it uses them, so the first page after a restart was an error.
+Its threads retry, each with a traceback for each try: over a hundred lines, several times a minute. The UI and the
+daemon log an outage. Their code servers and runs do not, because many are started during a long outage.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from billingo_assets.errors import DatabaseUnavailableError
 
 PLUGIN = "billingo_reconnecting"
-"""In a database URL, `?plugin=…` has SQLAlchemy apply the class `Reconnecting` to each engine that is made of it."""
+"""In a database URL, `?plugin=…` makes SQLAlchemy apply the class `Reconnecting` to each engine of that URL."""
 
 AFTERMATH_SECONDS = 60
-"""How long after an outage errors that it caused may still be logged: what is retried fails later."""
+"""How long after an outage its errors may still be logged: retries fail later."""
 
 UNREACHABLE = (DagsterPostgresException, DatabaseUnavailableError)
 DATABASE_ERRORS = (OperationalError, InterfaceError, *UNREACHABLE)
@@ -40,13 +40,13 @@ SERVICES = {
     "dagster._daemon": "The daemon",
     "dagster-daemon": "The daemon",
 }
-"""The programs and modules that log an outage, and what people call them."""
+"""The programs and modules that log an outage, with their names for people."""
 
 _log = logging.getLogger("dagster.database")
 
 
 def service() -> str | None:
-    """Which of the services this process is, by its command line."""
+    """The service that this process is, by its command line."""
     return next((SERVICES[name] for word in sys.orig_argv if (name := Path(word).name) in SERVICES), None)
 
 
@@ -60,7 +60,7 @@ class Outage:
         self._cause: BaseException | None = None
 
     def cause(self) -> BaseException | None:
-        """What the outage began with; None if PostgreSQL answers."""
+        """The error that the outage began with; None if PostgreSQL answers."""
         return self._cause
 
     def begin(self, error: BaseException) -> None:
@@ -75,7 +75,7 @@ class Outage:
 
     def end(self) -> None:
         """Log that PostgreSQL answers again, if it did not."""
-        if self._began is None:  # without the lock: this is asked for each connection
+        if self._began is None:  # without the lock: this runs for each connection
             return
         with self._lock:
             if self._began is None:
@@ -86,7 +86,7 @@ class Outage:
             _log.warning("PostgreSQL answers again, after %.0f seconds. %s goes on by itself.", seconds, who)
 
     def is_recent(self) -> bool:
-        """Whether errors that are logged now may still be of an outage."""
+        """Whether errors that are logged now may still come from an outage."""
         return self._began is not None or time.monotonic() - self._ended < AFTERMATH_SECONDS
 
 
@@ -97,7 +97,7 @@ cause_of_outage = _outage.cause
 
 
 class Reconnecting(CreateEnginePlugin):
-    """Checks each pooled connection before it is used, and notices when PostgreSQL ceases and begins to answer."""
+    """Checks each pooled connection before it is used, and notices when PostgreSQL stops and starts to answer."""
 
     def update_url(self, url: URL) -> URL:
         """The plugin has no options."""
@@ -124,7 +124,7 @@ def _note_failure(context: ExceptionContext) -> None:
 
 
 class _Records(partial[logging.LogRecord]):
-    """Makes log records. Those of an outage are made for debugging only, and so not shown after its first."""
+    """Makes log records. Errors of an outage become debug records, and so are not shown after the first."""
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = super().__call__(*args, **kwargs)
@@ -133,7 +133,7 @@ class _Records(partial[logging.LogRecord]):
             lines = _lines(record)
             if _outage.is_recent() and _naming(DATABASE_ERRORS, lines):
                 record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
-            elif reason := _naming(UNREACHABLE, lines):  # of another process, a code server's say
+            elif reason := _naming(UNREACHABLE, lines):  # of another process, for example a code server
                 record.msg = lines[0] if lines[0] == reason else f"{lines[0]} {reason}"
                 record.args, record.exc_info, record.exc_text = None, None, None
         return record
@@ -146,7 +146,7 @@ def _lines(record: logging.LogRecord) -> list[str]:
 
 
 def _naming(errors: tuple[type[Exception], ...], lines: list[str]) -> str | None:
-    """The last line that names one of the errors: what was raised in the end."""
+    """The last line that names one of the errors: the one finally raised."""
     return next((line for line in reversed(lines) if any(error.__name__ in line for error in errors)), None)
 
 
@@ -158,7 +158,7 @@ _installed = threading.Lock()
 
 
 def install() -> None:
-    """Have this process log an outage in two lines. To call it again changes nothing."""
+    """Make this process log an outage in two lines. To call it again changes nothing."""
     if not _installed.acquire(blocking=False):
         return
     # In makeRecord: handlers are made by Dagster later, and replaced.

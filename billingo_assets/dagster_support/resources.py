@@ -1,6 +1,6 @@
-"""The resources `billingo`, `warehouse` and `progress`: what assets and checks need from outside.
+"""The resources `billingo`, `warehouse` and `progress` of assets and checks.
 
-Each is a thin cover over a room that knows no Dagster. Nothing is opened before a run asks for it.
+Each is a thin cover over a room that does not import Dagster. Nothing is opened before a run needs it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class BillingoResource(dg.ConfigurableResource["BillingoResource"]):
-    """The Billingo API. The settings say where it is: a person who launches a run cannot send a key elsewhere."""
+    """The Billingo API. Its address is in the settings: a person who launches a run cannot send a key elsewhere."""
 
     def client(self, company: Company, api_key: SecretStr) -> BillingoClient:
-        """A client for one company, to be closed by the caller."""
+        """Make a client for one company. The caller closes it."""
         from billingo_assets.billingo.connecting import connect
 
         settings = load_settings()
@@ -37,7 +37,7 @@ class BillingoResource(dg.ConfigurableResource["BillingoResource"]):
 
 
 class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
-    """The PostgreSQL that holds everything; where it is, the settings say. What a run holds there ends with the run."""
+    """The PostgreSQL with all data, at the address in the settings. A run's locks there end with the run."""
 
     _session: RunSession | None = PrivateAttr(default=None)
 
@@ -45,7 +45,7 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[WarehouseResource]:
         """Begin the session of the run, and show that it is alive; Dagster calls it.
 
-        If the database is missing, the run goes on, and its first step says so in words.
+        If the database is missing, the run continues, and its first step reports that in words.
         """
         from billingo_assets.companies.session import RunSession
 
@@ -60,7 +60,7 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """A connection to a database that is reachable and at this program's version; raises DatabaseError."""
+        """Yield a connection to a reachable database at this program's version. Raises DatabaseError."""
         from billingo_assets.companies.session import connected
 
         with connected(load_settings()) as connection:
@@ -68,7 +68,7 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
 
     @contextmanager
     def company(self, key: str) -> Iterator[OpenCompany]:
-        """A company to read about, with its API key; others may write to it meanwhile."""
+        """Yield a company for reading, with its API key; others may write to it meanwhile."""
         from billingo_assets.companies.session import read_company
 
         with self.connect() as connection:
@@ -76,7 +76,7 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
 
     @contextmanager
     def locked_company(self, key: str, *, run_id: str, disabled_too: bool = False) -> Iterator[OpenCompany]:
-        """A company to write to, see `RunSession`; outside of a run, its lock ends with the block."""
+        """Yield a company for writing, see `RunSession`; outside of a run, its lock ends with the block."""
         from billingo_assets.companies.session import RunSession
 
         with (
@@ -87,10 +87,10 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
 
 
 class ProgressLog:
-    """Shows how far a sync is: a line in the run's log for each page, or for several that came at once."""
+    """Logs the progress of a sync: a line in the run's log for each page, or for several that came at once."""
 
     def listener(self, company: str, log: Callable[[str], None]) -> Callable[[Progress], None]:
-        """Return what the engine calls after each page."""
+        """Return the function that the engine calls after each page."""
 
         def on_page(progress: Progress) -> None:
             log(

@@ -1,7 +1,7 @@
 """Dagster's storage in the project's own PostgreSQL. `dagster.yaml` names the classes.
 
-Every process that opens Dagster's instance comes through here. It finds the database by the settings, as all commands
-do, and starts or joins the embedded server if there is no other.
+Every process that opens Dagster's instance uses these classes. They find the database by the settings, as all commands
+do, and start or join the embedded server if no other is set.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SCHEMA = "dagster"
 
 _FIND_SCHEMA = text(f"SELECT to_regnamespace('{SCHEMA}')")
 _FIND_TABLES = text(f"SELECT to_regclass('{SCHEMA}.jobs')")
-"""Finds the last table that Dagster makes."""
+"""Finds the last table that Dagster creates."""
 
 
 class _Unconfigured(ConfigurableClass):
@@ -60,7 +60,7 @@ class WarehouseStorage(_Unconfigured, DagsterPostgresStorage):
     """Runs, events and schedules in the schema `dagster` of the database that the settings name."""
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
-        os.umask(0o077)  # Dagster's own programs open the instance before they make a socket
+        os.umask(0o077)  # Dagster's own programs open the instance before they create a socket
         dagster_errors.install()
         colours.take_out_of_dagsters_logs()
         reconnecting.install()
@@ -79,7 +79,7 @@ class WarehouseStorage(_Unconfigured, DagsterPostgresStorage):
         with connecting(engine) as connection, connection.begin():
             are_missing = connection.scalar(_FIND_TABLES) is None
             if are_missing:
-                # The lock is held until the tables are there: two first commands would each make some of them.
+                # The lock is held until the tables exist: two first commands would each create some of them.
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
                 _make_schema(engine)
             self._make_storages(url, inst_data, make_tables=are_missing)
@@ -115,7 +115,7 @@ class NoDefinitionsState(_Unconfigured, DefsStateStorage):
 
 def _make_schema(engine: Engine) -> None:
     with connecting(engine) as connection, connection.begin():
-        # Even IF NOT EXISTS takes the right to create schemas, which the role may lack once the schema is there.
+        # Even IF NOT EXISTS needs the right to create schemas, which the role may lack if the schema exists.
         if connection.scalar(_FIND_SCHEMA) is None:
             connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
 

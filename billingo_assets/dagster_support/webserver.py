@@ -1,9 +1,8 @@
-"""Dagster's UI, which answers nobody but the people who opened it, and them in words.
+"""Runs Dagster's UI so that it answers only its own pages, and reports an outage of PostgreSQL in words.
 
-`dagster-webserver` (1.13) takes orders from any web page that a person has open beside it: it runs a mutation that
-comes as a GET, as the address of a picture does, and asks neither who sent it nor under which name it was called. So
-it is started through here, by `python -m billingo_assets.dagster_support.webserver`, with the options of
-`dagster-webserver`.
+`dagster-webserver` (1.13) obeys any web page that a person has open beside it: it runs a mutation sent as a GET, for
+example as the address of a picture, and checks neither the sender nor the name by which it was called. So
+`python -m billingo_assets.dagster_support.webserver` starts it, with the options of `dagster-webserver`.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ NO_DATABASE = "PostgreSQL does not answer. This page reloads by itself until it 
 
 
 class SameSiteOnly:
-    """Lets through what the UI itself sends, called by a name that is known; answers 403 to all else."""
+    """Lets requests of the UI itself pass, called by a known name; answers 403 to all others."""
 
     def __init__(self, app: ASGIApp, ui_url: str) -> None:
         self._app, self._ui_url = app, ui_url
@@ -38,20 +37,20 @@ class SameSiteOnly:
         if scope["type"] in ("http", "websocket"):
             refusal = refused(Headers(scope=scope), self._ui_url, is_query=_is_query(scope))
             if refusal:
-                # A WebSocket that is not accepted is answered as a request is.
+                # A WebSocket that is not accepted gets the answer of a request.
                 await PlainTextResponse(f"{refusal}\n", status_code=403)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
 class WaitForPostgresql:
-    """Answers 503 in words while PostgreSQL does not answer, and has the browser ask again."""
+    """Answers 503 in words while PostgreSQL does not answer, and makes the browser reload."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; nothing of its answer has been sent when the database fails it."""
+        """Pass a request on. If the database fails it, nothing of the answer has been sent yet."""
         try:
             await self._app(scope, receive, send)
         except DATABASE_ERRORS:
@@ -62,7 +61,7 @@ class WaitForPostgresql:
 
 
 def refused(headers: Mapping[str, str], ui_url: str, *, is_query: bool) -> str | None:
-    """Why a request is not answered; None if it is. `is_query`: it asks by its address to execute something."""
+    """Why a request is refused; None if it is allowed. `is_query`: its address asks to execute something."""
     called, known = _place(f"//{headers.get('host', '')}"), _place(ui_url)
     name = called[0]
     if not is_loopback(name) and name != known[0]:
@@ -71,7 +70,7 @@ def refused(headers: Mapping[str, str], ui_url: str, *, is_query: bool) -> str |
             " which people reach it, and restart it."
         )
     if "origin" in headers:
-        # A proxy may leave the port out of the name by which it calls us, or add one.
+        # A proxy may drop the port from the name, or add one.
         is_foreign = _place(headers["origin"]) not in (called, known)
     else:
         is_foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site") and (
@@ -94,7 +93,7 @@ def _is_query(scope: Scope) -> bool:
 
 
 def _place(url: str) -> tuple[str, int | None]:
-    """Host and port of a URL, the port as it is written: browsers leave out what the scheme implies, in Host too."""
+    """Host and port of a URL, the port as written: browsers omit the scheme's default port, also in Host."""
     try:
         host, port = urlsplit(url).hostname, urlsplit(url).port
     except ValueError:
@@ -103,7 +102,7 @@ def _place(url: str) -> tuple[str, int | None]:
 
 
 def main() -> None:
-    """Run Dagster's program, with the middleware before its own."""
+    """Run Dagster's program, with our middleware before its own."""
     ui_url = load_settings().ui_url
     build = DagsterWebserver.build_middleware
 
