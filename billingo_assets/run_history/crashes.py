@@ -1,4 +1,4 @@
-"""What to say, in words, of a run that did not come to its end: which errors and endings Dagster records for it."""
+"""Explains in words why a run broke off, from the errors and endings that Dagster records for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNRECORDED = (
 DISCONNECTED = "The connection to the database was lost during the run. What was stored is kept; sync again."
 NO_SPACE = "The database's disk is full. Free some space and sync again: what was stored is kept."
 NEVER_BEGAN = "It was never started, so nothing was read. Start it again once the cause is gone."
-"""Of a run that Dagster gave up without saying why."""
+"""For a run that Dagster gave up without a reason."""
 
 DATABASE_CRASHES = {
     "OperationalError": DISCONNECTED,
@@ -29,10 +29,10 @@ DATABASE_CRASHES = {
     "DagsterPostgresException": DISCONNECTED,
     "DiskFull": NO_SPACE,
 }
-"""By the class of the first error of a chain: what a run says of Dagster's own connection to the database."""
+"""Sentences by the class of the first error of a chain, for Dagster's own connection to the database."""
 
 ENDED_BY_ITSELF = "unexpectedly exited with code"
-"""What a code server notes of a run's process that no signal ended."""
+"""The note of a code server about a run's process that ended without a signal."""
 
 MARKED_FROM_OUTSIDE = "This run has been marked as failed from outside the execution context."
 """Dagster's words if it does not know why a run failed, for example because a code server found its process gone."""
@@ -49,7 +49,7 @@ def is_interrupt(event: dg.DagsterEvent) -> bool:
 
 
 def crash_in_words(error: SerializableErrorInfo) -> str:
-    """What to say of an error in a step that nobody foresaw."""
+    """Describe an unforeseen error in a step."""
     first = error
     while first.cause is not None:
         first = first.cause
@@ -57,14 +57,14 @@ def crash_in_words(error: SerializableErrorInfo) -> str:
 
 
 def excerpt(error: SerializableErrorInfo) -> str:
-    """The beginning of an error that Dagster itself met with a run."""
+    """The beginning of an error that Dagster itself had with a run."""
     return shorten((error.cause or error).message, EXCERPT_LENGTH, placeholder=" …")
 
 
 def ending_in_words(message: str, *, has_begun: bool, ended_by_itself: bool, why: str) -> str:
-    """What to say of a run that failed outside its steps. `message` is Dagster's.
+    """Describe why a run failed outside its steps. `message` is Dagster's.
 
-    `why` is the error that Dagster itself met with the run, empty without one. `ended_by_itself` says that no signal
+    `why` is the error that Dagster itself had with the run, empty without one. `ended_by_itself` says that no signal
     ended the run's process.
     """
     if message != MARKED_FROM_OUTSIDE:

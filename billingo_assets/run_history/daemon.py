@@ -1,4 +1,4 @@
-"""Whether Dagster's daemon runs, and how far it has come with trying failed runs again."""
+"""Reads whether Dagster's daemon runs, and how far it has come with retries of failed runs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogCons
 SILENCE = timedelta(minutes=2)
 """How long all parts of a running daemon may be silent: each reports every half minute that it is alive.
 
-A single part may be busy for longer. Dagster judges it by itself, and allows half an hour.
+A single part may be busy for longer. Dagster judges each part, and allows half an hour.
 """
 
 RETRIER = EventLogConsumerDaemon.daemon_type()
-"""The part that reads the event log for runs that failed, and runs them again."""
+"""The part that reads the event log for failed runs, and retries them."""
 RETRIER_CURSOR = f"EVENT_LOG_CONSUMER_CURSOR-{dg.DagsterEventType.RUN_FAILURE.value}"
 
 

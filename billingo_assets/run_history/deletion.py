@@ -18,7 +18,7 @@ def delete_run_history(instance: dg.DagsterInstance, key: str) -> int:
     runs = 0
     while records := instance.get_run_records(dg.RunsFilter(tags={PARTITION_TAG: key}), limit=PAGE):
         run_ids = [record.dagster_run.run_id for record in records]
-        # The run last: if this breaks off, the rest is found again by the run.
+        # The run last: if this breaks off, the run leads to the rest.
         delete_results_of_runs(instance, run_ids)
         for run_id in run_ids:
             instance.event_log_storage.delete_events(run_id)

@@ -15,7 +15,7 @@ from billingo_assets.run_history.runs import UNFINISHED, is_sync, trigger_of, wa
 from billingo_assets.run_history.summaries import summarize_run
 
 PAGE = 200
-"""Runs that one query reads."""
+"""The most runs that one query reads."""
 
 
 def past_outcomes(
@@ -26,9 +26,9 @@ def past_outcomes(
     since: datetime | None = None,
     failed_only: bool = False,
 ) -> Iterator[PastOutcome]:
-    """The past syncs, the newest first; with `failed_only`, those that failed or were partial.
+    """Return the past syncs, the newest first; with `failed_only`, only failed and partial ones.
 
-    `companies` maps the keys that are registered. A company that is not among them is shown by its key alone.
+    `companies` maps the registered keys. Any other company is shown by its key alone.
     """
     tags = {PARTITION_TAG: company} if company else {}
     statuses = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS] if failed_only else None

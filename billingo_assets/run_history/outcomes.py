@@ -1,4 +1,4 @@
-"""What came of a sync, as `sync` and `history` show it."""
+"""The outcome of a sync, as `sync` and `history` show it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Status = Literal["success", "partial", "failed", "canceled", "running"]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What went wrong, of one document, of one check that failed, or (both None) of the whole run.
+    """A fault of one document, of one failed check, or (both None) of the whole run.
 
-    A document in quarantine only warns, as the check of it does.
+    A document in quarantine only warns, like its check.
     """
 
     error: str
@@ -31,7 +31,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one run did for one company: `partial` if it went through, but somebody has to look at something."""
+    """The outcome of one run for one company: `partial` if it succeeded, but a person has to look at something."""
 
     key: str
     id: int
@@ -54,15 +54,15 @@ class Outcome:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the run or one of its checks failed. A warning, such as a document in quarantine, is none."""
+        """Whether the run or one of its checks failed. Warnings, such as documents in quarantine, do not count."""
         return self.status == "failed" or any(fault.check for fault in self.errors)
 
 
 @dataclass(frozen=True, slots=True)
 class PastOutcome:
-    """An outcome in the history: also when the run started, and who or what triggered it.
+    """An outcome in the history, with the start of the run and its trigger, a person or a schedule.
 
-    `is_retried` says of a failed run that another one took its place, or is about to.
+    `is_retried` says that another run took the place of a failed one, or is about to.
     """
 
     outcome: Outcome
@@ -72,7 +72,7 @@ class PastOutcome:
 
 
 def duration_of(record: dg.RunRecord, now: datetime) -> float:
-    """How long a run took, in seconds, from its start to its end; up to `now` if it goes on, 0 if it never began.
+    """How long a run took, in seconds, from its start to its end; up to `now` if it is running, 0 if it never began.
 
     `sync` and `history` both show this duration, and so does Dagster's UI.
     """

@@ -1,4 +1,4 @@
-"""Whether a run failed for good. Every part that reports failures asks here.
+"""Decides whether a run failed for good. Every part that reports failures uses it.
 
 Dagster marks a failed run with `dagster/will_retry` at once, and its daemon decides seconds later. The mark stays if
 the daemon decides otherwise, so it does not prove a retry.
@@ -40,7 +40,7 @@ class Failure:
 def failed_for_good(failure: Failure, daemon: Daemon, now: datetime) -> bool:
     """Whether a failed run has no retry that counts, and none can still come.
 
-    A retry that has ended counts by itself, unless it was canceled.
+    A retry that has ended takes the run's place, unless it was canceled.
     """
     match failure.retry:
         case None | dg.DagsterRunStatus.NOT_STARTED:  # not launched yet; the daemon does so if it gets that far
@@ -49,12 +49,12 @@ def failed_for_good(failure: Failure, daemon: Daemon, now: datetime) -> bool:
             return True
         case dg.DagsterRunStatus.SUCCESS | dg.DagsterRunStatus.FAILURE:
             return False
-        case _:  # it waits or goes on: a daemon starts it, and notices if its process is gone
+        case _:  # it waits or runs: a daemon starts it, and notices if its process is gone
             return not daemon.runs
 
 
 def _can_be_retried(failure: Failure, daemon: Daemon, now: datetime) -> bool:
-    """Whether the daemon has yet to look at the failure, and would then run it again."""
+    """Whether the daemon has not looked at the failure yet, and would then retry the run."""
     return (
         failure.will_retry is not False
         and not failure.backfill_is_over
@@ -96,7 +96,7 @@ class Retries:
         return failed_for_good(failure, self.daemon, self._now)
 
     def is_undecided(self, run: dg.DagsterRun) -> bool:
-        """Whether a run's results may still be replaced: it goes on, or it failed and a retry goes on, or may come."""
+        """Whether a run's results may still be replaced: it runs, or it failed and its retry runs or may come."""
         if not run.is_failure:
             return run.status in UNFINISHED
         retry = self._retry_of(run)
@@ -109,7 +109,7 @@ class Retries:
         return self._instance.get_run_by_id(retry_id) if retry_id else None
 
     def _event_of(self, run: dg.DagsterRun) -> tuple[int | None, datetime]:
-        """The storage id of a run's last failure, and when it was."""
+        """The storage id and the time of a run's last failure."""
         records = self._instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
         if not records:
             return None, self._now

@@ -1,4 +1,4 @@
-"""The runs in Dagster's history: the purpose of each, who asked for it, and which are under way."""
+"""Reads the runs in Dagster's history: their purpose, their trigger, and which are under way."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNFINISHED = (
 )
 
 NEWEST = 10
-"""So many of the newest runs are searched for a sync."""
+"""How many of the newest runs are searched for a sync."""
 
 TRIGGERS = (
     ("dagster/schedule_name", "schedule"),
@@ -35,7 +35,7 @@ TRIGGERS = (
 
 
 def only_executes_checks(run: dg.DagsterRun) -> bool:
-    """Whether a run makes no asset: "Execute all" on a page of checks launches such a run, without a company."""
+    """Whether a run materializes no asset. "Execute all" on a page of checks launches such a run, without a company."""
     return bool(run.asset_check_selection) and not run.asset_selection
 
 
@@ -47,12 +47,12 @@ def is_sync(run: dg.DagsterRun) -> bool:
 
 
 def is_of_command(run: dg.DagsterRun) -> bool:
-    """Whether a person or a script named the company on the command line, and now waits for the outcome."""
+    """Whether a person or a script started the run on the command line, and waits for the outcome."""
     return run.tags.get(TRIGGER_TAG) == "cli"
 
 
 def was_refused(run: dg.DagsterRun) -> bool:
-    """Whether a run went through and did nothing, because its company is disabled or was removed."""
+    """Whether a run succeeded and did nothing, because its company is disabled or was removed."""
     return run.is_success and run.tags.get(REFUSED_TAG, NOT_REFUSED) != NOT_REFUSED
 
 
@@ -68,10 +68,10 @@ def companies_of_run(run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[s
 
 
 def trigger_of(run: dg.DagsterRun) -> str:
-    """Who or what asked for a run, and whether it is a second try."""
+    """Describe the trigger of a run, and whether it is a retry."""
     retry = run.tags.get("dagster/retry_number")
     if run.parent_run_id is not None and retry is None:
-        return "UI"  # run again by hand: it has the tags of the run before it
+        return "UI"  # launched again by hand: it has the tags of the former run
     named = next((f"{what} {run.tags[tag]}" for tag, what in TRIGGERS if tag in run.tags), None)
     trigger = named or ("CLI" if is_of_command(run) else "UI")
     return f"{trigger}, retry {retry}" if retry else trigger

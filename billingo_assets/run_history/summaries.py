@@ -1,4 +1,4 @@
-"""Reads what came of a run from the events that it left in Dagster: one small handler for each type of event."""
+"""Reads the outcome of a run from its events in Dagster, with one small handler for each type of event."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REJECTIONS = "no_rejected_documents"
 
 @dataclass(slots=True, kw_only=True)
 class RunSummary:
-    """What the events of a run say, as far as they were read.
+    """The outcome of a run, from the events read so far.
 
     `counts` are the sync's, by name, with its mode and reason; empty if it did not get so far. `notes` are warnings of
     the sync itself. `rejected` counts the documents that the run found in quarantine, accepted or not; None if the
@@ -41,13 +41,13 @@ class RunSummary:
     failed_checks: list[dg.AssetCheckEvaluation] = field(default_factory=list)
     error_type: str | None = None
     foreseen: list[str] = field(default_factory=list)
-    """Why steps failed, in the words of our own errors."""
+    """The reasons why steps failed, in the words of our own errors."""
     crashes: list[str] = field(default_factory=list)
-    """Why steps or the run ended otherwise."""
+    """The other reasons why steps or the run ended."""
     has_begun: bool = False
     ended_by_itself: bool = False
     engine_error: str = ""
-    """The last error that Dagster itself met with the run."""
+    """The last error that Dagster itself had with the run."""
 
     def add(self, event: dg.DagsterEvent) -> None:
         """Take in one more event, in the order in which they happened."""
@@ -57,16 +57,16 @@ class RunSummary:
 
     @property
     def errors(self) -> tuple[str, ...]:
-        """Why a run that failed did, said as well as it can be.
+        """The best explanation of a run's failure.
 
-        A check that stops a run makes its step crash as well; the check's own words say more.
+        A check that stops a run also crashes its step; the check's own words say more.
         """
         stopped = [_in_words(check) for check in self.failed_checks if _stops(check)]
         return tuple(self.foreseen or stopped or self.crashes or ["The run failed; its log in Dagster says why."])
 
     @property
     def check_errors(self) -> tuple[Fault, ...]:
-        """The checks that failed and stopped nothing."""
+        """The failed checks that did not stop the run."""
         return tuple(
             Fault(_in_words(check), check=check.check_name)
             for check in self.failed_checks
@@ -75,12 +75,12 @@ class RunSummary:
 
     @property
     def quarantine(self) -> tuple[str, ...]:
-        """What the run said of the documents in quarantine, for when they can no longer be listed one by one."""
+        """The run's own words about documents in quarantine, in case they can no longer be listed one by one."""
         return tuple(_in_words(check) for check in self.failed_checks if check.check_name == REJECTIONS)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the sync and its checks warn of, except for the documents in quarantine."""
+        """The warnings of the sync and its checks, except those about documents in quarantine."""
         return self.notes + tuple(
             _in_words(check) for check in self.failed_checks if not _is_error(check) and check.check_name != REJECTIONS
         )
@@ -95,7 +95,7 @@ def summarize(events: Iterable[dg.DagsterEvent]) -> RunSummary:
 
 
 def summarize_run(instance: dg.DagsterInstance, run_id: str) -> RunSummary:
-    """Read what a run left in Dagster's event log."""
+    """Read the outcome of a run from Dagster's event log."""
     entries = instance.all_logs(run_id, of_type=set(LOGGED_EVENTS))
     return summarize(entry.dagster_event for entry in entries if entry.dagster_event is not None)
 
@@ -164,14 +164,14 @@ LOGGED_EVENTS: Mapping[dg.DagsterEventType, Callable[[RunSummary, dg.DagsterEven
     dg.DagsterEventType.ENGINE_EVENT: _on_engine_event,
     dg.DagsterEventType.RUN_FAILURE: _on_run_failure,
 }
-"""The events that are read from the log, and what takes each in."""
+"""The events that are read from the log, and their handlers."""
 
 # `history` gives no reason for a canceled run; the command that runs it in its own process does.
 _HANDLERS = {**LOGGED_EVENTS, dg.DagsterEventType.RUN_CANCELED: _on_run_failure}
 
 
 def _take_counts(summary: RunSummary, metadata: Mapping[str, dg.MetadataValue[Any]]) -> None:
-    """Read the counts of a sync, if they are there: a sync that fails may leave them, too."""
+    """Read the counts of a sync, if there are any: a failed sync may have some, too."""
     if "mode" not in metadata:
         return
     summary.counts = {"mode": metadata["mode"].value, "reason": metadata["reason"].value}
@@ -194,5 +194,5 @@ def _is_error(check: dg.AssetCheckEvaluation) -> bool:
 
 
 def _stops(check: dg.AssetCheckEvaluation) -> bool:
-    """Whether this failure keeps the assets downstream from being made."""
+    """Whether this failure stops the assets downstream."""
     return bool(check.blocking) and _is_error(check)

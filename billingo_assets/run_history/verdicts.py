@@ -1,4 +1,4 @@
-"""Whether a company's last sync failed for good, judged from its runs."""
+"""Judges from a company's runs whether its last sync failed for good."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RUNS_OF_ONE = 10
 
 @dataclass(frozen=True, slots=True)
 class FailedRun:
-    """A run of the company that failed for good, with no successful run after it."""
+    """A run of the company that failed for good, without a successful run after it."""
 
     run_id: str
     error: str
@@ -39,7 +39,7 @@ def syncs_to_retry(instance: dg.DagsterInstance, now: datetime) -> bool:
 
 
 def found_company_busy(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether a run failed because another one was writing to its company. The other one counts then."""
+    """Whether a run failed because another one was writing to its company, so that the other one counts."""
     return summarize_run(instance, run.run_id).error_type == CompanyBusyError.__name__
 
 
@@ -51,7 +51,7 @@ class Past(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a run says of its company: how it failed, or (None) that all went well."""
+    """The verdict of a run on its company: its failure, or None if it succeeded."""
 
     failed_run: FailedRun | None
 
@@ -90,14 +90,14 @@ def past_until_decided(instance: dg.DagsterInstance, key: str, retries: Retries)
 
 
 def _verdicts(instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun], retries: Retries) -> Iterator[Verdict]:
-    """The verdict of each run that counts, the newest first: not of one that goes on, was canceled, or is retried.
+    """The verdict of each run that counts, the newest first. Running, canceled and retried runs do not count.
 
-    A run that did nothing does not count either: its company is disabled, or another run was writing to it.
+    Nor does a run that did nothing because its company is disabled, or because another run was writing to it.
     """
     silent: set[str] = set()
     for run in runs:
         if was_refused(run) or only_executes_checks(run):
-            continue  # the results of checks count by themselves
+            continue  # results of checks count separately
         if run.is_success and is_sync(run):
             yield Verdict(None)
         elif run.is_failure and retries.failed_for_good(run, silent=silent):
