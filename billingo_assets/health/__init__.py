@@ -1,1 +1,1 @@
-"""How each company is, and why: rules, what they are judged by, the table and the plot."""
+"""The state of each company, and why: the rules, the facts for them, the table and the plots."""

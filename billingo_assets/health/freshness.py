@@ -16,12 +16,12 @@ from billingo_assets.streams import DOCUMENTS
 from billingo_assets.warehouse.tables import companies, sync_state
 
 SYNCED_RECENTLY = "synced_recently"
-"""The check whose results these are."""
+"""The check with these results."""
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """Whether a company was synced when it should have been, and since when not."""
+    """Whether a company was synced in time, and since when it was not."""
 
     company: Company
     holds: bool
@@ -38,9 +38,9 @@ class Freshness:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Its age and the limit, in hours; when it was last synced, and its schedule.
+        """Its age and the limit, in hours; the time of its last sync, and its schedule.
 
-        As texts: Dagster would plot the numbers of all companies as one line.
+        The values are texts: Dagster would plot the numbers of all companies as one line.
         """
         found = _hours(self.age)
         shown: dict[str, Any] = {"found": f"{found:,} hours", "schedule": self.company.schedule}
@@ -53,12 +53,12 @@ class Freshness:
 
 
 def read_freshness(connection: Connection, company: Company, now: datetime) -> Freshness:
-    """The freshness of one company."""
+    """Read the freshness of one company."""
     return _judge(company, read_moments(connection, company.id)[company.id], now, load_settings())
 
 
 def read_all_freshness(connection: Connection, now: datetime) -> list[Freshness]:
-    """The freshness of each enabled company."""
+    """Read the freshness of each enabled company."""
     moments, settings = read_moments(connection), load_settings()
     return [
         _judge(company, moments[company.id], now, settings) for company in list_companies(connection, enabled_only=True)

@@ -43,7 +43,7 @@ class CompanyState:
 
     @property
     def words(self) -> str:
-        """What is wrong, or what happens next."""
+        """Its problems, or what happens next."""
         if self.health.problems:
             return " ".join(problem.summary for problem in self.health.problems)
         if self.health.is_being_synced:
@@ -57,14 +57,14 @@ class CompanyState:
         if self.color == "yellow":
             return "Its next sync is awaited."
         if self.accepted is not None:
-            return f"Accepted: Billingo counts other than it shows, by {self.accepted:,}."
+            return f"Accepted: Billingo's count differs from its pages by {self.accepted:,}."
         return ""
 
 
 def read_overview(
     connection: Connection, instance: dg.DagsterInstance, settings: Settings, now: datetime
 ) -> list[CompanyState]:
-    """Every registered company, by key."""
+    """Read the state of every registered company, by key."""
     amounts = {row[0]: tuple(row[1:]) for row in connection.execute(_AMOUNTS)}
     return [
         CompanyState(health, *amounts.get(health.company.id, (0, 0, None)))
@@ -76,7 +76,7 @@ WORST_FIRST: tuple[Color, ...] = ("red", "yellow", "green", "disabled")
 
 
 def describe(overview: Sequence[CompanyState], settings: Settings) -> list[dict[str, str | int]]:
-    """One row for each company, the worst first. What is wrong comes early, where a narrow page still shows it."""
+    """Make one row for each company, the worst first. Problems come early, where a narrow page still shows them."""
     return [
         {
             "company": state.health.company.key,
@@ -93,7 +93,7 @@ def describe(overview: Sequence[CompanyState], settings: Settings) -> list[dict[
 
 
 def _unbroken(moment: str) -> str:
-    """The moment, with a hyphen and a space at which no browser breaks the line."""
+    """The moment, with a hyphen and a space that no browser breaks."""
     return moment.replace("-", "\N{NON-BREAKING HYPHEN}").replace(" ", "\N{NO-BREAK SPACE}") if moment != "-" else "-"
 
 

@@ -1,4 +1,4 @@
-"""The last 30 days as pictures: documents read, how long the syncs took, how many failed."""
+"""Draws the last 30 days: documents read, durations of syncs, failures."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from billingo_assets.run_history.verdicts import found_company_busy
 DAYS = 30
 PAGE = 500
 SAFE = "/:=',"
-"""Characters that a URL within Markdown may have as they are."""
+"""Characters that a URL within Markdown may contain unchanged."""
 BAR, HEIGHT = 8, 48
 """Pixels: the width of a day, the height of its highest bar."""
 
 
 @dataclass(slots=True)
 class Day:
-    """What the syncs of a day did: documents processed, seconds each took, how many failed."""
+    """The syncs of a day: documents processed, seconds of each, count of failures."""
 
     day: date
     documents: int = 0
@@ -37,7 +37,7 @@ class Day:
 
 
 def read_days(instance: dg.DagsterInstance, now: datetime, zone: ZoneInfo) -> list[Day]:
-    """The last 30 days, today the last, from Dagster's materializations and runs; those that did nothing left out."""
+    """Read the last 30 days, up to today, from Dagster's materializations and runs, without runs that did nothing."""
     today = now.astimezone(zone).date()
     days = {day: Day(day) for day in (today - timedelta(days=ago) for ago in reversed(range(DAYS)))}
     first = datetime.combine(min(days), datetime.min.time(), zone)
@@ -71,7 +71,7 @@ def _number(value: dg.MetadataValue[Any]) -> float:
 
 
 def plot_days(days: Sequence[Day]) -> dict[str, str]:
-    """Draw a bar a day of what was read, how long a sync took and how many failed: three texts in Markdown.
+    """Draw a bar for each day, for documents read, durations and failures: three texts in Markdown.
 
     Dagster shows such a text at once if it has fewer than 1,000 characters, and behind a link otherwise.
     """
@@ -83,7 +83,7 @@ def plot_days(days: Sequence[Day]) -> dict[str, str]:
 
 
 def _bars(days: Sequence[Day], heights: Sequence[float], *, color: str) -> str:
-    """A picture, and its highest bar and the days that it spans in words."""
+    """Draw one picture, with its highest bar and its days in words."""
     highest, width = max(heights), BAR * len(heights)
     bars = "".join(
         f"M{BAR * place + BAR // 2},{HEIGHT}v-{round(HEIGHT * height / highest)}"

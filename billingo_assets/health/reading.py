@@ -24,13 +24,13 @@ from billingo_assets.settings import Settings
 from billingo_assets.warehouse.locks import run_is_alive
 
 RESULTS_OF_ONE = 10
-"""At most so many results of a check are read to find the last one that no retry can replace."""
+"""The most results of a check that are read to find the last one that no retry can replace."""
 
 
 def read_health(
     connection: Connection, instance: dg.DagsterInstance, settings: Settings, now: datetime
 ) -> list[CompanyHealth]:
-    """The state of each registered company, in the order of their keys."""
+    """Read the state of each registered company, in the order of their keys."""
     registered = list_companies(connection)
     keys = [company.key for company in registered]
     moments = read_moments(connection)
@@ -60,7 +60,7 @@ def _goes_on(connection: Connection, run: dg.DagsterRun, daemon: Daemon) -> bool
 
 
 def _failed_checks(instance: dg.DagsterInstance, keys: set[str], retries: Retries) -> Mapping[str, list[FailedCheck]]:
-    """The checks whose last result was a failure, by company, except results of runs that may still be retried."""
+    """The checks with a failure as last result, by company, without results of runs that may still be retried."""
     failed: dict[str, list[FailedCheck]] = defaultdict(list)
     storage = instance.event_log_storage
     for check in checks_of_runs():
@@ -68,7 +68,7 @@ def _failed_checks(instance: dg.DagsterInstance, keys: set[str], retries: Retrie
             key = info.partition_key
             if key not in keys or info.latest_execution_status is AssetCheckExecutionRecordStatus.SUCCEEDED:
                 continue
-            # During a run, or after one that broke off, the last event is that the check was planned.
+            # During a run, or after one that broke off, the last event only says that the check was planned.
             results = storage.get_asset_check_execution_history(
                 check.key, limit=RESULTS_OF_ONE, status=ANSWERED, partition_filter=PartitionKeyFilter(key=key)
             )

@@ -1,4 +1,4 @@
-"""The state of a company, from what is known of it: green, yellow or red, and why. Reads nothing itself."""
+"""Judges the state of a company from facts: green, yellow or red, and why. Reads nothing itself."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def is_shared(reason: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a company. Problems of several companies with one `reason` share a message."""
+    """A problem of a company. Problems of several companies with one `reason` share a message."""
 
     kind: str
     severity: Severity
@@ -53,7 +53,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class FailedCheck:
-    """A check whose last result for the company was a failure."""
+    """A check with a failure as its last result for the company."""
 
     name: str
     severity: Severity
@@ -62,25 +62,25 @@ class FailedCheck:
 
 
 class Moments(NamedTuple):
-    """Since when a company's syncs are expected (it was added or enabled), and when its last complete sync ended."""
+    """When a company's syncs began to be expected (it was added or enabled), and when its last complete sync ended."""
 
     expected_since: datetime
     synced_at: datetime | None
 
     @property
     def counted_from(self) -> datetime:
-        """Since when its age counts. If it was disabled for a month, nobody expects yesterday's sync."""
+        """When its age begins. If it was disabled for a month, nobody expects yesterday's sync."""
         return max(self.synced_at or self.expected_since, self.expected_since)
 
     @property
     def is_synced(self) -> bool:
-        """Whether it was synced since its syncs are expected."""
+        """Whether it was synced since syncs began to be expected."""
         return self.synced_at is not None and self.synced_at >= self.expected_since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known of a company at a moment."""
+    """The facts about a company at a moment."""
 
     company: Company
     moments: Moments
@@ -92,9 +92,9 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class CompanyHealth:
-    """A company's state: its problems, the worst first, when it was synced and when it will be.
+    """A company's state: its problems, the worst first, its last and its next sync.
 
-    `waits_for_daemon`: a sync of it waits, or its process is gone, and nothing goes on before a daemon runs.
+    `waits_for_daemon`: a sync of it waits, or its process is gone, and needs a running daemon.
     """
 
     company: Company
@@ -123,7 +123,7 @@ def assess(facts: Facts, now: datetime, settings: Settings) -> CompanyHealth:
 
 
 class Limits(NamedTuple):
-    """From which age a company without a sync has a problem: first a warning, then an error."""
+    """The ages at which a company without a sync has a problem: first a warning, then an error."""
 
     warning: timedelta
     error: timedelta
@@ -132,9 +132,9 @@ class Limits(NamedTuple):
 def limits_of_age(company: Company, since: datetime, settings: Settings) -> Limits | None:
     """How long a company that was last synced (or registered) at `since` may go without a sync; None: without limit.
 
-    A day is a warning and two are an error, or GRACE and a day more after the next sync was due, where that is later:
-    at the weekend for `hourly`, after a week for `weekly`, never for `manual`. So the companies of one tick, whose
-    syncs end one after another, all count as missed at the same moment.
+    A day is a warning and two are an error. If later, GRACE after the next sync was due is a warning, and a day more an
+    error: over the weekend for `hourly`, after a week for `weekly`, never for `manual`. So all companies of one tick,
+    which are synced one after another, count as missed at the same moment.
     """
     cron = cron_line(company.schedule, settings)
     if cron is None:
@@ -144,7 +144,7 @@ def limits_of_age(company: Company, since: datetime, settings: Settings) -> Limi
 
 
 def staleness(company: Company, since: datetime, now: datetime, settings: Settings) -> Severity | None:
-    """How severe it is now that a company was last synced (or registered) at `since`; None: not at all."""
+    """The severity now if a company was last synced (or registered) at `since`; None: no problem."""
     limits = limits_of_age(company, since, settings)
     if limits is None or now - since < limits.warning:
         return None
@@ -160,7 +160,7 @@ def _problems(facts: Facts, now: datetime, settings: Settings) -> list[Problem]:
         reason = f"{RUN_FAILED}:{failed.error_type or 'unknown'}"
         problems.append(Problem(RUN_FAILED, "error", reason, failed.error, failed.run_id))
     severity = staleness(facts.company, facts.moments.counted_from, now, settings)
-    # If its last sync failed, that is reported, and explains why the company is not synced.
+    # A failure of its last sync is reported, and explains why the company is not synced.
     if severity is not None and facts.failed_run is None and not (facts.is_being_synced and severity == "warning"):
         problems.append(Problem(STALE, severity, STALE, _describe_stale(facts, now, settings)))
     for check in facts.failed_checks:
