@@ -1,1 +1,1 @@
-"""Reports problems of companies once, and once that they are over, and sends each message until it arrives."""
+"""Reports each problem of a company once, and its end once, and sends each message until it arrives."""

@@ -1,4 +1,4 @@
-"""Where alerts go: the Apprise URLs of BILLINGO_ALERT_URLS, each a channel, and the sending of one message to one."""
+"""The channels of alerts, one for each Apprise URL in BILLINGO_ALERT_URLS, and sending a message to one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SEPARATORS = re.compile(r"[\s,]+")
 _WORDS = re.compile(r"[^\s/?&=@:+]{4,}")
 """The parts of a URL that may be a secret, or belong to one."""
 
-# What it says of a URL may hold a token. We pass on what it says, without the token.
+# Its messages about a URL may contain a token. We pass the messages on without it.
 logging.getLogger("apprise").propagate = False
 
 _LOOKS = apprise.AppriseAsset(
@@ -42,12 +42,12 @@ _TYPES = {
 
 
 class DeliveryError(BillingoAssetsError):
-    """A channel did not take a message."""
+    """A channel did not accept a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What an alert says: plain text, the title in one line. `outages` are the ids of those it is about."""
+    """The text of an alert: plain, the title in one line. `outages` are the ids of the outages in it."""
 
     severity: MessageSeverity
     title: str
@@ -65,35 +65,35 @@ class Channel:
     secrets: frozenset[str] = field(repr=False, compare=False)
 
     def send(self, message: Message) -> None:
-        """Send a message now. Raises DeliveryError with what the service said, without its secrets."""
+        """Send a message now. Raises DeliveryError with the service's answer, without secrets."""
         with apprise.LogCapture(level=apprise.logging.WARNING, fmt="%(message)s") as said:
             try:
                 taken = self.service.notify(
                     title=message.title,
                     body=message.body,
                     notify_type=_TYPES[message.severity],
-                    # Or mail would go out as HTML, in one line.
+                    # Otherwise mail would go out as HTML, in one line.
                     body_format=apprise.NotifyFormat.TEXT,
-                    # Or a service that has a limit would refuse a long message time and again, and all after it.
+                    # Otherwise a service with a limit would refuse a long message every time, and block all later ones.
                     overflow=apprise.OverflowMode.SPLIT,
                 )
-            except Exception as error:  # of any type: the service's own code. Its words may hold the URL.
+            except Exception as error:  # of any type: the service's own code. Its message may contain the URL.
                 raise DeliveryError(f"{self.name} did not take the message: {type(error).__name__}") from None
         if not taken:
             raise DeliveryError(f"{self.name} did not take the message: {_said(said, self.secrets)}")
 
 
 class Channels(NamedTuple):
-    """The channels that can be used, and a sentence about each URL that cannot."""
+    """The usable channels, and a sentence about each unusable URL."""
 
     usable: list[Channel]
     faults: list[str]
 
 
 def open_channels(settings: Settings) -> Channels:
-    """Every channel that is configured, without duplicates.
+    """Open every configured channel, without duplicates.
 
-    A URL that Apprise does not understand is a fault. The fault names it by its position, because it may hold a
+    A URL that Apprise does not understand is a fault. The fault names it by its position, because it may contain a
     password. The other URLs are used all the same.
     """
     if settings.alert_urls is None:
@@ -117,7 +117,7 @@ def open_channels(settings: Settings) -> Channels:
 
 
 def _split(urls: str) -> list[str]:
-    """The URLs, in order, with every word that Apprise does not take for a URL and would silently skip."""
+    """Split the setting into URLs, in order, including words that Apprise would silently skip."""
     found: list[str] = []
     understood, rest = parse_urls(urls) or [], urls
     for url in understood:
@@ -135,7 +135,7 @@ def _secrets(url: str, *, known: str = "") -> frozenset[str]:
 
 
 def _said(log: io.StringIO, secrets: Iterable[str]) -> str:
-    """The first thing that Apprise said, without secrets."""
+    """The first message of Apprise, without secrets."""
     first = next((line.strip() for line in log.getvalue().splitlines() if line.strip()), "it gave no reason")
     for secret in sorted(secrets, key=len, reverse=True):
         first = first.replace(secret, "…")
@@ -143,7 +143,7 @@ def _said(log: io.StringIO, secrets: Iterable[str]) -> str:
 
 
 def _name(service: apprise.NotifyBase) -> str:
-    """Scheme and host. The path, query and headers of a webhook may be its secret."""
+    """The scheme and host of a URL. The path, query and headers of a webhook may be its secret."""
     parts = urlsplit(service.url(privacy=True))
     return f"{parts.scheme}://{parts.netloc}"
 

@@ -1,11 +1,11 @@
-"""Decides what to report of outages: each once, and once that it is over. Reads and writes nothing itself.
+"""Decides which outages to report: each once, and its end once. Reads and writes nothing itself.
 
-An outage is in one of six states, by what was seen of it and what was reported:
+An outage is in one of six states, by the last look at the problem and the last report:
 
-    new ───> reported <──> worse    it goes on: nobody knows, they know, or they know of less than it has become
+    new ───> reported <──> worse    it goes on: not reported, reported, or worse than reported
      │           │           │
      v           v           │
-    passed     over <────────┘      it ended before anybody knew, or its end is still to be reported
+    passed     over <────────┘      it ended before it was reported, or its end is still to be reported
      │           │
      └> closed <─┘                  nothing is left to report
 
@@ -28,15 +28,15 @@ from billingo_assets.health.rules import Problem, Severity, is_shared
 State = Literal["new", "reported", "worse", "over", "passed", "closed"]
 
 HOLD = timedelta(minutes=10)
-"""How long reports wait for runs that are still going, so that many companies that fail for one reason share a message.
+"""How long reports wait for runs under way, so that many companies that fail for one reason share a message.
 
-Once one has waited so long, all that wait go out together; otherwise each would be a message of its own.
+Once one report has waited this long, all waiting ones go out together; otherwise each would be a separate message.
 """
 
 _ORDER = {"error": 0, "warning": 1}
 
 Key = tuple[int | None, str]
-"""Of the outages that are not closed, a company has one of a kind."""
+"""The key of an outage: a company has at most one open outage of a kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +58,12 @@ class Outage:
 
     @property
     def key(self) -> Key:
-        """What a problem that is seen again is known by."""
+        """The key by which a problem that is seen again is recognized."""
         return self.company_id, self.problem.kind
 
     @property
     def state(self) -> State:
-        """What was seen and reported of it. Everything that is decided of an outage depends on this."""
+        """Its state. All decisions about an outage depend on it."""
         if self.closed_at is not None:
             return "closed"
         if self.ended_at is not None:
@@ -71,7 +71,7 @@ class Outage:
         if self.reported_at is None:
             return "new"
         is_more_severe = self.reported_severity not in ("error", self.problem.severity)
-        # A message that the API is down does not name every company: what is then wrong with one alone is more.
+        # A message that the API is down does not cover a problem of a single company.
         became_its_own = is_shared(self.reported_reason or "") and not self.problem.is_shared
         return "worse" if is_more_severe or became_its_own else "reported"
 
@@ -81,40 +81,40 @@ class Outage:
         return self.state in ("new", "reported", "worse")
 
     def seen(self, problem: Problem, now: datetime) -> Outage:
-        """Its problem is there. If it had passed before anybody knew of it, it begins only now."""
+        """Record that its problem exists. If it had passed before it was reported, it begins now."""
         since = now if self.state == "passed" else self.since
         return replace(self, problem=problem, since=since, ended_at=None)
 
     def gone(self, now: datetime) -> Outage:
-        """Its problem is not there any more."""
+        """Record that its problem is over."""
         return replace(self, ended_at=now) if self.goes_on else self
 
     def reported(self, now: datetime) -> Outage:
-        """A message about it was written, or one that concerns everybody covers it."""
+        """Record that a message about it was written, or that a message about all companies covers it."""
         problem = self.problem
         return replace(self, reported_at=now, reported_severity=problem.severity, reported_reason=problem.reason)
 
     def closed(self, now: datetime) -> Outage:
-        """Nothing is left to report."""
+        """Record that nothing is left to report."""
         return replace(self, closed_at=now)
 
 
 class Subject(NamedTuple):
-    """Whose problems: a company's, or (None) no single company's."""
+    """The subject of problems: a company, or None for no single company."""
 
     company: Company | None
     problems: Sequence[Problem]
 
 
 class Audience(NamedTuple):
-    """Who reads the reports: wanted are those of `companies`, by id. `busy` while runs are going."""
+    """The readers of the reports, who want those about `companies`, by id. `busy` while runs are under way."""
 
     companies: Mapping[int, Company]
     busy: bool
     ui_url: str
 
     def cares_for(self, outage: Outage) -> bool:
-        """Whether to report it. Of a company that was removed or disabled, nothing is reported any more."""
+        """Whether to report it. Problems of removed or disabled companies are no longer reported."""
         return outage.company_id is None or outage.company_id in self.companies
 
 
@@ -126,7 +126,7 @@ class Report(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The outages to store, each as it is from now on, and the reports to send."""
+    """The outages to store, in their new state, and the reports to send."""
 
     outages: Sequence[Outage]
     reports: Sequence[Report]
@@ -140,10 +140,10 @@ def plan(
     audience: Audience | None,
     last_success: datetime | None = None,
 ) -> Plan:
-    """Compare the outages that are not closed, the oldest first, with the problems that are there now.
+    """Compare the open outages, the oldest first, with the present problems.
 
     Without an audience nothing is reported, and nothing closed. `last_success` is when a sync of any company last
-    ended well.
+    succeeded.
     """
     before = {outage.key: outage for outage in known}
     present = _observe(before, subjects, now)
@@ -177,22 +177,22 @@ def _observe(before: Mapping[Key, Outage], subjects: Iterable[Subject], now: dat
 
 
 def _due(outages: Iterable[Outage], audience: Audience, now: datetime) -> list[Outage]:
-    """The outages to report now: all of them, or none while they wait for runs that are going."""
+    """The outages to report now: all of them, or none while they wait for runs under way."""
     found = list(outages)
     waiting_since = min((outage.ended_at or outage.since for outage in found), default=now)
     return [] if audience.busy and now - waiting_since < HOLD else found
 
 
 def _has_recovered(outage: Outage, going_on: Mapping[int | None, Sequence[Outage]]) -> bool:
-    """Whether to report its end: of an error once the company has no other, of a warning once nothing is left."""
+    """Whether to report its end: an error's once the company has no other error, a warning's once nothing is left."""
     rest = [_ORDER[other.problem.severity] for other in going_on.get(outage.company_id, ())]
     return outage.state == "over" and all(severity > _ORDER[outage.problem.severity] for severity in rest)
 
 
 def _shared_reasons(outages: Iterable[Outage], last_success: datetime | None) -> set[str]:
-    """The reasons that everybody knows of, such as that the API is down, and that may last.
+    """The reported reasons that concern all companies, such as that the API is down, and that may last.
 
-    A sync of any company that has ended well since shows that such a reason is gone.
+    A later successful sync of any company shows that such a reason is gone.
     """
     return {
         outage.reported_reason
@@ -205,9 +205,9 @@ def _shared_reasons(outages: Iterable[Outage], last_success: datetime | None) ->
 
 
 def _report_outages(fresh: Iterable[Outage], known_reasons: set[str], audience: Audience) -> list[Report]:
-    """One report for each reason, about all companies that are out for it.
+    """Make one report for each reason, about all companies with it.
 
-    Everybody knows of an API that is down: companies that meet it later belong to the same outage.
+    Once it is reported that the API is down, companies that fail for it later belong to the same outage.
     """
     by_company = _by_company(
         outage for outage in fresh if not (outage.problem.is_shared and outage.problem.reason in known_reasons)
@@ -230,7 +230,7 @@ def _report_outages(fresh: Iterable[Outage], known_reasons: set[str], audience: 
 def _report_recovery(
     ended: Sequence[Outage], going_on: Mapping[int | None, Sequence[Outage]], audience: Audience
 ) -> list[Report]:
-    """One report about all companies that work again, if there are any, with the lesser problems that remain."""
+    """Make one report about all companies that work again, if any, with the lesser problems that remain."""
     if not ended:
         return []
     recovered = [

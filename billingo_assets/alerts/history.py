@@ -1,4 +1,4 @@
-"""The alerts of the past: what each said, why it was sent, and which channels have received it."""
+"""Reads past alerts: the text of each, why it was sent, and how many channels have received it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Reason:
 class PastAlert:
     """A message, how many channels have received it and how many have not yet, and why it was sent.
 
-    `reasons` is empty where the outages were pruned, or the message is older than this record of reasons.
+    `reasons` is empty if the outages were pruned, or if the message is older than the record of reasons.
     """
 
     created_at: datetime
@@ -64,7 +64,7 @@ class PastAlert:
 def past_alerts(
     connection: Connection, *, company_id: int | None = None, since: datetime | None = None, most: int
 ) -> list[PastAlert]:
-    """The newest alerts first; with `company_id`, those about one company."""
+    """Return past alerts, the newest first; with `company_id`, only those about one company."""
     rows = connection.execute(_MESSAGES, {"company": company_id, "since": since, "most": most}).mappings().all()
     reasons = _reasons(connection, [row["id"] for row in rows])
     return [

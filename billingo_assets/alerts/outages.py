@@ -1,4 +1,4 @@
-"""The table of outages: reads what is not closed, and stores what was decided."""
+"""The table of outages: reads open ones, and stores decisions about them."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def lock_outages(connection: Connection) -> None:
 def update_outages(
     connection: Connection, subjects: Iterable[Subject], now: datetime, *, audience: Audience | None
 ) -> list[Message]:
-    """Bring the outages up to date with the problems that are there now. Returns the messages to send.
+    """Bring the outages up to date with the present problems. Returns the messages to send.
 
-    The messages are the audience's, and count as sent: write them down in the same transaction.
+    The messages are for the audience, and count as sent: write them down in the same transaction.
     """
     decided = plan(
         read_outages(connection), subjects, now, audience=audience, last_success=connection.scalar(_LAST_SUCCESS)
@@ -63,7 +63,7 @@ def update_outages(
 
 
 def read_outages(connection: Connection) -> list[Outage]:
-    """Every outage that is not closed, the oldest first."""
+    """Read every outage that is not closed, the oldest first."""
     return [
         Outage(
             id=row.id,
@@ -80,7 +80,7 @@ def read_outages(connection: Connection) -> list[Outage]:
 
 
 def prune_outages(connection: Connection, before: datetime) -> int:
-    """Delete outages that ended, and messages that were written, before a moment. Returns the number of messages."""
+    """Delete outages that ended and messages written before a moment. Returns the number of messages."""
     messages = connection.execute(_DELETE_MESSAGES, {"before": before}).rowcount
     connection.execute(_DELETE_OUTAGES, {"before": before})
     return messages

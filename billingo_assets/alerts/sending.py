@@ -1,4 +1,4 @@
-"""Looks at everything that can fail, and sends what is new to the channels."""
+"""Looks for problems, and sends messages about new ones to the channels."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from billingo_assets.run_history.summaries import summarize_run
 from billingo_assets.settings import Settings
 
 OTHER_JOBS = (PRUNE_HISTORY, REFRESH_HEALTH)
-"""Jobs of no single company. Their failures are reported as well."""
+"""Jobs that belong to no single company. Their failures are reported as well."""
 
 
 class Sent(NamedTuple):
-    """How many problems there are, how many messages went out, and why some channels received nothing."""
+    """The counts of problems and of messages sent, and why some channels received nothing."""
 
     out: int
     delivered: int
@@ -34,9 +34,9 @@ class Sent(NamedTuple):
 
 
 def send_alerts(connection: Connection, instance: dg.DagsterInstance, settings: Settings, now: datetime) -> Sent:
-    """Store which problems there are, and send the channels what is new.
+    """Store the present problems, and report new ones to the channels.
 
-    Without a channel nothing counts as reported: the first one that is configured receives all that is out then.
+    Without a channel nothing counts as reported: the first configured channel receives all problems of that moment.
     """
     channels = open_channels(settings)
     with connection.begin():

@@ -1,4 +1,4 @@
-"""What the messages say: which company, what happened, what to do, and where to look."""
+"""Writes the messages: which company, what happened, what to do, and where to look."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from billingo_assets.health.rules import NO_API_KEY, RUN_FAILED, STALE, Problem
 from billingo_assets.text import visible, visible_lines
 
 MAX_LISTED = 20
-"""Companies that a message names."""
+"""The most companies that a message names."""
 
 
 class Affected(NamedTuple):
-    """A company (None: no single company) and what is wrong, the worst first."""
+    """A company (None: no single company) and its problems, the worst first."""
 
     company: Company | None
     problems: Sequence[Problem]
 
 
 class Recovered(NamedTuple):
-    """A company (None: no single company) that works again, how long it did not, and what is still wrong."""
+    """A company (None: no single company) that works again, how long it did not, and its remaining problems."""
 
     company: Company | None
     after: timedelta
@@ -31,7 +31,7 @@ class Recovered(NamedTuple):
 
 
 def describe_outage(affected: Sequence[Affected], ui_url: str) -> Message:
-    """One message about companies that are out for the same reason."""
+    """Write one message about companies that fail for the same reason."""
     worst = affected[0].problems[0]
     title = f"{_subject([one.company for one in affected])}: {_headline(worst)}"
     blocks = [_block(one, ui_url) for one in affected[:MAX_LISTED]]
@@ -45,7 +45,7 @@ def describe_outage(affected: Sequence[Affected], ui_url: str) -> Message:
 
 
 def describe_recovery(recovered: Sequence[Recovered]) -> Message:
-    """One message about what works again, with the lesser problems that remain."""
+    """Write one message about companies that work again, with the lesser problems that remain."""
     named = [f"{_name(one.company)}, after {_length(one.after)}" for one in recovered[:MAX_LISTED]]
     if len(recovered) > MAX_LISTED:
         named.append(f"and {len(recovered) - MAX_LISTED:,} more")
