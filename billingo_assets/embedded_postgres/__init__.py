@@ -1,12 +1,12 @@
-"""A PostgreSQL for those who bring none: started by the first process that needs it, stopped after the last.
+"""The embedded PostgreSQL: started by the first process that needs it, stopped after the last.
 
     server    the public door: hold a running server, start it if there is none
     cluster   the wheel's programs, the data directory, its configuration
     account   whose rights the server has; matters only to root
     address   the socket's place and the URL of it
-    keeper    the detached process that starts the server and stops it when nobody is left
+    keeper    the detached process that starts the server and stops it when no user is left
 
-Nothing here knows our tables, Dagster or a database driver. Linux and macOS; Windows is out of scope.
+This room uses neither our tables nor Dagster nor a database driver. Linux and macOS; Windows is out of scope.
 """
 
 from billingo_assets.embedded_postgres.cluster import EmbeddedServerError

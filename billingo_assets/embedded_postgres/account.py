@@ -1,10 +1,9 @@
-"""Whose rights the server has: only root has to choose, since PostgreSQL refuses to run as root.
+"""Chooses the account of the server: only root has to, since PostgreSQL refuses to run as root.
 
 No account is created: a program that syncs invoices has no business in `/etc/passwd`, and containers lack
-the tools. Root's server runs as the first of `billingo` (make it, if you want one to itself), `postgres` and
-`nobody` that exists, and a data directory keeps the owner it was made with. That account gets search
-permission, and no more, on private directories on its way, by an access control list that names it alone.
-What the account runs, and where, is not known here.
+the tools. Root's server runs as the first existing account of `billingo` (create it for a dedicated one), `postgres`
+and `nobody`, and a data directory keeps its first owner. That account gets search permission, and no more, on private
+directories on its way, by an access control list for it alone. Callers name the programs and directories.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Account:
 
 
 def server_account(data: Path) -> Account:
-    """Choose the account of the server whose data directory is `data`, which need not exist yet.
+    """Choose the account of the server with the data directory `data`, which need not exist yet.
 
     Raises LookupError if root finds no account to run it as.
     """
@@ -57,15 +56,15 @@ def server_account(data: Path) -> Account:
 def open_way(path: Path, account: Account) -> None:
     """Let `account` pass through every private directory down to `path`, which is resolved and included.
 
-    Nobody else gains anything, and the account cannot list what is there. Raises OSError where the file
-    system has no access control lists.
+    Nobody else gains anything, and the account cannot list the directories. Raises OSError if the file system
+    has no access control lists.
     """
     for directory in (path, *path.parents):
         _grant(directory, account.uid, _SEARCH)
 
 
 def open_programs(root: Path, account: Account) -> None:
-    """Let `account` run the public programs under `root` where they were installed for their owner alone."""
+    """Let `account` run the public programs under `root` if they were installed for their owner alone."""
     open_way(root, account)
     if (root / "bin" / "postgres").stat().st_mode & stat.S_IXOTH:
         return
@@ -91,7 +90,7 @@ def _grant(path: Path, uid: int, permissions: int) -> None:
     if entries.get((_USER, uid), 0) & entries.get((_MASK, _NO_ID), 7) & permissions == permissions:
         return
     mask = entries.pop((_MASK, _NO_ID), 7)
-    # What the old mask withheld from others must not come to life under the wider one.
+    # Permissions that the old mask withheld from others must not become effective under the wider one.
     limited = {key: bits & mask if key[0] in (_USER, _GROUP_OBJ, _GROUP) else bits for key, bits in entries.items()}
     limited[_USER, uid] = limited.get((_USER, uid), 0) | permissions
     limited[_MASK, _NO_ID] = 0

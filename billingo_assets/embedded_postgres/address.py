@@ -1,8 +1,8 @@
-"""Where the server's socket is and how it is written as a URL.
+"""Finds the server's socket and writes its URL.
 
 The socket lies in the data directory, which only the server's account and root may enter. A path too long
 for a Unix socket gets a short one: a symbolic link to the data directory, in a directory of our own under the
-temporary directory, whose place is remembered in the link `short`. Nothing here starts or asks a server.
+temporary directory. The link `short` points to that directory. This module starts no server.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SOCKET_PATH_BYTES = 103
 
 
 def url(socket_directory: Path) -> str:
-    """Return the libpq URL of the database `billingo` of the server whose socket is in `socket_directory`."""
+    """Return the libpq URL of the database `billingo` on the server with its socket in `socket_directory`."""
     return f"postgresql://billingo@/billingo?host={quote(os.fsencode(socket_directory), safe='')}"
 
 
@@ -45,7 +45,7 @@ def socket_directory(directory: Path) -> Path:
 
 def _fits(directory: Path) -> bool:
     path = os.fsencode(directory / SOCKET_NAME)
-    return len(path) <= SOCKET_PATH_BYTES and b"," not in path  # libpq takes a comma to end a host
+    return len(path) <= SOCKET_PATH_BYTES and b"," not in path  # for libpq, a comma ends a host
 
 
 def _temporary_directory() -> str:
@@ -54,7 +54,7 @@ def _temporary_directory() -> str:
 
 
 def _made_or_ours(short: Path) -> bool:
-    """Whether `short` is a directory that only we may enter; made again where a cleaner took it away."""
+    """Whether `short` is a directory that only we may enter. Created again if a cleaner removed it."""
     try:
         short.mkdir(mode=0o700)
     except FileExistsError:

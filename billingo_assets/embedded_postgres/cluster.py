@@ -1,14 +1,14 @@
-"""What a server needs before it can start: the wheel's programs, a data directory, our configuration.
+"""Prepares a server: the wheel's programs, a data directory, our configuration.
 
 Everything lives in one directory, `<home>/postgres`, of mode 0700:
 
     data/            PostgreSQL's own, owned by the server's account; the socket is in it
     *.conf           ours, written before each start; root's server can read them, not change them
-    server.log       what the server and its keeper say; never statements or their values
+    server.log       messages of the server and its keeper; never statements or their values
     locks/           see `keeper`
     short            only for a long path; see `address`
 
-Processes are started and joined in `server`.
+`server` starts and joins processes.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from billingo_assets.embedded_postgres.account import (
 from billingo_assets.errors import DatabaseError
 
 INIT_SECONDS = 120
-"""The longest that making a data directory may take."""
+"""The time limit for creating a data directory."""
 ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath} | {
     name: os.environ[name] for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if name in os.environ
 }
-"""All that our processes inherit: no PG* setting of the user's, and no key that would outlive its command."""
+"""The environment that our processes inherit: no PG* setting of the user, and no key that would outlive its command."""
 
 _CONFIGURATION = """\
 # Written by billingo-assets before each start: changes here are lost, ALTER SYSTEM keeps them.
@@ -78,7 +78,7 @@ _HBA = "local all all peer map=billingo\n"
 
 
 class EmbeddedServerError(DatabaseError):
-    """The embedded PostgreSQL cannot be had; the text says why and what to do."""
+    """The embedded PostgreSQL cannot be used; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,10 @@ def programs() -> Programs:
 
 
 def prepare(directory: Path, start: int) -> tuple[Programs, Account]:
-    """Make ready what a server in `directory` needs: permissions, data, configuration.
+    """Prepare permissions, data and configuration for a server in `directory`.
 
-    `start` is the descriptor of the held `start` lock, which the programs that write data inherit, so that
-    nobody else begins while one of them outlives us. Raises EmbeddedServerError, OSError.
+    `start` is the descriptor of the held `start` lock. Programs that write data inherit it, so that no other
+    process begins while one of them outlives us. Raises EmbeddedServerError, OSError.
     """
     installed, data = programs(), directory / "data"
     account = _account(directory, data, installed)
@@ -165,14 +165,14 @@ def _account(directory: Path, data: Path, installed: Programs) -> Account:
 
 
 def _initialize(directory: Path, data: Path, installed: Programs, account: Account, start: int) -> None:
-    """Make the data directory with an empty database `billingo`; it gets its name when it is complete."""
+    """Create the data directory with an empty database `billingo`. It gets its final name when it is complete."""
     unfinished = directory / "data.new"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
     if os.geteuid() == 0:
         os.chown(unfinished, account.uid, account.gid)
     locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    # One call to flush the file system, instead of one for each of a thousand files: 2 seconds less on a busy disk.
+    # Flush the file system once instead of each of a thousand files: 2 seconds less on a busy disk.
     flush = ["--sync-method=syncfs"] if sys.platform == "linux" else []
     initdb = ["initdb", "-D", str(unfinished), "-U", "billingo", "-A", "peer", "--no-instructions", *flush, *locale]
     create = ["postgres", "--single", "-D", str(unfinished), "-c", "exit_on_error=on", "template1"]
@@ -205,10 +205,10 @@ def _initialize(directory: Path, data: Path, installed: Programs, account: Accou
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace the file by one that the server's account may read, whatever the umask."""
+    """Replace the file with one that the server's account may read, whatever the umask."""
     new = path.with_name(f"{path.name}.new")
     new.write_text(text, encoding="utf-8")
-    new.chmod(0o644)  # in a directory that only its owner and the server's account pass
+    new.chmod(0o644)  # in a directory that only its owner and the server's account may pass
     new.replace(path)
 
 

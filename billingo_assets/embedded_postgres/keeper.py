@@ -5,11 +5,11 @@ nothing of this package, since it lives as long as the server does. Four lock fi
 however their holders end, are all that the processes share:
 
     users    shared: every process that needs the server; exclusive: the keeper that stops it
-    start    exclusive: a process that looks whether a server is there, until it is ready
+    start    exclusive: a process that looks for a server, until one is ready
     keeper   exclusive: the keeper, all its life
     server   exclusive: every process of the server, which inherit it; free means that the server is gone
 
-So no process id is ever trusted that a reboot or a crash may have given to somebody else.
+So no process id is ever trusted: a reboot or a crash may have given it to another process.
 """
 
 # No pathlib: the keeper would import a quarter more.
@@ -40,7 +40,7 @@ _CANNOT_CONNECT_NOW = b"C57P03\0"
 
 
 def answers(path: str) -> bool:
-    """Whether the server at the Unix socket `path` takes connections: is not starting or stopping."""
+    """Whether the server at the Unix socket `path` takes connections, and so is not starting or stopping."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(5)
         try:
@@ -53,7 +53,7 @@ def answers(path: str) -> bool:
 
 
 def try_lock(path: str) -> int | None:
-    """Lock the file exclusively and return its descriptor, which is not inherited; None where it is held."""
+    """Lock the file exclusively and return its descriptor, which is not inherited; None if another holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,7 +68,7 @@ def _wait_for(path: str, mode: int) -> None:
 
 
 def _listener() -> int:
-    """Return the id of the process that listens on the socket, as the kernel has it; 0 if none does."""
+    """Ask the kernel for the id of the process that listens on the socket; 0 if none does."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(5)
         try:
@@ -84,13 +84,13 @@ class _Server:
     """The server that this keeper started, or found running after another keeper's death."""
 
     def __init__(self, programs: str, uid: int, gid: int) -> None:
-        data = f"{os.getcwd()}/data"  # absolute, so that a list of processes tells whose server it is
+        data = f"{os.getcwd()}/data"  # absolute, so that a list of processes shows the owner of the server
         self._command = [f"{programs}/postgres", "-D", data, "-c", "config_file=postgresql.conf"]
         self._uid, self._gid = uid, gid
         self._child: subprocess.Popen[bytes] | None = None
 
     def bring_up(self) -> str:
-        """Wait until a server answers, starting one if none is left; return why not, or nothing."""
+        """Wait until a server answers, starting one if none is left; return why it does not, or nothing."""
         deadline = time.monotonic() + READY_SECONDS
         while not answers(_SOCKET):
             if time.monotonic() > deadline:
@@ -107,7 +107,7 @@ class _Server:
         lock = try_lock("locks/server")
         if lock is None:
             return
-        # Nothing of an earlier server lives, whatever process (or zombie) has the id that it left behind.
+        # No process of an earlier server lives, even if some process (or zombie) has the id that it left behind.
         for left_behind in ("data/postmaster.pid", f"{_SOCKET}.lock"):
             with suppress(FileNotFoundError):
                 os.unlink(left_behind)
@@ -122,7 +122,7 @@ class _Server:
         os.close(lock)
 
     def reap(self) -> None:
-        """Leave no zombie where the first process of a container never waits for its orphans."""
+        """Leave no zombie in containers with a first process that never waits for orphans."""
         if self._child is not None:
             self._child.wait()
 
@@ -136,7 +136,7 @@ class _Server:
 
 def _keep(server: _Server, start: int, report: int) -> None:
     if os.fork():
-        os._exit(0)  # the process that launched us reaps this half now, and never the other
+        os._exit(0)  # our launcher reaps this half now, and never the other
     keeper = try_lock("locks/keeper")
     try:
         failure = server.bring_up() if keeper is not None else "another keeper is at work"
@@ -163,7 +163,7 @@ def _keep(server: _Server, start: int, report: int) -> None:
     server.reap()
     if unused:
         _remove_short_path()
-    os.close(keeper)  # before the users' lock: who comes next finds no keeper
+    os.close(keeper)  # before the users' lock: the next process finds no keeper
 
 
 def _remove_short_path() -> None:

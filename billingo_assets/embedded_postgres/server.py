@@ -1,6 +1,6 @@
 """Hold the embedded PostgreSQL: join the running one, or start it. The locks are described in `keeper`.
 
-No driver and no SQL: what is in the database is `warehouse`'s.
+No driver and no SQL: the content of the database belongs to `warehouse`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from billingo_assets.embedded_postgres.cluster import EmbeddedServerError
 from billingo_assets.home import make_private
 
 LOG_BYTES = 8 * 1024 * 1024
-"""A log that a joining process finds longer than this becomes `server.log.1`, in place of the one before."""
+"""In bytes: a joining process moves the content of a longer log to `server.log.1`, replacing the former one."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ os.register_at_fork(before=_mutex.acquire, after_in_parent=_mutex.release, after
 class EmbeddedServer:
     """A share in the server of one home: it runs at least until `close()` or the end of this process.
 
-    A forked child is one more user, until it closes or ends; a program that is executed is none.
+    A forked child is another user, until it closes or ends; an executed program is not.
     """
 
     def __init__(self, hold: _Hold, url: str) -> None:
@@ -53,7 +53,7 @@ class EmbeddedServer:
         """The database as an ordinary libpq URL, `postgresql://billingo@/billingo?host=…`."""
 
     def close(self) -> None:
-        """Give the share back; the server stops when nobody on this machine has one. Harmless if repeated."""
+        """Give the share back; the server stops when no process on this machine has one. Harmless if repeated."""
         with _mutex:
             hold, self._hold = self._hold, None
             if hold is not None:
@@ -69,10 +69,10 @@ class EmbeddedServer:
 
 
 def embedded_server(home: Path) -> EmbeddedServer:
-    """Return a share in the PostgreSQL of `home`, whose `postgres` directory is made if it is missing.
+    """Return a share in the PostgreSQL of `home`, whose `postgres` directory is created if it is missing.
 
     Starts the server if it does not run, and waits while another process starts or stops it. A later call
-    brings back a server that died under its users. Raises EmbeddedServerError.
+    restarts a server that died under its users. Raises EmbeddedServerError.
     """
     directory = home.resolve() / "postgres"
     with _mutex:
@@ -98,7 +98,7 @@ def _take(directory: Path) -> _Hold:
     (directory / "locks").mkdir(mode=0o700, exist_ok=True)
     descriptor = _open_lock(directory, "users")
     hold = _holds.get(directory)
-    # A share in a directory that was since deleted and made again is a share in nothing.
+    # A share in a directory that was deleted and created again since is worthless.
     if hold is None or not os.path.samestat(os.fstat(hold.descriptor), os.fstat(descriptor)):
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         hold = _holds[directory] = _Hold(directory, descriptor)
@@ -194,7 +194,7 @@ def _bound_log(log: Path) -> None:
 
 
 def _in_words(directory: Path, error: OSError) -> EmbeddedServerError:
-    # To set BILLINGO_HOME elsewhere would be to leave the data behind: that is for those who have none.
+    # Another BILLINGO_HOME would leave the data behind: advise it only without data.
     elsewhere = "" if (directory / "data").exists() else ", or set BILLINGO_HOME to another directory"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         cure = "Free some space on the disk"
