@@ -61,7 +61,7 @@ class Api:
         return datetime.fromtimestamp(self.server_now(), zone).date().isoformat()
 
     def unpaid_day(self) -> str | None:
-        """Which day unpaid documents bear as their `paid_date`; None for the one that is stored."""
+        """The day that unpaid documents show as their `paid_date`; None for the stored one."""
         return self.today() if self.faults.quirks.unpaid_paid_date == "today" else None
 
     async def handle(self, request: Request) -> Response:
@@ -196,7 +196,7 @@ class Api:
             last_page = lies.get("last_page", last_page)
             envelope = {
                 "total": lies.get("total", counted),
-                **_told_size(quirks.page_size_told, per_page, query.per_page),
+                **_stated_size(quirks.page_size_told, per_page, query.per_page),
                 "current_page": query.page,
                 "last_page": last_page,
                 "prev_page_url": _page_url(request, query.page - 1, last_page),
@@ -233,8 +233,8 @@ def _asked(request: Request, company: str | None) -> Asked:
     return Asked(path, page, company, listings_of(request.query_params))
 
 
-def _told_size(told: PageSizeTold, per_page: int, asked: int) -> dict[str, int | str]:
-    match told:
+def _stated_size(form: PageSizeTold, per_page: int, asked: int) -> dict[str, int | str]:
+    match form:
         case "nothing":
             return {}
         case "text":

@@ -1,4 +1,4 @@
-"""What a person or a script may tell the sandbox, in JSON: mutations, and knobs to turn.
+"""The commands of a person or a script to the sandbox, in JSON: mutations, and knobs to turn.
 
 Each only translates to the Python interface of `company` and `faults`. The endpoints are in `control`.
 """
@@ -112,7 +112,7 @@ def read_knobs(body: bytes) -> Knobs:
 
 
 def read_reset(body: bytes) -> Reset:
-    """Decode what a reset is told, which may be nothing at all. Raises msgspec.DecodeError."""
+    """Decode the options of a reset, which may be empty. Raises msgspec.DecodeError."""
     return _RESET.decode(body or b"{}")
 
 

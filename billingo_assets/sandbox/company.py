@@ -94,7 +94,7 @@ class Company(Books):
             return document
 
     def delete(self, document_id: int, *, even_if_issued: bool = False) -> None:
-        """Delete a draft. Raises RefusedMutationError for an issued document, unless told otherwise."""
+        """Delete a draft. Raises RefusedMutationError for an issued document, unless that is allowed."""
         with self._lock:
             record = self.record(document_id)
             if record.facts.type not in words.DRAFTS and not even_if_issued:

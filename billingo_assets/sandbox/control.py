@@ -1,6 +1,6 @@
 """`/sandbox` and `/`: what a person or a script needs to drive the sandbox over HTTP.
 
-None of it exists at Billingo. What the endpoints are told is read in `commands`.
+None of it exists at Billingo. `commands` decodes the requests of these endpoints.
 """
 
 import msgspec

@@ -39,9 +39,9 @@ class Habits(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
 
 class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What nobody knows of the real API, and a server clock that may be wrong.
+    """Unknown behaviours of the real API, and a server clock that may be wrong.
 
-    `last_modified_date` finds new, edited and paid documents unless told otherwise, from its very second on or
+    By default, `last_modified_date` finds new, edited and paid documents, from its very second on or
     `modified_strictly_after` it; it is read as local time of `time_zone`. `clock_skew_seconds` shifts
     /utils/time, the `Date` header (if the server `sends_date`) and the modification times alike.
 
@@ -54,8 +54,8 @@ class Quirks(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     `receipts_only_by_type` leaves receipts and their cancellations out of every listing that asks neither for a type
     nor for numbers. `type_filter_is_narrow` makes the filter refuse all types but two, as 3.0.15 describes it.
 
-    `unpaid_paid_date`: what a document that is not paid bears as its `paid_date`. Billingo sends "today", the day in
-    `time_zone` on which it is asked; "stored" is what the document holds: null, "" or nothing at all.
+    `unpaid_paid_date`: the `paid_date` of a document that is not paid. Billingo sends "today", the day of the request
+    in `time_zone`; "stored" sends the document's own value: null, "" or nothing at all.
     `paid_filter_finds_unpaid`: whether the filter by day of payment goes by that day too.
     `pdf_takes_a_moment`: the first request for a document's PDF is answered by 202.
     """

@@ -48,22 +48,22 @@ def application(api: Api) -> Starlette:
 
 
 class _Server(uvicorn.Server):
-    """Stops as soon as it is told to, from any thread; uvicorn's own looks ten times a second, and then waits."""
+    """Stops at once when asked, from any thread; uvicorn's own looks ten times a second, and then waits."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._told = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     def stop(self) -> None:
         self.should_exit = True
         if self._loop:
-            self._loop.call_soon_threadsafe(self._told.set)
+            self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def main_loop(self) -> None:
         self._loop = asyncio.get_running_loop()
         if not self.should_exit:
-            await self._told.wait()
+            await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
