@@ -11,25 +11,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 INSTEAD = {
-    "anew": "again",
-    "be it": "whether",
-    "borne": "carried, had",
-    "bury": "mark deleted",
-    "for want of": "without, because … is missing",
-    "save for": "except for",
-    "vouch": "commit, guarantee",
-    "whoever": "a person who, anyone who, the process that",
+    r"anew": "again",
+    r"be it": "whether",
+    r"borne": "carried, had",
+    r"bury": "mark deleted",
+    r"for want of": "without, because … is missing",
+    r"heed\w*": "obey, ignore",
+    r"save for": "except for",
+    r"told": "reported, returned, said, counted, stated, or a verb in the active voice",
+    r"vouch\w*": "commit, guarantee, confirm",
+    r"whoever": "a person who, anyone who, the process that",
 }
-"""Words, and what to write instead."""
+"""Patterns of words, and what to write instead. A name such as `told_at` is one word, and no use of `told`."""
 
-_WORDS = re.compile(rf"\b({'|'.join(INSTEAD)})\b", re.IGNORECASE)
+_WORDS = {re.compile(rf"\b{words}\b", re.IGNORECASE): instead for words, instead in INSTEAD.items()}
 
 
 def findings(path: Path) -> Iterator[str]:
     """Each use in a file, as `file:line: word: what to write instead`."""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        for word in _WORDS.findall(line):
-            yield f"{path}:{number}: {word}: write {INSTEAD[word.lower()]}"
+        for words, instead in _WORDS.items():
+            for word in words.findall(line):
+                yield f"{path}:{number}: {word}: write {instead}"
 
 
 def main() -> None:
