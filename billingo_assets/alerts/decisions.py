@@ -58,7 +58,7 @@ class Outage:
 
     @property
     def key(self) -> Key:
-        """The key by which a problem that is seen again is recognized."""
+        """The key by which the same problem is recognized again."""
         return self.company_id, self.problem.kind
 
     @property

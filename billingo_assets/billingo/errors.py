@@ -34,7 +34,7 @@ class CredentialsError(BillingoError):
 class SubscriptionError(BillingoError):
     """402: the company's Billingo subscription does not include the API."""
 
-    advice = "Renew the subscription in Billingo; the next sync goes on by itself."
+    advice = "Renew the subscription in Billingo; the next sync then continues."
 
 
 class InvalidRequestError(BillingoError):

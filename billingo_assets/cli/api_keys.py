@@ -116,8 +116,8 @@ def confirm_identity(key: str, accepted: str, same_tax_code: bool) -> None:
             tax_code = tax_code_of_key(entry.api_url(served), api_key, served)
         if tax_code is None or not is_same_taxpayer(tax_code, accepted):
             raise ConfigurationError(
-                f"Billingo says that the API key of {key} is of {tax_code or 'a company without a tax code'}, not of"
-                f" {accepted}. {key} stays {entry.tax_code or 'without a tax code'}."
+                f"Billingo says that the API key of {key} belongs to {tax_code or 'a company without a tax code'},"
+                f" not to {accepted}. {key} stays {entry.tax_code or 'without a tax code'}."
             )
         with connection.begin():
             registry.lock_registry(connection)
@@ -157,7 +157,7 @@ def rotate_encryption() -> None:
     with connected(settings) as connection, connection.begin():
         rotated = registry.rotate_encryption(connection, registry.keyring_for(connection, settings))
     what = "API key is" if len(rotated) == 1 else "API keys are"
-    say(f"{len(rotated):,} {what} encrypted under the first encryption key, which alone will do from now on.")
+    say(f"{len(rotated):,} {what} encrypted under the first encryption key, which is enough from now on.")
 
 
 def read_api_key(from_stdin: bool) -> SecretStr:

@@ -104,7 +104,7 @@ def add(
         is_confirmed = accepted is not None and tax_code is not None and is_same_taxpayer(accepted, tax_code)
         if accepted is not None and not is_confirmed:
             raise ConfigurationError(
-                f"Billingo says that this API key is of {tax_code or 'a company without a tax code'}, not of"
+                f"Billingo says that this API key belongs to {tax_code or 'a company without a tax code'}, not to"
                 f" {accepted}. {key} was not added."
             )
         with open_instance(settings) as instance, connection.begin():

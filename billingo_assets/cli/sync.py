@@ -24,7 +24,7 @@ from billingo_assets.warehouse.database import require_writable
 if TYPE_CHECKING:
     from billingo_assets.run_history.outcomes import Outcome
 
-ENDED = "The run that was going is marked as failed; what it had stored is kept, and the next sync goes on."
+ENDED = "The run under way is marked as failed; the data stored so far is kept, and the next sync continues."
 
 
 @click.command(short_help="Bring companies up to date.")
@@ -62,7 +62,7 @@ def sync(
     if accept_difference is not None and len(keys) != 1:
         raise ConfigurationError("Name the one company for which --accept-difference is meant.")
     if accept_difference == 0:
-        raise ConfigurationError("A difference of 0 is none: there is nothing to accept.")
+        raise ConfigurationError("A difference of 0 needs no acceptance.")
     settings = load_settings()
     companies = _chosen(settings, keys)
     with ending_as_on_ctrl_c(ENDED), serving_demo_companies(companies, settings) as settings:

@@ -123,8 +123,8 @@ def _require_reader(connection: Connection, role: str) -> None:
         raise ConfigurationError(f"{role} is a group. Grant to the role that a person logs in with, or to a team's.")
     if sees_all or connection.scalar(_HAS_ROLE, {"role": role, "group": SYNC}):
         raise ConfigurationError(
-            f"{role} sees every company as it is: it is a superuser, passes row-level security by or is a member of"
-            f" {SYNC}. Grant to a role that is none of these."
+            f"{role} sees every company as it is: it is a superuser, bypasses row-level security or is a member of"
+            f" {SYNC}. Grant to another role."
         )
 
 

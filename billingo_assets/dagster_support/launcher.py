@@ -1,4 +1,4 @@
-"""The run launcher that `dagster.yaml` names: the default one, which also knows whether a run is still alive.
+"""The run launcher in `dagster.yaml`: the default one, which also knows whether a run is still alive.
 
 With the default launcher, a run stays "started" for ever and keeps its company's place in the queue if its process and
 code server die together, or if it is a run of the command line that is killed.

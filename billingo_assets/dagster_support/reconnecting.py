@@ -83,7 +83,7 @@ class Outage:
             seconds = time.monotonic() - self._began
             self._began, self._cause, self._ended = None, None, time.monotonic()
         if who := service():
-            _log.warning("PostgreSQL answers again, after %.0f seconds. %s goes on by itself.", seconds, who)
+            _log.warning("PostgreSQL answers again, after %.0f seconds. %s continues.", seconds, who)
 
     def is_recent(self) -> bool:
         """Whether errors that are logged now may still come from an outage."""

@@ -9,14 +9,14 @@ from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.execution.plan.objects import ErrorSource
 from dagster_shared.error import SerializableErrorInfo
 
-INTERRUPTED = "It was interrupted. What it had stored is kept; the next run goes on from there."
-KILLED = "Its process was killed. What it had stored is kept; the next run goes on from there."
+INTERRUPTED = "It was interrupted. The data stored so far is kept; the next run continues from there."
+KILLED = "Its process was killed. The data stored so far is kept; the next run continues from there."
 UNRECORDED = (
-    "Its process could not store its result, as when PostgreSQL does not answer. What it had stored is kept; the next"
-    " run goes on from there."
+    "Its process could not store its result, perhaps because PostgreSQL did not answer. The data stored so far is kept;"
+    " the next run continues from there."
 )
-DISCONNECTED = "The connection to the database was lost during the run. What was stored is kept; sync again."
-NO_SPACE = "The database's disk is full. Free some space and sync again: what was stored is kept."
+DISCONNECTED = "The connection to the database was lost during the run. The data stored so far is kept; sync again."
+NO_SPACE = "The database's disk is full. Free some space and sync again: the data stored so far is kept."
 NEVER_BEGAN = "It was never started, so nothing was read. Start it again once the cause is gone."
 """For a run that Dagster gave up without a reason."""
 
@@ -74,5 +74,5 @@ def ending_in_words(message: str, *, has_begun: bool, ended_by_itself: bool, why
             f"It was never started: {why} Nothing was read. Start it again once that is mended." if why else NEVER_BEGAN
         )
     if why:
-        return f"It broke off: {why} What it had stored is kept; the next run goes on from there."
+        return f"It broke off: {why} The data stored so far is kept; the next run continues from there."
     return UNRECORDED if ended_by_itself else KILLED

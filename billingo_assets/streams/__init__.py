@@ -1,4 +1,4 @@
-"""What is synced: one module for each collection of Billingo. Declarations only; how they are synced is in `sync`."""
+"""The collections of Billingo that are synced, one module for each. Declarations only; `sync` reads them."""
 
 from __future__ import annotations
 

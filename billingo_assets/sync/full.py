@@ -222,7 +222,7 @@ class FullSync:
         self._work.on_page(Progress(page, max(page, last_page), self._shown, total))
 
     def _is_one_moment(self, state: ListingState) -> bool:
-        """Whether the listing was a single page, so that nothing changed while it was read, and covers what is held.
+        """Whether the listing was a single page, so nothing changed while it was read, and has all that are held.
 
         If more documents are held than it showed, one false answer would mark the rest as deleted.
         """
@@ -368,7 +368,7 @@ class FullSync:
         return gone
 
     def _seek_numbers(self, listed: ListedRecords) -> tuple[list[NumberGap], int]:
-        """Ask by number for documents that the listing lacks: for those that are held, and for missing numbers.
+        """Ask by number for documents that the listing lacks: held ones, and those with missing numbers.
 
         Returns the gaps that were asked for, and how many documents no listing shows.
         """
@@ -391,7 +391,7 @@ class FullSync:
         return asked, found
 
     def _seek_held(self, listed: ListedRecords) -> int:
-        """Ask by number for documents that are held but not listed, and count those that exist as listed.
+        """Ask by number for documents that are held but not listed, and count existing ones as listed.
 
         Returns how many. Documents count as existing if Billingo refuses the request, or shows fewer than its total.
         After a request without an answer, it sends no more.

@@ -92,7 +92,7 @@ class IncrementalSync:
         changes = self._work.stream.strategy
         for filters in ({changes.modified_since: moment}, {changes.paid_since: moment[:10]}):
             if not self._read(filters):
-                return f"what was changed did not hold still while it was read ({next(iter(filters))})"
+                return f"the changed documents did not hold still while they were read ({next(iter(filters))})"
         return None
 
     def _read(self, filters: dict[str, str]) -> bool:

@@ -53,7 +53,7 @@ class _UnstorableError(Exception):
 
 
 class _Sketch(msgspec.Struct):
-    """The fields that are read here, with the types that the API promises."""
+    """The fields that are read here, with the API's types."""
 
     id: int
     items: list[msgspec.Raw] | None = None

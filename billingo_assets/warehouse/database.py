@@ -267,7 +267,9 @@ def _in_words(url: URL, error: DBAPIError | psycopg.Error) -> DatabaseError:
         )
     # psycopg has no code for a connection that is refused because the disk is full.
     if state == DiskFull.sqlstate or os.strerror(errno.ENOSPC) in said:
-        return DatabaseError("The database's disk is full. Free some space and sync again: what was stored is kept.")
+        return DatabaseError(
+            "The database's disk is full. Free some space and sync again: the data stored so far is kept."
+        )
     if state == ReadOnlySqlTransaction.sqlstate:
         return DatabaseError(_READ_ONLY)
     if state == InsufficientPrivilege.sqlstate:

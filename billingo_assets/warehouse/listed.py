@@ -72,7 +72,7 @@ _DATE_REJECTED = """
 
 @dataclass(frozen=True, slots=True)
 class ListedCounts:
-    """The counts of distinct records that a listing showed on its pages, and that arrived meanwhile.
+    """The counts of distinct records on the pages of a listing, and of those that arrived meanwhile.
 
     `broken` of them could not be stored.
     """

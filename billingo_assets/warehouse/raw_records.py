@@ -106,7 +106,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The counts of live records that were created, and of stored ones that were updated."""
+    """The counts of created and of updated live records."""
 
     created: int
     updated: int

@@ -70,7 +70,7 @@ def company_id() -> Column[int]:
 
 
 def stream_column() -> Column[str]:
-    """The column for the stream that a row belongs to, in bookkeeping tables that streams share."""
+    """The column for the stream of a row, in bookkeeping tables that streams share."""
     return Column(
         "stream",
         Text,

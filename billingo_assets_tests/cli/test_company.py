@@ -431,7 +431,7 @@ def test_a_removed_company_of_another_tax_number_comes_back_once_that_is_confirm
     refused = add("it-cardigan", "--name", "X")
     assert (refused.code, f"--accept-tax-code {NEW}" in refused.err) == (2, True)
     wrong = add("it-cardigan", "--name", "X", "--accept-tax-code", "27345678-5-41")
-    assert (wrong.code, f"of {NEW}, not of 27345678-5-41" in " ".join(wrong.err.split())) == (2, True)
+    assert (wrong.code, f"belongs to {NEW}, not to 27345678-5-41" in " ".join(wrong.err.split())) == (2, True)
     assert "it-cardigan" not in command("company", "list").out
     assert add("it-cardigan", "--name", "X", "--accept-tax-code", NEW).code == 0
     assert f"id:          {companies['it-cardigan'].id}" in command("company", "show", "it-cardigan").out

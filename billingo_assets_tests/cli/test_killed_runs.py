@@ -26,7 +26,7 @@ __all__ = ["defs", "live_defs"]
 
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 SMALL, LARGE = "ozon-bt", "arvizturo"
-KILLED = "  error: Its process was killed. What it had stored is kept; the next run goes on from there.\n"
+KILLED = "  error: Its process was killed. The data stored so far is kept; the next run continues from there.\n"
 
 Status = Callable[[str], dg.DagsterRunStatus]
 

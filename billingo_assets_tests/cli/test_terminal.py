@@ -112,7 +112,7 @@ def test_ctrl_c_in_a_sync_ends_it_and_starts_no_other_company(
     terminal.wait_for("100/282")
     terminal.type("\x03")
     assert terminal.end() == 130
-    assert "Ended by Ctrl-C. The run that was going is marked as failed" in " ".join(terminal.shown.split())
+    assert "Ended by Ctrl-C. The run under way is marked as failed" in " ".join(terminal.shown.split())
     assert "Traceback" not in terminal.shown
     assert "Aborted" not in terminal.shown
     assert {request.company for request in sandbox.requests} == {"it-cardigan"}
@@ -172,7 +172,7 @@ def test_after_a_signal_it_is_said_in_words_that_the_sync_was_interrupted(told_t
     terminal = Terminal(words)
     terminal.end()
     told = " ".join(terminal.shown.split())
-    assert told.count("It was interrupted. What it had stored is kept; the next run goes on from there.") == 1
+    assert told.count("It was interrupted. The data stored so far is kept; the next run continues from there.") == 1
     assert "dagster" not in told.lower()
 
 

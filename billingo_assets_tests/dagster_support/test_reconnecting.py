@@ -50,7 +50,7 @@ def test_an_outage_is_logged_when_it_begins_and_when_it_ends_and_not_between(cap
     shown = [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]
     assert shown == [
         "PostgreSQL does not answer: connection refused. The daemon keeps trying until it does.",
-        "PostgreSQL answers again, after 0 seconds. The daemon goes on by itself.",
+        "PostgreSQL answers again, after 0 seconds. The daemon continues.",
     ]
 
 
@@ -75,7 +75,7 @@ def test_only_the_ui_and_the_daemon_log_an_outage(
         if name is None
         else [
             f"PostgreSQL does not answer: The database cannot be used. Check it. {name} keeps trying until it does.",
-            f"PostgreSQL answers again, after 0 seconds. {name} goes on by itself.",
+            f"PostgreSQL answers again, after 0 seconds. {name} continues.",
         ]
     )
 

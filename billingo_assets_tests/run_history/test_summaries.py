@@ -126,7 +126,7 @@ UNSAID = event(Type.STEP_FAILURE, StepFailureData(None, None))
         ([BEGAN, engine(GONE), run_failed()], (UNRECORDED,)),
         (
             [BEGAN, engine(GONE, error("around", cause=error("No memory."))), engine("Cleaned up."), run_failed()],
-            ("It broke off: No memory. What it had stored is kept; the next run goes on from there.",),
+            ("It broke off: No memory. The data stored so far is kept; the next run continues from there.",),
         ),
     ],
 )

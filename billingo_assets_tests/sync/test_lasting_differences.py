@@ -1,4 +1,4 @@
-"""Billingo counts other than it shows, for good: nothing is vouched for until somebody accepts exactly that."""
+"""Billingo's count lastingly differs from its pages: no sync is complete until a person accepts that difference."""
 
 from __future__ import annotations
 

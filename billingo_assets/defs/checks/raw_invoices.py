@@ -77,8 +77,8 @@ def api_total_matches(
         question,
         answer,
         description=(
-            f"Every document that Billingo shows is held ({total:,}). That it counts other than it shows, by"
-            f" {accepted.difference:,}, was accepted on {accepted.at:%Y-%m-%d} by {accepted.by}."
+            f"Every document that Billingo shows is held ({total:,}). The difference of {accepted.difference:,} between"
+            f" its count and its pages was accepted on {accepted.at:%Y-%m-%d} by {accepted.by}."
             if answer.holds and accepted
             else f"Every document that Billingo counts is held ({total:,})."
             if answer.holds
