@@ -136,17 +136,17 @@ def test_a_document_that_no_listing_shows_is_found_among_more_of_its_numbers_tha
 @pytest.mark.parametrize(
     ("page", "size"),
     [
-        ({"total": 282, "last_page": 3, "told": 100, "shown": 100}, 100),
-        ({"total": 282, "last_page": 12, "told": 25, "shown": 25}, 25),
-        ({"total": 282, "last_page": 12, "told": 100, "shown": 25}, 25),
-        ({"total": 282, "last_page": 12, "told": None, "shown": 25}, 25),
-        ({"total": 282, "last_page": 3, "told": 100, "shown": 94}, 100),
-        ({"total": 282, "last_page": 3, "told": None, "shown": 94}, 100),
-        ({"total": 282, "last_page": None, "told": None, "shown": 25}, 25),
-        ({"total": 282, "last_page": 3, "told": 100, "shown": 0}, 100),
-        ({"total": 282, "last_page": 1, "told": 25, "shown": 282}, 282),
-        ({"total": 0, "last_page": 1, "told": 25, "shown": 0}, 25),
-        ({"total": 20, "last_page": 1, "told": None, "shown": 20}, 100),
+        ({"total": 282, "last_page": 3, "stated": 100, "shown": 100}, 100),
+        ({"total": 282, "last_page": 12, "stated": 25, "shown": 25}, 25),
+        ({"total": 282, "last_page": 12, "stated": 100, "shown": 25}, 25),
+        ({"total": 282, "last_page": 12, "stated": None, "shown": 25}, 25),
+        ({"total": 282, "last_page": 3, "stated": 100, "shown": 94}, 100),
+        ({"total": 282, "last_page": 3, "stated": None, "shown": 94}, 100),
+        ({"total": 282, "last_page": None, "stated": None, "shown": 25}, 25),
+        ({"total": 282, "last_page": 3, "stated": 100, "shown": 0}, 100),
+        ({"total": 282, "last_page": 1, "stated": 25, "shown": 282}, 282),
+        ({"total": 0, "last_page": 1, "stated": 25, "shown": 0}, 25),
+        ({"total": 20, "last_page": 1, "stated": None, "shown": 20}, 100),
     ],
 )
 def test_the_size_of_a_page_is_what_it_tells_unless_its_last_page_says_otherwise(
