@@ -361,7 +361,7 @@ def test_a_reason_shows_nothing_personal(changes: dict[str, Any]) -> None:
             '{"id": 1} {}',
             "the document is not readable JSON: JSON is malformed: trailing characters (byte 11)",
         ),
-        ('{"x":' * 5_000 + "1" + "}" * 5_000, "the document is nested too deeply to be read"),
+        ('{"x":' * 100_000 + "1" + "}" * 100_000, "the document is nested too deeply to be read"),
         (
             '{"id":1e99999999999999999999}',
             "the document holds a number with an exponent too large to be read",

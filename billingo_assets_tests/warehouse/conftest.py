@@ -26,6 +26,7 @@ from billingo_assets.embedded_postgres.cluster import ENVIRONMENT, programs
 from billingo_assets.sandbox.server import SandboxServer
 from billingo_assets.sandbox.world import World
 from billingo_assets.warehouse.roles import MASKED, READER, SYNC
+from billingo_assets_tests.support.programs import is_root
 
 COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 _numbers = itertools.count(1)
@@ -50,7 +51,9 @@ def server_with_password(*, standby_after: Callable[[URL], object] | None = None
         subprocess.run(
             [installed / "bin" / program, "-D", root / "data", *words],
             check=True, stdout=subprocess.DEVNULL, cwd="/", env=ENVIRONMENT,
-            user=account.uid, group=account.gid, extra_groups=[],
+            user=account.uid if is_root() else None,
+            group=account.gid if is_root() else None,
+            extra_groups=[] if is_root() else None,
         )  # fmt: skip
 
     options = f"-c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -p {port}"
