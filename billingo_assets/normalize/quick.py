@@ -1,4 +1,4 @@
-"""Reads a record of the usual form in a fifth of the time, by decoding only the wanted fields into typed structures.
+"""Reads a record of the usual form in half the time, by decoding only the wanted fields into typed structures.
 
 The structures are made from the columns' declarations. A record of another form (a value of another type than its
 column's, an object where a list belongs) is left to the thorough reader, which reports its faults. If both can read a
@@ -17,10 +17,9 @@ from typing import Any
 import msgspec
 
 from billingo_assets.normalize.batches import Row
-from billingo_assets.normalize.values import PLACEHOLDER, NotUnderstoodError, read_amount
+from billingo_assets.normalize.values import BIGINT, PLACEHOLDER, NotUnderstoodError, read_amount
 from billingo_assets.streams.stream import Column, Kind
 
-_BIGINT = range(-(2**63), 2**63)
 _NUL = "\\u0000"
 _SHORT = 30  # characters of a number that is surely within the bounds of an amount
 
@@ -113,7 +112,7 @@ def structure_of(
                 holder = holder.setdefault(name, {})
             holder[key] = _TYPES[column.kind]
     inner: list[tuple[Callable[[Any], Any] | None, str, msgspec.Struct]] = []
-    others = [(name, list[one.type]) for name, one in (lists or {}).items()]  # type: ignore[name-defined]
+    others = [(name, list[one.type]) for name, one in (lists or {}).items()]  # type: ignore[name-defined]  # made at run time
     kind = _type(("Record",), tree, inner, others, aliases)
     return Structure(kind, tuple(reversed(inner)))
 
@@ -151,13 +150,13 @@ def _empty(kind: type[msgspec.Struct]) -> msgspec.Struct:
 
 
 def _integer(value: Any) -> Any:
-    if type(value) is int and value in _BIGINT:
+    if type(value) is int and value in BIGINT:
         return value
     raise UnusualError
 
 
 def _amount(value: Any) -> Decimal:
-    if type(value) is int and value in _BIGINT:
+    if type(value) is int and value in BIGINT:
         return Decimal(value)
     if type(value) is Decimal:
         digits = str(value)

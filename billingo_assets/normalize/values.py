@@ -16,7 +16,7 @@ from billingo_assets.streams.stream import Kind
 Value = str | int | Decimal | date | bool | None
 Reader = Callable[[Any], Any]
 
-_BIGINT = range(-(2**63), 2**63)
+BIGINT = range(-(2**63), 2**63)
 # Wider than their source: a JSON number may be a binary double; the largest has 309 digits before the point and the
 # smallest 1,074 after it. PostgreSQL's NUMERIC holds many times that.
 AMOUNT_DIGITS = 400
@@ -88,9 +88,9 @@ def read_integer(value: Any) -> int | None:
     if is_blank(value):
         return None
     number = value
-    if type(value) is str and len(value) <= len(str(_BIGINT.stop)) and value.isascii() and value.isdigit():
+    if type(value) is str and len(value) <= len(str(BIGINT.stop)) and value.isascii() and value.isdigit():
         number = int(value)
-    if type(number) is int and number in _BIGINT:
+    if type(number) is int and number in BIGINT:
         return number
     raise NotUnderstoodError(shown(value), INTEGER)
 

@@ -6,8 +6,6 @@ and the reading of values do not belong here.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from billingo_assets.streams.stream import Changes, Clock, Column, NormalizedTable, Stream
 
 INVOICES = NormalizedTable(
@@ -312,6 +310,5 @@ company that is disabled or was removed is skipped.""",
     strategy=Changes(
         modified_since="last_modified_date",
         paid_since="paid_start_date",
-        lookback=timedelta(days=7),
     ),
 )

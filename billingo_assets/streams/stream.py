@@ -6,7 +6,6 @@ Tables, rights, masked views, exports, asset specs and documentation are made fr
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from datetime import timedelta
 from typing import Literal
 
 Kind = Literal["text", "integer", "amount", "date", "boolean"]
@@ -73,13 +72,11 @@ class NormalizedTable:
 class Changes:
     """Read changed records by the API's filters, then the newest; if the counts then differ, read everything.
 
-    `modified_since` and `paid_since` name the filters; they reach `lookback` behind the last whole sync, unless the
-    settings set another lookback. The API lists the collection newest first.
+    `modified_since` and `paid_since` name the filters. The API lists the collection newest first.
     """
 
     modified_since: str
     paid_since: str
-    lookback: timedelta
 
 
 Strategy = Changes

@@ -72,7 +72,7 @@ MASKED_VIEWS = (
 
 
 def update_masked_views(connection: Connection) -> None:
-    """Bring outdated views up to the declarations. The connection's role owns them.
+    """Make the views as declared: a column may be masked now that was not. The connection's role owns them.
 
     Raises:
         DatabaseError: another view uses a column that has to be removed.
@@ -80,8 +80,6 @@ def update_masked_views(connection: Connection) -> None:
     for view in MASKED_VIEWS:
         name = f"{MASKED_SCHEMA}.{view.name}"
         present = list(connection.scalars(_COLUMNS, {"view": name}))
-        if set(present) == set(view.columns):
-            continue
         if set(present) - set(view.columns):
             _drop(connection, name)
             present = []

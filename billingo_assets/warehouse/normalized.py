@@ -79,7 +79,7 @@ _DELETE_DETAILS = """, {detail} AS (
     )"""
 
 _MARK_DAMAGED_STALE = """
-    UPDATE {table} AS made SET normalizer_version = :never
+    UPDATE {table} AS made SET normalizer_version = 0
     FROM {raw} AS raw LEFT JOIN (
         SELECT {record}, count(*) AS number FROM billingo.{detail} WHERE company_id = :company GROUP BY {record}
     ) AS parts ON parts.{record} = raw.{key}
@@ -175,9 +175,7 @@ def mark_damaged_stale(connection: Connection, stream: Stream, company_id: int) 
     plan_for_many_rows(connection)
     for statement in (_MARK_DAMAGED_STALE, _DROP_PARTS_OF_NOBODY):
         sql = sql_for_stream(statement, stream, detail=counted.name, record=counted.key[0])
-        connection.execute(
-            text(sql), {"company": company_id, "never": 0} if "never" in sql else {"company": company_id}
-        )
+        connection.execute(text(sql), {"company": company_id})
 
 
 def mark_deleted(connection: Connection, stream: Stream, company_id: int) -> int:

@@ -81,7 +81,7 @@ def test_what_was_seen_and_reported_of_an_outage_is_its_state(outage: Outage, st
 
 
 TRANSITIONS: list[tuple[Outage | None, Problem | None, Audience | None, State | None, MessageSeverity | None]] = [
-    # Somebody listens: what is new or worse is reported, and its end.
+    # With a channel: new and worse outages are reported, and so is their end.
     (None, None, LISTENING, None, None),
     (None, WARNING, LISTENING, "reported", "warning"),
     (None, ERROR, LISTENING, "reported", "error"),

@@ -19,8 +19,7 @@ Answer = TypeVar("Answer")
 def until(ask: Callable[[], Answer | None], *, what: str, seconds: float = PATIENCE_SECONDS) -> Answer:
     """Ask again and again until there is an answer; fail when the patience is over.
 
-    Between two questions what is asked about gets at least four times as long as a question takes: to answer is work
-    for the same cores.
+    It pauses for at least four times as long as a question takes, since answering costs time on the same cores.
     """
     deadline = time.monotonic() + seconds
     asked = time.monotonic()

@@ -82,7 +82,7 @@ IN_AN_INCREMENTAL_SYNC = {
     "the watermark is not written": (WATERMARK_IS_WRITTEN,),
     "the watermark is not committed": (WATERMARK_IS_WRITTEN, COMMIT),
     "between fetch and refresh": (FETCHED,),
-    "rows are deleted, to be written anew": (FETCHED, LAST_ROWS_ARE_DELETED),
+    "rows are deleted, to be written again": (FETCHED, LAST_ROWS_ARE_DELETED),
     "the rows are not committed": (NORMALIZATION_ENDS, COMMIT),
 }
 

@@ -70,6 +70,17 @@ def test_a_column_that_is_personal_by_now_goes(books: Books) -> None:
     assert ask(books.owner, rights) == [(True,)]
 
 
+def test_a_column_that_is_masked_by_now_no_longer_shows_all_of_it(books: Books) -> None:
+    upgrade(books.owner)
+    definition = "SELECT pg_get_viewdef('billingo_masked.invoices'::regclass)"
+    [(masked,)] = ask(books.owner, definition)
+    plain = ", ".join(columns(books.owner, "invoices"))
+    ask(books.owner, f"CREATE OR REPLACE VIEW billingo_masked.invoices AS SELECT {plain} FROM billingo.invoices")
+    assert ask(books.owner, definition) != [(masked,)]
+    upgrade(books.owner)
+    assert ask(books.owner, definition) == [(masked,)]
+
+
 def test_a_column_that_has_to_go_and_that_somebody_uses_is_named(books: Books) -> None:
     upgrade(books.owner)
     ask(books.owner, LINES.format(more=", name"))

@@ -14,7 +14,7 @@ from billingo_assets.defs.assets.metadata import OWNERS, table_metadata
 from billingo_assets.defs.checks.raw_invoices import tax_code_matches, tax_code_result
 from billingo_assets.defs.partitions import companies_partitions
 from billingo_assets.names import GROUP, raw_asset_key, table_asset_key
-from billingo_assets.streams import DOCUMENTS, STREAMS, Stream
+from billingo_assets.streams import STREAMS, Stream
 from billingo_assets.streams.stream import NormalizedTable
 from billingo_assets.warehouse.schema import SCHEMA
 from billingo_assets.warehouse.tables import metadata
@@ -40,7 +40,7 @@ def raw_asset(stream: Stream) -> dg.AssetsDefinition:
         key=raw_asset_key(stream),
         description=stream.about,
         partitions_def=companies_partitions,
-        check_specs=[tax_code_matches] if stream is DOCUMENTS else [],
+        check_specs=[tax_code_matches],
         output_required=False,
         group_name=GROUP,
         kinds={"api", "postgres"},
