@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -169,6 +170,16 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         """`timezone` as an object."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def lookback(self) -> timedelta:
+        """By how much an incremental sync looks back."""
+        return timedelta(days=self.lookback_days)
+
+    @property
+    def max_document_bytes(self) -> int:
+        """The size above which a document goes to quarantine."""
+        return self.max_document_mib * 2**20
 
     @property
     def database_place(self) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -23,16 +22,11 @@ from billingo_assets.warehouse.locks import company_lock, showing_run_alive
 
 @dataclass(frozen=True, slots=True)
 class OpenCompany:
-    """A company to work on: the connection to use, its entry, its API key.
-
-    `lookback` and `max_document_bytes` are the settings for its syncs.
-    """
+    """A company to work on: the connection to use, its entry, its API key."""
 
     connection: Connection
     company: Company
     api_key: SecretStr
-    lookback: timedelta
-    max_document_bytes: int
 
 
 @contextmanager
@@ -51,8 +45,7 @@ def read_company(connection: Connection, key: str, settings: Settings) -> OpenCo
     with connection.begin():
         company = get_company(connection, key)
         api_key = company.api_key(keyring_for(connection, settings))
-    lookback, most = timedelta(days=settings.lookback_days), settings.max_document_mib * 2**20
-    return OpenCompany(connection, company, api_key, lookback, most)
+    return OpenCompany(connection, company, api_key)
 
 
 @contextmanager

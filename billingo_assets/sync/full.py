@@ -21,20 +21,18 @@ quarantine. Once a reading is whole, the acceptance is withdrawn.
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
-from billingo_assets.billingo.errors import BillingoError, NotFoundError
 from billingo_assets.billingo.models import RecordsPage
 from billingo_assets.errors import EmptyAnswerError
+from billingo_assets.sync.context import MAX_LISTINGS, SyncContext
 from billingo_assets.sync.incremental import IncrementalSync
 from billingo_assets.sync.listing import Listing, shown_size
-from billingo_assets.sync.numbers import MAX_GAPS, MAX_QUESTIONS, ask, seek
 from billingo_assets.sync.reading import Reading
 from billingo_assets.sync.report import Progress, SyncReport, Unsettled
-from billingo_assets.sync.work import MAX_LISTINGS, SyncContext
+from billingo_assets.sync.unlisted import UnlistedSearch, update_gaps_of
 from billingo_assets.warehouse import audit
 from billingo_assets.warehouse.differences import (
     accept_difference,
@@ -54,16 +52,7 @@ from billingo_assets.warehouse.listings import (
     note_page,
     open_listing,
 )
-from billingo_assets.warehouse.number_gaps import (
-    NumberGap,
-    all_series,
-    changed_series,
-    documents_numbered,
-    gaps_by_turn,
-    note_asked,
-    unlisted_numbers,
-    update_gaps,
-)
+from billingo_assets.warehouse.number_gaps import note_asked
 from billingo_assets.warehouse.raw_records import database_clock
 from billingo_assets.warehouse.reconciliation import held_records
 from billingo_assets.warehouse.rejections import release_unseen
@@ -72,32 +61,13 @@ from billingo_assets.warehouse.sync_state import SyncState, write_sync_state
 RESUMABLE = timedelta(hours=24)
 """How long an interrupted listing can be resumed. Later, much of what it read is out of date."""
 
-MAX_DOCUMENTS_ASKED = 100
-"""Documents asked for by id in one sync. The others stay until the next sync."""
-
 
 class FullSync:
-    """One full sync. `accept_empty` believes an API that shows no document although some are stored.
+    """One full sync; `reason` says why every document is read."""
 
-    `accept_difference` is the number of documents by which Billingo's count may differ from its pages from now on.
-    `asked_by` is the person or run that chose these options.
-    """
-
-    def __init__(
-        self,
-        work: SyncContext,
-        *,
-        reason: str,
-        accept_empty: bool = False,
-        accept_difference: int | None = None,
-        asked_by: str | None = None,
-    ) -> None:
-        self._work = work
-        self._connection = work.connection
-        self._company_id = work.company.id
-        self._accept_empty = accept_empty
-        self._accept_difference = accept_difference
-        self._asked_by = asked_by
+    def __init__(self, context: SyncContext, *, reason: str) -> None:
+        self._context = context
+        self._connection = context.connection
         self._shown = self._last_page = 0
         self._is_one_page = False
         self.report = SyncReport("full", reason)
@@ -139,11 +109,11 @@ class FullSync:
     def _resume(self) -> ListingState | None:
         """Resume the listing of an earlier attempt, if none of its documents has gone meanwhile."""
         with self._connection.begin():
-            state = open_listing(*self._work.scope, not_older_than=RESUMABLE)
+            state = open_listing(*self._context.scope, not_older_than=RESUMABLE)
             # An empty listing is not resumed: this sync may not accept an empty answer.
             if state is None or not state.total:
                 return None
-            self._work.store.broken |= broken_hashes(*self._work.scope)
+            self._context.store.broken |= broken_hashes(*self._context.scope)
         page = self._catch_up(state.page_size)
         listed = self._collect()
         if page is None or not _reading(state, listed.counts, page.total, state.totals).holds_still:
@@ -153,35 +123,35 @@ class FullSync:
         return in_pages_of(state, shown_size(page))
 
     def _begin(self, started_at: datetime) -> ListingState:
-        page = self._work.client.records(self._work.stream.path, page=1)
+        page = self._context.client.records(self._context.stream.path, page=1)
         self.report.api_total = page.total
-        self._work.store.broken.clear()
+        self._context.store.broken.clear()
         self._shown, self._last_page = 0, page.last_page
         self._is_one_page = page.shows_all
         self.report.items = 0
         state = ListingState(started_at, page.total, 2, page_size=shown_size(page))
         with self._connection.begin():
-            if not page.total and not page.records and not self._accept_empty:
+            if not page.total and not page.records and not self._context.accept_empty:
                 self._refuse_emptiness()
-            self._work.commit_without_waiting()
-            begin_listing(*self._work.scope, state)
+            self._context.commit_without_waiting()
+            begin_listing(*self._context.scope, state)
             self._note([page])
         self._show_progress(1, page.last_page, page.total)
         return state
 
     def _refuse_emptiness(self) -> None:
-        if held := held_records(*self._work.scope):
+        if held := held_records(*self._context.scope):
             raise EmptyAnswerError(
-                f"Billingo shows no document of {self._work.company.key} at all, where there were {held:,}. Nothing"
+                f"Billingo shows no document of {self._context.company.key} at all, where there were {held:,}. Nothing"
                 " was changed. Look into Billingo; if they are really gone, run"
-                f" `billingo-assets sync {self._work.company.key} --accept-empty`."
+                f" `billingo-assets sync {self._context.company.key} --accept-empty`."
             )
 
     def _read_pages(self, state: ListingState) -> set[int]:
         """Store the pages that are not stored yet, and return the totals on all pages."""
         listing = Listing(
-            self._work.client,
-            self._work.stream.path,
+            self._context.client,
+            self._context.stream.path,
             start=state.next_page,
             total=state.total,
             last_page=self._last_page,
@@ -189,37 +159,37 @@ class FullSync:
         )
         for batch in listing.batches():
             with self._connection.begin():
-                self._work.commit_without_waiting()
+                self._context.commit_without_waiting()
                 self._note(batch)
                 totals = {page.total for page in batch}
-                advance_listing(*self._work.scope, batch[-1].number + 1, totals, page_size=listing.page_size)
+                advance_listing(*self._context.scope, batch[-1].number + 1, totals, page_size=listing.page_size)
             self._show_progress(batch[-1].number, listing.last_page, state.total)
         return {*state.totals, *listing.totals}
 
     def _read_changes(self, since: datetime) -> bool:
         """Store the changes on pages that an earlier attempt read. False if some changes may be missing."""
-        work = replace(self._work, on_page=lambda progress: None)
-        work.store = self._work.store
-        changes = IncrementalSync(work, watermark=since, unlisted=0, lookback=timedelta(0))
+        quiet = replace(self._context, on_page=lambda progress: None)
+        quiet.store = self._context.store
+        changes = IncrementalSync(quiet, watermark=since, unlisted=0, lookback=timedelta(0))
         return changes.read_changes() is None
 
     def _note(self, pages: list[RecordsPage]) -> None:
         """Store pages of the listing and note what they showed, in one transaction."""
         # If other records repeat, records without an id may repeat too. Identical ones then count once, so that a page
         # that is sent twice does not make up for a missing one.
-        shown = self._work.store.store(pages, show_again=self._were_listed)
-        note_page(*self._work.scope, shown.ids, shown.broken)
+        shown = self._context.store.store(pages, show_again=self._were_listed)
+        note_page(*self._context.scope, shown.ids, shown.broken)
         self._shown += len(shown.ids) + shown.anonymous
-        self.report.skipped = len(self._work.store.broken)
+        self.report.skipped = len(self._context.store.broken)
         self.report.items += sum(shown.items.values())
 
     def _were_listed(self, ids: Collection[int]) -> bool:
         """Whether the listing has already shown any of these documents."""
-        return len(not_shown(*self._work.scope, ids)) < len(ids)
+        return len(not_shown(*self._context.scope, ids)) < len(ids)
 
     def _show_progress(self, page: int, last_page: int, total: int) -> None:
         self.report.processed = self._shown
-        self._work.on_page(Progress(page, max(page, last_page), self._shown, total))
+        self._context.on_page(Progress(page, max(page, last_page), self._shown, total))
 
     def _is_one_moment(self, state: ListingState) -> bool:
         """Whether the listing was a single page, so nothing changed while it was read, and has all that are held.
@@ -229,7 +199,7 @@ class FullSync:
         if not self._is_one_page:
             return False
         with self._connection.begin():
-            return held_records(*self._work.scope) <= state.total
+            return held_records(*self._context.scope) <= state.total
 
     def _catch_up(self, page_size: int) -> RecordsPage | None:
         """Store the arrivals since the listing began, read on one page of the listing's page size, and return the page.
@@ -237,13 +207,13 @@ class FullSync:
         None if the arrivals are unknown: the page shows fewer documents than it should, or none that the listing has
         shown, so that more may have arrived than one page holds.
         """
-        page = self._work.client.records(self._work.stream.path, page=1, page_size=min(page_size, MAX_PAGE_SIZE))
+        page = self._context.client.records(self._context.stream.path, page=1, page_size=min(page_size, MAX_PAGE_SIZE))
         self._last_page = page.last_page
         with self._connection.begin():
-            self._work.commit_without_waiting()
-            shown = self._work.store.store([page])
-            arrived = not_shown(*self._work.scope, shown.ids)
-            note_page(*self._work.scope, arrived, shown.broken, arrived=True)
+            self._context.commit_without_waiting()
+            shown = self._context.store.store([page])
+            arrived = not_shown(*self._context.scope, shown.ids)
+            note_page(*self._context.scope, arrived, shown.broken, arrived=True)
         is_whole = page.is_whole or len(page.records) >= min(page.total, page_size)
         reaches_back = len(arrived) + len(shown.broken) < len(page.records) or page.shows_all
         return page if is_whole and reaches_back else None
@@ -256,7 +226,7 @@ class FullSync:
 
     def _collect(self) -> ListedRecords:
         with self._connection.begin():
-            return ListedRecords(*self._work.scope)
+            return ListedRecords(*self._context.scope)
 
     def _is_confirmed(self, judged: _Judged, former: _Judged | None) -> bool:
         """Whether the reading has the same difference as the former one, and shows all of its documents."""
@@ -275,22 +245,22 @@ class FullSync:
         if difference is None:
             return False
         with self._connection.begin():
-            accepted = accepted_difference(*self._work.scope)
+            accepted = accepted_difference(*self._context.scope)
             if accepted is not None and accepted.difference == difference:
                 return True
-            if self._accept_difference != difference:
+            if self._context.accept_difference != difference:
                 return False
-            actor = self._asked_by or audit.machine_user()
-            accept_difference(*self._work.scope, difference, actor=actor)
+            actor = self._context.asked_by or audit.machine_user()
+            accept_difference(*self._context.scope, difference, actor=actor)
             details = {"difference": difference, "counted": reading.counted, "shown": reading.shown}
-            audit.record(self._connection, "difference accepted", self._work.company, actor=actor, details=details)
+            audit.record(self._connection, "difference accepted", self._context.company, actor=actor, details=details)
         return True
 
     def _give_up(self, reading: Reading, difference: int | None) -> None:
         """Report why no listing was whole."""
         with self._connection.begin():
-            times = observe_difference(*self._work.scope, difference)
-        self.report.unsettled = Unsettled(reading.why_not_whole(), difference, times, self._accept_difference)
+            times = observe_difference(*self._context.scope, difference)
+        self.report.unsettled = Unsettled(reading.why_not_whole(), difference, times, self._context.accept_difference)
 
     def _count(self, listed: ListedRecords) -> None:
         """Count the records that the listing has shown, each once."""
@@ -306,137 +276,47 @@ class FullSync:
         """
         with self._connection.begin():
             looked_at = database_clock(self._connection)
-        asked, found = self._seek_numbers(listed)
+        search = UnlistedSearch(self._context, listed, self.report)
+        asked, found = search.by_number()
         if not is_whole:
-            self._seek_by_id(listed)
+            search.by_id()
         released = 0
         with self._connection.begin():
             self.report.deleted = listed.mark_missing_deleted()
-            if self._accept_empty and self.report.api_total == 0 and self.report.deleted:
+            if self._context.accept_empty and self.report.api_total == 0 and self.report.deleted:
                 details = {"documents": self.report.deleted}
-                company, actor = self._work.company, self._asked_by
+                company, actor = self._context.company, self._context.asked_by
                 audit.record(self._connection, "documents accepted as gone", company, actor=actor, details=details)
             if is_whole:
-                released = release_unseen(*self._work.scope, self._work.store.broken)
+                released = release_unseen(*self._context.scope, self._context.store.broken)
                 self._withdraw_difference()
             else:
-                found = held_records(*self._work.scope) - self.report.api_total
-                settle_difference(*self._work.scope)
+                found = held_records(*self._context.scope) - self.report.api_total
+                settle_difference(*self._context.scope)
             listed.date_rejected()
-            note_asked(self._connection, self._company_id, asked)
-            self._update_gaps(None if self.report.deleted or released else looked_at)
-            drop_listing(*self._work.scope)
-            state = SyncState(started_at, self._work.run_id, self.report.api_total, "full", found)
-            write_sync_state(*self._work.scope, state)
+            note_asked(self._connection, self._context.company.id, asked)
+            update_gaps_of(self._context, None if self.report.deleted or released else looked_at)
+            drop_listing(*self._context.scope)
+            state = SyncState(started_at, self._context.run_id, self.report.api_total, "full", found)
+            write_sync_state(*self._context.scope, state)
         self.report.watermark = started_at
 
     def _withdraw_difference(self) -> None:
-        if accepted := withdraw_difference(*self._work.scope):
-            company, details = self._work.company, {"difference": accepted}
+        if accepted := withdraw_difference(*self._context.scope):
+            company, details = self._context.company, {"difference": accepted}
             audit.record(
-                self._connection, "accepted difference withdrawn", company, actor=self._asked_by, details=details
+                self._connection,
+                "accepted difference withdrawn",
+                company,
+                actor=self._context.asked_by,
+                details=details,
             )
             self.report.notes.append(
                 f"Billingo's count of {company.key} is again what its pages show: the accepted difference of"
                 f" {accepted:,} is withdrawn."
             )
-        elif self._accept_difference is not None:
+        elif self._context.accept_difference is not None:
             self.report.notes.append("Billingo's count is what its pages show: there is no difference to accept.")
-
-    def _seek_by_id(self, listed: ListedRecords) -> None:
-        """Ask by id for documents that are held but not listed. Those that Billingo does not deny count as listed."""
-        with self._connection.begin():
-            missing = listed.missing()
-            witness = listed.witness()
-        gone = self._gone(missing[:MAX_DOCUMENTS_ASKED], witness) if missing else set()
-        with self._connection.begin():
-            listed.add([id_ for id_ in missing if id_ not in gone])
-
-    def _gone(self, document_ids: Collection[int], witness: int | None) -> set[int]:
-        """Return the ids of documents that Billingo says do not exist, and store those that it returns."""
-        gone: set[int] = set()
-        with suppress(BillingoError):
-            if witness is None or not self._work.client.record(self._work.stream.path, witness):
-                return gone
-            for document_id in document_ids:
-                try:
-                    document = self._work.client.record(self._work.stream.path, document_id)
-                except NotFoundError:
-                    gone.add(document_id)
-                else:
-                    self._work.store_pages([RecordsPage(1, 1, 1, [document], 1)])
-        return gone
-
-    def _seek_numbers(self, listed: ListedRecords) -> tuple[list[NumberGap], int]:
-        """Ask by number for documents that the listing lacks: held ones, and those with missing numbers.
-
-        Returns the gaps that were asked for, and how many documents no listing shows.
-        """
-        found = self._seek_held(listed)
-        with self._connection.begin():
-            self._update_gaps()
-            gaps = gaps_by_turn(self._connection, self._company_id, most=MAX_GAPS)
-        asked: list[NumberGap] = []
-        with suppress(BillingoError):  # the next sync asks for the rest
-            for question in seek(self._work.client, gaps, most=MAX_QUESTIONS):
-                for page in question.pages:
-                    shown = self._work.store_pages([page])
-                    with self._connection.begin():
-                        found += listed.add(shown.ids)
-                asked += question.gaps
-        if found:
-            with self._connection.begin():
-                self.report.items = listed.count_items()
-            self.report.processed += found
-        return asked, found
-
-    def _seek_held(self, listed: ListedRecords) -> int:
-        """Ask by number for documents that are held but not listed, and count existing ones as listed.
-
-        Returns how many. Documents count as existing if Billingo refuses the request, or shows fewer than its total.
-        After a request without an answer, it sends no more.
-        """
-        seen = self._work.store.broken
-        with self._connection.begin():
-            stretches = unlisted_numbers(listed, span=MAX_PAGE_SIZE, seen=seen)
-        found = unanswered = 0
-        answers = True
-        while stretches:
-            numbers = stretches.pop()
-            page = None
-            if answers:
-                try:
-                    page = ask(self._work.client, numbers)
-                except BillingoError:
-                    answers = False
-            if page is not None and page.total > len(page.records) and numbers.size > 1:
-                middle = (numbers.first + numbers.last) // 2
-                stretches += [numbers._replace(last=middle), numbers._replace(first=middle + 1)]
-                continue
-            there: Collection[int] = ()
-            is_whole = False
-            if page is not None:
-                shown = self._work.store_pages([page])
-                there = shown.ids
-                is_whole = len(shown.ids) + shown.anonymous >= page.total
-            with self._connection.begin():
-                if not is_whole:
-                    there = {*there, *documents_numbered(self._connection, self._company_id, numbers)}
-                added = listed.add(there)
-            found += added
-            unanswered += 0 if answers else added
-        if unanswered:
-            self.report.notes.append(
-                f"Billingo's listing lacks {unanswered:,} documents that are held, and Billingo did not answer whether"
-                " they are gone: they stay. A full sync asks again."
-            )
-        return found
-
-    def _update_gaps(self, since: datetime | None = None) -> None:
-        """Update the gaps of every series, or of the series with a number that changed since `since`."""
-        connection, company_id = self._connection, self._company_id
-        series = all_series(connection, company_id) if since is None else changed_series(connection, company_id, since)
-        update_gaps(connection, company_id, series)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,20 +12,15 @@ from datetime import datetime, timedelta
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.billingo.errors import BillingoError
+from billingo_assets.sync.context import MAX_LISTINGS, SyncContext
 from billingo_assets.sync.listing import Listing
 from billingo_assets.sync.numbers import MAX_GAPS, MAX_QUESTIONS, MAX_QUESTIONS_WAITING, seek
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.sync.storing import Shown
-from billingo_assets.sync.work import MAX_LISTINGS, SyncContext
 from billingo_assets.warehouse.differences import settle_difference
 from billingo_assets.warehouse.listings import drop_listing
-from billingo_assets.warehouse.number_gaps import (
-    NumberGap,
-    changed_series,
-    note_asked,
-    unasked_gaps,
-    update_gaps,
-)
+from billingo_assets.warehouse.number_gaps import NumberGap, note_asked, unasked_gaps
+from billingo_assets.warehouse.number_series import changed_series, update_gaps
 from billingo_assets.warehouse.raw_records import database_clock, written_since
 from billingo_assets.warehouse.reconciliation import held_records
 from billingo_assets.warehouse.rejections import quarantined_since
@@ -42,9 +37,9 @@ class IncrementalSync:
     """
 
     def __init__(
-        self, work: SyncContext, *, watermark: datetime, unlisted: int, lookback: timedelta, accepted: int = 0
+        self, context: SyncContext, *, watermark: datetime, unlisted: int, lookback: timedelta, accepted: int = 0
     ) -> None:
-        self._work = work
+        self._context = context
         self._since = watermark - lookback - TIME_ZONE_MARGIN
         self._unlisted = unlisted
         self._accepted = accepted
@@ -54,16 +49,17 @@ class IncrementalSync:
         self.report = SyncReport("incremental")
         """The counts so far."""
 
-    def run(self, started_at: datetime) -> str | None:
+    def run(self, started_at: datetime, began_at: datetime) -> str | None:
         """Sync, and return why every document has to be read after all; None if that is not needed.
 
-        With None, the watermark has moved to `started_at`, the API's clock before the first request.
+        With None, the watermark has moved to `started_at`, the API's clock before the first request. `began_at` is the
+        database's clock at that moment.
         """
-        with self._work.connection.begin():
-            since = last_synced_at(*self._work.scope) or self._work.began_at
+        with self._context.connection.begin():
+            since = last_synced_at(*self._context.scope) or began_at
             # Documents stored by failed attempts since then count as new: their neighbours may be unread.
-            self._new |= written_since(*self._work.scope, since)
-            self._new |= quarantined_since(*self._work.scope, since)
+            self._new |= written_since(*self._context.scope, since)
+            self._new |= quarantined_since(*self._context.scope, since)
         if (reason := self.read_changes()) is not None:
             return reason
         total = self._read_newest()
@@ -72,16 +68,16 @@ class IncrementalSync:
         if self._anonymous:
             return "there are documents without an id, which cannot be matched with those that are held"
         self._seek_numbers(since)
-        with self._work.connection.begin():
-            held = held_records(*self._work.scope)
+        with self._context.connection.begin():
+            held = held_records(*self._context.scope)
         if held != total + self._unlisted:
             return f"Billingo counts {total + self._unlisted:,} documents, {held:,} were held"
-        with self._work.connection.begin():
+        with self._context.connection.begin():
             # A listing left by an interrupted full sync is older than the new watermark.
-            drop_listing(*self._work.scope)
-            state = SyncState(started_at, self._work.run_id, total, "incremental", self._unlisted)
-            write_sync_state(*self._work.scope, state)
-            settle_difference(*self._work.scope)
+            drop_listing(*self._context.scope)
+            state = SyncState(started_at, self._context.run_id, total, "incremental", self._unlisted)
+            write_sync_state(*self._context.scope, state)
+            settle_difference(*self._context.scope)
         self.report.api_total = total
         self.report.watermark = started_at
         return None
@@ -89,7 +85,7 @@ class IncrementalSync:
     def read_changes(self) -> str | None:
         """Store documents modified or paid since the watermark. Returns why some may be missing; None if none is."""
         moment = f"{self._since:%Y-%m-%d %H:%M:%S}"
-        changes = self._work.stream.strategy
+        changes = self._context.stream.strategy
         for filters in ({changes.modified_since: moment}, {changes.paid_since: moment[:10]}):
             if not self._read(filters):
                 return f"the changed documents did not hold still while they were read ({next(iter(filters))})"
@@ -103,11 +99,11 @@ class IncrementalSync:
         """
         shown_before: set[int] = set()
         for _ in range(MAX_LISTINGS):
-            listing = Listing(self._work.client, self._work.stream.path, filters)
+            listing = Listing(self._context.client, self._context.stream.path, filters)
             ids: set[int] = set()
             anonymous = 0
             for batch in listing.batches():
-                shown = self._work.store_pages(batch)
+                shown = self._context.store_pages(batch)
                 # If other records repeat, records without an id may repeat too: they do not count.
                 anonymous += 0 if shown.repeats or shown.ids & ids else shown.anonymous
                 ids |= shown.ids
@@ -129,10 +125,12 @@ class IncrementalSync:
             totals: set[int] = set()
             pages = anonymous = 0
             size = MAX_PAGE_SIZE
-            for pages in range(1, self._work.client.limits.max_pages + 1):
-                page = self._work.client.records(self._work.stream.path, page=pages, page_size=min(size, MAX_PAGE_SIZE))
+            for pages in range(1, self._context.client.limits.max_pages + 1):
+                page = self._context.client.records(
+                    self._context.stream.path, page=pages, page_size=min(size, MAX_PAGE_SIZE)
+                )
                 size = page.page_size if pages == 1 else size
-                shown = self._work.store_pages([page])
+                shown = self._context.store_pages([page])
                 ids |= shown.ids
                 anonymous += shown.anonymous
                 totals.add(page.total)
@@ -146,7 +144,7 @@ class IncrementalSync:
 
     def _seek_numbers(self, since: datetime) -> None:
         """Find gaps that are new since `since`, and ask for them and for some older ones that still wait."""
-        connection, company_id = self._work.connection, self._work.company.id
+        connection, company_id = self._context.connection, self._context.company.id
         with connection.begin():
             now = database_clock(connection)
             update_gaps(connection, company_id, changed_series(connection, company_id, since))
@@ -155,9 +153,9 @@ class IncrementalSync:
         asked: list[NumberGap] = []
         with suppress(BillingoError):  # the next sync asks for the rest
             for gaps, most in ((new, MAX_QUESTIONS), (waiting, MAX_QUESTIONS_WAITING)):
-                for question in seek(self._work.client, gaps, most=most):
+                for question in seek(self._context.client, gaps, most=most):
                     for page in question.pages:
-                        self._count(self._work.store_pages([page]))
+                        self._count(self._context.store_pages([page]))
                     asked += question.gaps
         if asked:
             with connection.begin():
@@ -165,7 +163,7 @@ class IncrementalSync:
                 update_gaps(connection, company_id, changed_series(connection, company_id, now))
 
     def _show_progress(self, page: int, last_page: int) -> None:
-        self._work.on_page(Progress(page, last_page, self.report.processed, self.report.processed))
+        self._context.on_page(Progress(page, last_page, self.report.processed, self.report.processed))
 
     def _count(self, shown: Shown) -> None:
         self._items |= shown.items

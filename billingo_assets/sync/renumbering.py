@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from billingo_assets.normalize.numbering import numbering_of
 from billingo_assets.sync.records import read_remains
-from billingo_assets.warehouse.number_gaps import all_series, update_gaps
+from billingo_assets.warehouse.number_series import all_series, update_gaps
 from billingo_assets.warehouse.stored_numbers import (
     are_numbers_current,
     change_quarantined,

@@ -15,7 +15,9 @@ from billingo_assets.companies.registry import Company
 from billingo_assets.sandbox import Company as InventedCompany
 from billingo_assets.sandbox import SandboxServer
 from billingo_assets.streams import DOCUMENTS, Stream
-from billingo_assets.sync.engine import CompanySync, SyncOptions
+from billingo_assets.sync.context import SyncContext
+from billingo_assets.sync.engine import sync_company
+from billingo_assets.sync.records import MAX_RECORD_BYTES
 from billingo_assets.sync.refresh import RefreshReport, refresh_tables
 from billingo_assets.sync.report import Progress, SyncReport
 from billingo_assets.warehouse.reconciliation import held_records
@@ -48,14 +50,26 @@ class Books:
         accept_empty: bool = False,
         accept_difference: int | None = None,
         lookback: timedelta = timedelta(days=7),
+        max_record_bytes: int = MAX_RECORD_BYTES,
         **limits: Any,
     ) -> SyncReport:
         """Sync the documents as sent; the tables made from them stay as they are."""
-        options = SyncOptions(
-            full=full, accept_empty=accept_empty, accept_difference=accept_difference, lookback=lookback
-        )
         with self.client(**limits) as client, self.engine.connect() as connection:
-            return CompanySync(client, connection, DOCUMENTS, company or self.company, run_id, on_page, options).run()
+            return sync_company(
+                SyncContext(
+                    client=client,
+                    connection=connection,
+                    stream=DOCUMENTS,
+                    company=company or self.company,
+                    run_id=run_id,
+                    on_page=on_page,
+                    full=full,
+                    accept_empty=accept_empty,
+                    accept_difference=accept_difference,
+                    lookback=lookback,
+                    max_record_bytes=max_record_bytes,
+                )
+            )
 
     def refresh(self, stream: Stream = DOCUMENTS) -> RefreshReport:
         """Bring the tables up to the documents that are stored."""

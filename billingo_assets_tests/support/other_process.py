@@ -22,7 +22,8 @@ from billingo_assets.billingo.models import RecordsPage
 from billingo_assets.companies.registry import get_company
 from billingo_assets.settings import Settings
 from billingo_assets.streams import DOCUMENTS
-from billingo_assets.sync.engine import CompanySync, SyncOptions
+from billingo_assets.sync.context import SyncContext
+from billingo_assets.sync.engine import sync_company
 from billingo_assets.sync.report import Progress
 from billingo_assets.warehouse.database import engine_for
 from billingo_assets.warehouse.locks import company_lock
@@ -119,9 +120,17 @@ def main() -> None:
                 wait_seconds=order["wait_seconds"],
             )
             with lock:
-                report = CompanySync(
-                    client, connection, DOCUMENTS, company, order["run_id"], on_page, SyncOptions(full=True)
-                ).run()
+                report = sync_company(
+                    SyncContext(
+                        client=client,
+                        connection=connection,
+                        stream=DOCUMENTS,
+                        company=company,
+                        run_id=order["run_id"],
+                        on_page=on_page,
+                        full=True,
+                    )
+                )
         tell(f"done: {report.processed} documents")
     except Exception as error:
         tell(f"{type(error).__name__}: {str(error).splitlines()[0]}")

@@ -17,7 +17,8 @@ from sqlalchemy import event
 from billingo_assets.dagster_support.resources import BillingoResource, WarehouseResource
 from billingo_assets.settings import load_settings
 from billingo_assets.streams import DOCUMENTS
-from billingo_assets.sync.engine import CompanySync, SyncOptions
+from billingo_assets.sync.context import SyncContext
+from billingo_assets.sync.engine import sync_company
 from billingo_assets.sync.refresh import refresh_tables
 from billingo_assets.sync.report import SyncReport
 from billingo_assets.warehouse.database import database_url, engine_for
@@ -61,16 +62,18 @@ def sync_as_the_assets_do(
             _warehouse.locked_company(key, run_id=RUN_ID) as work,
             _billingo.client(work.company, work.api_key) as client,
         ):
-            sync = CompanySync(
-                client,
-                work.connection,
-                DOCUMENTS,
-                work.company,
-                RUN_ID,
-                lambda progress: on_event(page(progress.page)),
-                SyncOptions(full=full, lookback=work.lookback),
+            report = sync_company(
+                SyncContext(
+                    client=client,
+                    connection=work.connection,
+                    stream=DOCUMENTS,
+                    company=work.company,
+                    run_id=RUN_ID,
+                    on_page=lambda progress: on_event(page(progress.page)),
+                    full=full,
+                    lookback=load_settings().lookback,
+                )
             )
-            report = sync.run()
         report.require_settled(key)
         on_event(FETCHED)
         with _warehouse.locked_company(key, run_id=RUN_ID) as work:

@@ -10,7 +10,6 @@ import pytest
 from billingo_assets.billingo.errors import MalformedAnswerError, TooLargeAnswerError
 from billingo_assets.sandbox import Fault
 from billingo_assets.streams import DOCUMENTS
-from billingo_assets.sync.engine import CompanySync, SyncOptions
 from billingo_assets.sync.listing import BATCH_BYTES, Listing
 from billingo_assets.warehouse.normalized import BATCH_CHARACTERS, pending_records
 from billingo_assets_tests.support.books import Books
@@ -197,9 +196,7 @@ def test_the_last_of_two_values_of_a_name_counts_everywhere(one_page: Books) -> 
 
 def test_the_size_of_a_document_is_a_setting(one_page: Books) -> None:
     one_page.served.add_raw(document(ID, comment="x" * 2**20))
-    options = SyncOptions(full=True, max_record_bytes=2**20)
-    with one_page.client() as client, one_page.engine.connect() as connection:
-        CompanySync(client, connection, DOCUMENTS, one_page.company, "the run", lambda progress: None, options).run()
+    one_page.fetch(max_record_bytes=2**20)
     ((id_, stage, reason),) = one_page.quarantine()
     assert (id_, stage) == (ID, "fetch")
     assert "larger than 1 MiB (BILLINGO_MAX_DOCUMENT_MIB)" in reason

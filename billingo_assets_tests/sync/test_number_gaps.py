@@ -11,15 +11,8 @@ from sqlalchemy import event
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.sandbox import Fault, Quirks
 from billingo_assets.sync.numbers import MAX_QUESTIONS, MAX_QUESTIONS_WAITING
-from billingo_assets.warehouse.number_gaps import (
-    Gaps,
-    NumberSpan,
-    accept_gaps,
-    all_series,
-    asked_gaps,
-    summarize_gaps,
-    update_gaps,
-)
+from billingo_assets.warehouse.number_gaps import Gaps, NumberSpan, accept_gaps, asked_gaps, summarize_gaps
+from billingo_assets.warehouse.number_series import all_series, update_gaps
 from billingo_assets_tests.support.asked import NOTHING_CHANGED, questions, told
 from billingo_assets_tests.support.books import Books
 from billingo_assets_tests.support.numbered import (

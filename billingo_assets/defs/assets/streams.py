@@ -14,6 +14,7 @@ from billingo_assets.defs.assets.metadata import OWNERS, table_metadata
 from billingo_assets.defs.checks.raw_invoices import tax_code_matches, tax_code_result
 from billingo_assets.defs.partitions import companies_partitions
 from billingo_assets.names import GROUP, raw_asset_key, table_asset_key
+from billingo_assets.settings import load_settings
 from billingo_assets.streams import STREAMS, Stream
 from billingo_assets.streams.stream import NormalizedTable
 from billingo_assets.warehouse.schema import SCHEMA
@@ -58,11 +59,13 @@ def raw_asset(stream: Stream) -> dg.AssetsDefinition:
         from billingo_assets.billingo.errors import IdentityMismatchError
         from billingo_assets.errors import BillingoAssetsError, NotToBeSyncedError
         from billingo_assets.run_history.runs import is_of_command, trigger_of
-        from billingo_assets.sync.engine import CompanySync, SyncOptions
+        from billingo_assets.sync.context import SyncContext
+        from billingo_assets.sync.engine import sync_company
         from billingo_assets.sync.refresh import refresh_tables
 
         with failing_in_words(context):
             key = company_of(context)
+            settings = load_settings()
             try:
                 with (
                     warehouse.locked_company(
@@ -71,20 +74,22 @@ def raw_asset(stream: Stream) -> dg.AssetsDefinition:
                     billingo.client(work.company, work.api_key) as client,
                 ):
                     name_company(context, work.company.name)
-                    on_page = progress.listener(key, context.log.info)
-                    options = SyncOptions(
+                    sync = SyncContext(
+                        client=client,
+                        connection=work.connection,
+                        stream=stream,
+                        company=work.company,
+                        run_id=context.run.run_id,
+                        on_page=progress.listener(key, context.log.info),
                         full=config.full,
                         accept_empty=config.accept_empty,
                         accept_difference=config.accept_difference,
                         asked_by=f"run {context.run.run_id} ({trigger_of(context.run)})",
-                        lookback=work.lookback,
-                        max_record_bytes=work.max_document_bytes,
-                    )
-                    sync = CompanySync(
-                        client, work.connection, stream, work.company, context.run.run_id, on_page, options
+                        lookback=settings.lookback,
+                        max_record_bytes=settings.max_document_bytes,
                     )
                     try:
-                        report = sync.run()
+                        report = sync_company(sync)
                     except BillingoAssetsError as error:
                         if error.counts.get("processed"):
                             refresh_tables(work.connection, stream, work.company.id)

@@ -1,10 +1,10 @@
-"""The context of a sync: its client, its database connection, its store."""
+"""The context of a sync: which company and stream, how, with which client and database connection."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
@@ -12,6 +12,7 @@ from billingo_assets.billingo.client import BillingoClient
 from billingo_assets.billingo.models import RecordsPage
 from billingo_assets.companies.registry import Company
 from billingo_assets.streams import Stream
+from billingo_assets.sync.records import MAX_RECORD_BYTES
 from billingo_assets.sync.report import Progress
 from billingo_assets.sync.storing import RecordStore, Shown
 
@@ -19,11 +20,14 @@ MAX_LISTINGS = 3
 """How often a listing is read before a sync gives up on a listing that keeps changing."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class SyncContext:
-    """A sync of a stream under way.
+    """One sync of a stream of one company. `connection` holds the company's lock.
 
-    `connection` holds the company's lock; `began_at` is the database's clock at its start.
+    `full` forces a full sync. `accept_empty` believes an API that shows no record although some are stored;
+    `accept_difference` is the number of records by which Billingo's count may differ from its pages from now on.
+    `asked_by` is the person or run that chose these, for the audit log. An incremental sync looks back by `lookback`.
+    A record of more than `max_record_bytes` goes to quarantine.
     """
 
     client: BillingoClient
@@ -32,8 +36,12 @@ class SyncContext:
     company: Company
     run_id: str
     on_page: Callable[[Progress], None]
-    began_at: datetime
-    max_record_bytes: int
+    full: bool = False
+    accept_empty: bool = False
+    accept_difference: int | None = None
+    asked_by: str | None = None
+    lookback: timedelta = timedelta(days=7)
+    max_record_bytes: int = MAX_RECORD_BYTES
     store: RecordStore = field(init=False)
 
     def __post_init__(self) -> None:
