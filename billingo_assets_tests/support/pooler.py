@@ -76,5 +76,5 @@ def pooler(server: URL, mode: str, *, round_robin: bool = False) -> Iterator[int
             until(answers, what="PgBouncer")
             yield port
         finally:
-            process.terminate()
+            process.kill()  # to be asked to end, PgBouncer 1.23 and newer wait for every client
             process.wait()
