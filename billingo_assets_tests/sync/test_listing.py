@@ -13,9 +13,9 @@ from billingo_assets.billingo.client import BillingoClient
 from billingo_assets.billingo.errors import InvalidRequestError
 from billingo_assets.billingo.models import RecordsPage
 from billingo_assets.sandbox import CompanySpec, Fault, SandboxServer, World
+from billingo_assets.sync.context import MAX_LISTINGS
 from billingo_assets.sync.listing import BATCH_PAGES, Listing
 from billingo_assets.sync.report import SyncReport
-from billingo_assets.sync.work import MAX_LISTINGS
 from billingo_assets_tests.support.books import Books
 from billingo_assets_tests.support.documents import document
 from billingo_assets_tests.support.patience import PATIENCE_SECONDS
