@@ -13,7 +13,8 @@ import re
 import sys
 import threading
 import traceback
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -97,11 +98,14 @@ def install() -> None:
         threading.excepthook = _print_uncaught_in_thread
 
 
-class _RedactedRecords(partial[logging.LogRecord]):
+@dataclass(frozen=True)
+class _RedactedRecords:
     """Makes log records without secrets."""
 
+    make: Callable[..., logging.LogRecord]
+
     def __call__(self, /, *args: Any, **kwargs: Any) -> logging.LogRecord:
-        record = super().__call__(*args, **kwargs)
+        record = self.make(*args, **kwargs)
         try:
             said = record.getMessage()
         except Exception:  # of any type: its arguments do not fit. The handler reports that, and shows them.

@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 import traceback
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -123,11 +124,14 @@ def _note_failure(context: ExceptionContext) -> None:
         _outage.begin(context.original_exception)
 
 
-class _Records(partial[logging.LogRecord]):
+@dataclass(frozen=True)
+class _Records:
     """Makes log records. Errors of an outage become debug records, and so are not shown after the first."""
 
+    make: Callable[..., logging.LogRecord]
+
     def __call__(self, /, *args: Any, **kwargs: Any) -> logging.LogRecord:
-        record = super().__call__(*args, **kwargs)
+        record = self.make(*args, **kwargs)
         # `logging.makeLogRecord`, which Dagster uses, fills in the level afterwards.
         if (record.levelno or logging.NOTSET) >= logging.WARNING and record.name != _log.name:
             lines = _lines(record)

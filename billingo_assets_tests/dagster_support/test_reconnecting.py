@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -99,6 +100,25 @@ def test_an_outage_that_another_process_noticed_is_logged_in_a_line(caplog: pyte
 def test_a_record_that_is_made_of_its_fields_stays_as_it_is() -> None:
     record = logging.makeLogRecord({"levelno": logging.ERROR, "msg": "DagsterPostgresException"})
     assert (record.levelno, record.getMessage()) == (logging.ERROR, "DagsterPostgresException")
+
+
+@pytest.mark.parametrize("order", [("redaction", "reconnecting"), ("reconnecting", "redaction")])
+def test_records_are_quiet_in_an_outage_and_hold_no_secret_whichever_is_installed_first(
+    order: tuple[str, str],
+) -> None:
+    program = f"""
+import logging
+from billingo_assets import redaction
+from billingo_assets.dagster_support import reconnecting
+{order[0]}.install()
+{order[1]}.install()
+redaction.remember("correct horse battery")
+reconnecting.begin_outage(reconnecting.DatabaseUnavailableError("connection refused"))
+logging.warning("OperationalError")
+logging.warning("The secret is correct horse battery.")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stderr.splitlines() == ["The secret is ***."]
 
 
 def test_a_connection_that_the_server_has_cut_is_replaced_unnoticed(
