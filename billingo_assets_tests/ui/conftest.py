@@ -89,6 +89,7 @@ def watched_page(context: BrowserContext, services: Services) -> Iterator[Page]:
     page.on("pageerror", note_thrown)
     try:
         page.goto(services.url)
+        page.wait_for_url("**/timeline")  # its own redirect would undo an early click
         yield page
     finally:
         page.close()
