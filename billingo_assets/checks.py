@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from billingo_assets.names import INVOICE_ITEMS, INVOICES, RAW_INVOICES
-from billingo_assets.streams import DOCUMENTS, Stream
+from billingo_assets.names import INVOICE_ITEMS, INVOICES, RAW_INVOICES, raw_asset_key, table_asset_key
+from billingo_assets.streams import DOCUMENTS, STREAMS, Stream
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
@@ -45,6 +45,47 @@ class Check:
         return self.advice.format(key=company)
 
 
+def total_matches(stream: Stream) -> Check:
+    """The check that as many records are held as Billingo counts."""
+    is_first = stream is DOCUMENTS
+    return Check(
+        name="api_total_matches" if is_first else f"{stream.name}_total_matches",
+        asset=raw_asset_key(stream),
+        holds_when=f"{stream.words} held and not deleted = the total that Billingo counts",
+        severity=ERROR,
+        blocking=True,
+        advice="Read everything again: billingo-assets sync {key} --full",
+        cleared_by="the first sync that finds both equal" + (", or `sync --accept-difference`" if is_first else ""),
+        stream=stream,
+    )
+
+
+def no_rejected(stream: Stream) -> Check:
+    """The check that no record is in quarantine."""
+    return Check(
+        name=f"no_rejected_{stream.name}",
+        asset=raw_asset_key(stream),
+        holds_when=f"no {stream.noun} is in quarantine",
+        severity=WARN,
+        advice="Compare them with Billingo. If nothing can be done: billingo-assets company accept-rejected {key}",
+        cleared_by=f"a version of the {stream.noun} that can be stored, or `company accept-rejected`",
+        stream=stream,
+    )
+
+
+def one_row_per_record(stream: Stream) -> Check:
+    """The check that the stream's table agrees with its records."""
+    return Check(
+        name=f"one_row_per_{stream.noun.replace(' ', '_')}",
+        asset=table_asset_key(stream.table),
+        holds_when=f"`{stream.table.name}` has one row for each {stream.noun}, made from its newest version",
+        severity=ERROR,
+        advice="Read everything again: billingo-assets sync {key} --full",
+        cleared_by="a full sync",
+        stream=stream,
+    )
+
+
 CHECKS: dict[str, Check] = {
     check.name: check
     for check in (
@@ -57,23 +98,8 @@ CHECKS: dict[str, Check] = {
             advice="Store the company's own key: billingo-assets company set-key {key}",
             cleared_by="a sync with the company's own key, or `company confirm-identity`",
         ),
-        Check(
-            name="api_total_matches",
-            asset=RAW_INVOICES,
-            holds_when="documents held and not deleted = the total that Billingo counts",
-            severity=ERROR,
-            blocking=True,
-            advice="Read everything again: billingo-assets sync {key} --full",
-            cleared_by="the first sync that finds both equal, or `sync --accept-difference`",
-        ),
-        Check(
-            name="no_rejected_documents",
-            asset=RAW_INVOICES,
-            holds_when="no document is in quarantine",
-            severity=WARN,
-            advice="Compare them with Billingo. If nothing can be done: billingo-assets company accept-rejected {key}",
-            cleared_by="a version of the document that can be stored, or `company accept-rejected`",
-        ),
+        total_matches(DOCUMENTS),
+        no_rejected(DOCUMENTS),
         Check(
             name="no_number_gaps",
             asset=RAW_INVOICES,
@@ -91,14 +117,7 @@ CHECKS: dict[str, Check] = {
             advice="Is the daemon running, or cron? `billingo-assets doctor` looks.",
             cleared_by="the next whole sync",
         ),
-        Check(
-            name="one_row_per_document",
-            asset=INVOICES,
-            holds_when="`invoices` has one row for each document, made from its newest version",
-            severity=ERROR,
-            advice="Read everything again: billingo-assets sync {key} --full",
-            cleared_by="a full sync",
-        ),
+        one_row_per_record(DOCUMENTS),
         Check(
             name="totals_reconcile",
             asset=INVOICES,
@@ -117,6 +136,12 @@ CHECKS: dict[str, Check] = {
             severity=ERROR,
             advice="Read everything again: billingo-assets sync {key} --full",
             cleared_by="a full sync",
+        ),
+        *(
+            make(stream)
+            for stream in STREAMS
+            if stream is not DOCUMENTS
+            for make in (total_matches, no_rejected, one_row_per_record)
         ),
     )
 }

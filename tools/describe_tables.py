@@ -9,19 +9,18 @@ from pathlib import Path
 from sqlalchemy import Column, Table
 from sqlalchemy.dialects import postgresql
 
+from billingo_assets.streams import STREAMS, Stream
+from billingo_assets.streams.stream import NormalizedTable
 from billingo_assets.warehouse.tables import metadata
 
 PAGE = Path(__file__).parents[1] / "docs" / "tables.md"
 
 CHAPTERS = {
-    "Documents": (
-        "invoices",
-        "invoice_items",
-        "related_documents",
-        "raw_invoices",
-        "raw_invoice_versions",
-        "companies",
-    ),
+    **{
+        stream.words.capitalize(): (*(table.name for table in stream.tables), stream.raw, stream.versions)
+        for stream in STREAMS
+    },
+    "Companies": ("companies",),
     "What is missing or wrong": (
         "rejected_documents",
         "accepted_faults",
@@ -42,12 +41,20 @@ CHAPTERS = {
     ),
 }
 
-RELATIONS = (
-    ("companies", "||--o{", "raw_invoices", "id = company_id"),
-    ("raw_invoices", "||--o{", "raw_invoice_versions", "company_id, document_id"),
-    ("raw_invoices", "||--o|", "invoices", "company_id, document_id = id"),
-    ("invoices", "||--o{", "invoice_items", "company_id, id = invoice_id"),
-    ("invoices", "||--o{", "related_documents", "company_id, id = invoice_id"),
+Relation = tuple[str, str, str, str]
+
+
+def _relations(stream: Stream) -> Iterator[Relation]:
+    table = stream.table
+    yield "companies", "||--o{", stream.raw, "id = company_id"
+    yield stream.raw, "||--o{", stream.versions, f"company_id, {stream.raw_key}"
+    yield stream.raw, "||--o|", table.name, f"company_id, {stream.raw_key} = {table.key[0]}"
+    for detail in stream.details:
+        yield table.name, "||--o{", detail.name, f"company_id, {table.key[0]} = {detail.key[0]}"
+
+
+RELATIONS: tuple[Relation, ...] = (
+    *(relation for stream in STREAMS for relation in _relations(stream)),
     ("companies", "||--o{", "rejected_documents", "id = company_id"),
     ("companies", "||--o{", "number_gaps", "id = company_id"),
     ("companies", "||--o|", "sync_state", "id = company_id"),
@@ -70,12 +77,9 @@ VIEWS = """## Views
 
 | view | |
 |---|---|
-| `billingo.raw_invoice_history` | every content that a document has had; `valid_to` is `NULL` while it has it |
-| `billingo_masked.companies` | the companies that were granted to the reader |
-| `billingo_masked.invoices` | `invoices` without personal data; of a partner's name, the first letter |
-| `billingo_masked.invoice_items` | `invoice_items` without names, units and codes |
-| `billingo_masked.related_documents` | `related_documents` of the companies that were granted |
+"""
 
+EXAMPLE = """
 When did an invoice become paid?
 
 ```sql
@@ -101,8 +105,23 @@ def _lines() -> Iterator[str]:
         yield f"## {chapter}\n"
         for name in names:
             yield from _table(metadata.tables[f"billingo.{name}"])
-    yield VIEWS.rstrip("\n")
-    yield ""
+    yield VIEWS + "".join(_views()) + EXAMPLE
+
+
+def _views() -> Iterator[str]:
+    for stream in STREAMS:
+        words = f"every content that a {stream.noun} has had; `valid_to` is `NULL` while it has it"
+        yield f"| `billingo.{stream.history}` | {words} |\n"
+    yield "| `billingo_masked.companies` | the companies that were granted to the reader |\n"
+    for table in (table for stream in STREAMS for table in stream.tables):
+        yield f"| `billingo_masked.{table.name}` | {_masked(table)} |\n"
+
+
+def _masked(table: NormalizedTable) -> str:
+    names = [f"`{column.name}`" for column in table.columns if column.personal and not column.masked]
+    short = [f"of `{column.name}` the first letter" for column in table.columns if column.masked]
+    what = f"`{table.name}`" + (f" without {', '.join(names)}" if names else "")
+    return "; ".join([what, *short])
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 `make migration NAME=partner_city`: upgrades an empty database to the newest migration, compares it with the declared
 tables, and writes the difference as the next file of `warehouse/migrations/versions`. A new table that has a company
-gets row-level security and both policies. Read the file before you commit it: what happens to rows that are there
-already, and every change that is more than an addition, is yours to say.
+gets row-level security and both policies, a new stream the view of its history. Read the file before you commit it:
+what happens to rows that are there already, and every change that is more than an addition, is yours to say.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from alembic.operations.ops import CreateTableOp, MigrateOperation, OpContainer
 from sqlalchemy import create_engine, make_url
 
 from billingo_assets.settings import Settings
+from billingo_assets.streams import STREAMS
 from billingo_assets.warehouse import migrations
 from billingo_assets.warehouse.database import REVISIONS, database_url
 from billingo_assets.warehouse.tables import SCHEMA, metadata
@@ -36,6 +37,14 @@ CREATE POLICY readers ON billingo.{table} FOR SELECT TO billingo_reader USING (c
     JOIN pg_catalog.pg_roles AS reader ON reader.rolname = granted.role_name AND reader.oid = granted.role_oid
     WHERE pg_catalog.pg_has_role(current_user, reader.oid, 'USAGE') AND NOT granted.masked
 )));
+"""
+
+HISTORY = """
+CREATE VIEW billingo.{stream.history} WITH (security_invoker = true) AS
+SELECT company_id, {stream.raw_key}, version, payload, valid_from, valid_to FROM billingo.{stream.versions}
+UNION ALL
+SELECT company_id, {stream.raw_key}, version, payload, changed_at, deleted_at FROM billingo.{stream.raw};
+COMMENT ON VIEW billingo.{stream.history} IS 'All contents of each {stream.noun}, the present one too';
 """
 
 FILE = '''"""{summary}."""
@@ -78,10 +87,17 @@ def changes() -> str:
             found = produce_migrations(MigrationContext.configure(connection, opts=options), metadata)
         engine.dispose()
     operations = list(_each(found.upgrade_ops.ops if found.upgrade_ops else []))
-    return _as_sql(operations) + "".join(
-        SECURE.format(table=one.table_name)
-        for one in operations
-        if isinstance(one, CreateTableOp) and "company_id" in metadata.tables[f"{SCHEMA}.{one.table_name}"].columns
+    created = [one.table_name for one in operations if isinstance(one, CreateTableOp)]
+    return "".join(
+        [
+            _as_sql(operations),
+            *(
+                SECURE.format(table=table)
+                for table in created
+                if "company_id" in metadata.tables[f"{SCHEMA}.{table}"].columns
+            ),
+            *(HISTORY.format(stream=stream) for stream in STREAMS if stream.raw in created),
+        ]
     )
 
 

@@ -108,7 +108,10 @@ class RunSession:
             self._locked = key, self._lock(key, settings, disabled_too)
         _, connection = self._locked
         with errors_in_words(connection.engine):
-            yield read_company(connection, key, settings)
+            try:
+                yield read_company(connection, key, settings)
+            finally:
+                connection.rollback()  # the transaction of the block's last query: the next step begins its own
 
     def _lock(self, key: str, settings: Settings, disabled_too: bool) -> Connection:
         """Lock the company on a connection of its own. A lost connection loses the lock."""

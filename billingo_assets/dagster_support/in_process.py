@@ -22,13 +22,13 @@ from billingo_assets.companies.session import RunSession, connected
 from billingo_assets.dagster_support.instance import pool_connections
 from billingo_assets.dagster_support.reconnecting import UNREACHABLE
 from billingo_assets.errors import BillingoAssetsError
-from billingo_assets.names import PARTITION_TAG, RAW_INVOICES, TRIGGER_TAG
+from billingo_assets.names import PARTITION_TAG, RAW_INVOICES, TRIGGER_TAG, raw_asset_key
 from billingo_assets.redaction import redact
 from billingo_assets.run_history.crashes import DISCONNECTED, KILLED, is_interrupt
 from billingo_assets.run_history.outcomes import Fault, Outcome, Status, duration_of
 from billingo_assets.run_history.summaries import summarize
 from billingo_assets.settings import load_settings
-from billingo_assets.streams import DOCUMENTS
+from billingo_assets.streams import DOCUMENTS, STREAMS
 from billingo_assets.warehouse.locks import run_is_alive
 from billingo_assets.warehouse.rejections import OpenRejection, open_rejections
 
@@ -63,15 +63,12 @@ def sync(
         pool_connections(instance)
         return _outcome(company, "failed", "", started, errors=[Fault(missing)])
     run_id = make_new_run_id()
-    options: dict[str, bool | int] = {
-        name: True for name, wanted in (("full", full), ("accept_empty", accept_empty)) if wanted
+    wanted = {"full": full, "accept_empty": accept_empty}
+    options: dict[str, dict[str, dict[str, bool | int | None]]] = {
+        raw_asset_key(stream).to_python_identifier(): {"config": {**wanted}} for stream in STREAMS
     }
-    if accept_difference is not None:
-        options["accept_difference"] = accept_difference
-    run_config = {
-        "loggers": {"console": {"config": {"log_level": log_level}}},
-        "ops": {RAW_INVOICES.to_python_identifier(): {"config": options}},
-    }
+    options[RAW_INVOICES.to_python_identifier()]["config"]["accept_difference"] = accept_difference
+    run_config = {"loggers": {"console": {"config": {"log_level": log_level}}}, "ops": options}
     try:
         with RunSession(run_id) as session:
             _close_dead_runs(company, instance, session.show_alive(load_settings()))

@@ -5,68 +5,30 @@ unreadable one from touching the others. Callers fetch documents and write table
 """
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation, localcontext
+from decimal import localcontext
 from typing import Any, NamedTuple
-
-import msgspec
 
 from billingo_assets.normalize.batches import NormalizedBatch, Rejection, Row, TableRows
 from billingo_assets.normalize.quick import UnusualError, decoder_of, row_reader, structure_of
 from billingo_assets.normalize.reconciling import Totals, agree_exactly, exact_gaps_of
+from billingo_assets.normalize.thorough import RejectedError, decode_record, read_element, read_row, sources_of
 from billingo_assets.normalize.values import (
-    INTEGER,
     MOST_DIGITS,
-    READERS,
     NotUnderstoodError,
-    Reader,
     Value,
     is_blank,
-    read_code,
     read_list,
-    read_object,
-    required,
-    type_of,
 )
-from billingo_assets.streams.documents import INVOICE_ITEMS, INVOICES, PAID_DATE, RELATED_DOCUMENTS
-from billingo_assets.streams.stream import UNREADABLE, Column
-
-
-class _Field(NamedTuple):
-    """The place of a column in its row, its key in the object that holds it, the reader of its value, and its name.
-
-    `is_essential`: an unreadable value rejects the document.
-    """
-
-    place: int
-    key: str
-    read: Reader
-    column: str
-    is_essential: bool
-
-
-class _Source(NamedTuple):
-    """An object within a document: its path from the root, and the columns read from it."""
-
-    path: tuple[str, ...]
-    fields: list[_Field]
-
-    @property
-    def is_essential(self) -> bool:
-        """Whether one of its columns is essential."""
-        return any(field.is_essential for field in self.fields)
-
+from billingo_assets.streams.documents import DOCUMENTS, INVOICE_ITEMS, INVOICES, PAID_DATE, RELATED_DOCUMENTS
+from billingo_assets.streams.stream import UNREADABLE
 
 ABOUT_INVOICES = (UNREADABLE, "unreconciled_by", "totals_judged")
 """Columns of invoices with the findings of normalization: see `streams.stream.UNREADABLE` and `reconciling.Gaps`."""
 
 
 COLUMNS_OF_INVOICES = (*INVOICES.column_names, *ABOUT_INVOICES)
-
-
-class _RejectedError(ValueError):
-    """The reason why a document is rejected."""
 
 
 def normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
@@ -88,7 +50,7 @@ def _normalize(documents: Sequence[tuple[int, bytes | str]]) -> NormalizedBatch:
     for document_id, text in documents:
         try:
             invoice, item_rows, related_rows, parts = _read(text, document_id)
-        except _RejectedError as rejected:
+        except RejectedError as rejected:
             rejections.append(Rejection(document_id, str(rejected)))
             continue
         invoices.append([*invoice, parts, *_gaps(invoice, item_rows, parts)])
@@ -113,7 +75,7 @@ class _Rows(NamedTuple):
 
 
 def _read(text: bytes | str, document_id: int) -> _Rows:
-    """Read one document, the quick way if it has the usual form. Raises _RejectedError."""
+    """Read one document, the quick way if it has the usual form. Raises RejectedError."""
     try:
         return read_usual(text, document_id)
     except UnusualError:
@@ -140,9 +102,9 @@ def read_usual(text: bytes | str, document_id: int) -> _Rows:
 
 
 def read_thoroughly(text: bytes | str, document_id: int) -> _Rows:
-    """Read any document, checking every value. Raises _RejectedError."""
+    """Read any document, checking every value. Raises RejectedError."""
     unreadable: list[str] = []
-    document = _decode(text)
+    document = decode_record(text, DOCUMENTS.noun)
     invoice = _invoice(document, document_id, unreadable)
     items = _items(document, unreadable)
     related = _related(document, unreadable)
@@ -165,46 +127,14 @@ _ITEM_ROW = row_reader(INVOICE_ITEMS.columns, within=_ITEMS)
 _RELATED_ROW = row_reader(RELATED_DOCUMENTS.columns, within=_LINKS)
 
 
-def _sources(columns: Iterable[Column], within: str = "") -> tuple[int, list[_Source]]:
-    """Count the columns with a source under the prefix `within`, and group them by the object that holds them."""
-    chosen = [column for column in columns if column.source.startswith(within)]
-    fields: dict[tuple[str, ...], list[_Field]] = {}
-    for place, column in enumerate(chosen):
-        read = read_code if column.is_code else READERS[column.kind]
-        if not column.nullable:  # a key, and every key is an integer
-            read = required(read, INTEGER)
-        *path, key = column.source.removeprefix(within).split(".")
-        field = _Field(place, key, read, column.name, column.is_required)
-        fields.setdefault(tuple(path), []).append(field)
-    return len(chosen), [_Source(path, found) for path, found in fields.items()]
-
-
-_INVOICE_FIELDS = _sources(INVOICES.columns)
-_INVOICE_FIELDS_DEPRECATED = _sources(
+_INVOICE_FIELDS = sources_of(INVOICES.columns)
+_INVOICE_FIELDS_DEPRECATED = sources_of(
     replace(column, source=column.source.replace("document_partner.", "partner.")) for column in INVOICES.columns
 )
-_ITEM_FIELDS = _sources(INVOICE_ITEMS.columns, within=_ITEMS)
-_RELATED_FIELDS = _sources(RELATED_DOCUMENTS.columns, within=_LINKS)
+_ITEM_FIELDS = sources_of(INVOICE_ITEMS.columns, within=_ITEMS)
+_RELATED_FIELDS = sources_of(RELATED_DOCUMENTS.columns, within=_LINKS)
 
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
-_LISTED = required(read_object, "an object")
 RELATED = "related_documents"
-
-
-def _decode(text: bytes | str) -> dict[str, Any]:
-    try:
-        document = _DECODER.decode(text)
-    except RecursionError:
-        raise _RejectedError("the document is nested too deeply to be read") from None
-    except InvalidOperation:
-        raise _RejectedError("the document holds a number with an exponent too large to be read") from None
-    except UnicodeError:
-        raise _RejectedError("the document is not valid UTF-8 text") from None
-    except msgspec.DecodeError as error:
-        raise _RejectedError(f"the document is not readable JSON: {error}") from None
-    if type(document) is not dict:
-        raise _RejectedError(f"the document is {type_of(document)}, not an object")
-    return document
 
 
 def _invoice(document: dict[str, Any], document_id: int, unreadable: list[str]) -> Row:
@@ -212,23 +142,23 @@ def _invoice(document: dict[str, Any], document_id: int, unreadable: list[str]) 
     nobody = is_blank(partner) or partner in ([], {})
     if PAID_DATE.runs_in(document.get(PAID_DATE.unless)):
         document.pop(PAID_DATE.field, None)
-    row = _row(document, _INVOICE_FIELDS_DEPRECATED if nobody else _INVOICE_FIELDS, unreadable)
+    row = read_row(document, _INVOICE_FIELDS_DEPRECATED if nobody else _INVOICE_FIELDS, unreadable)
     if row[0] != document_id:
-        raise _RejectedError(f"id is {row[0]}, not {document_id}, under which the document is stored")
+        raise RejectedError(f"id is {row[0]}, not {document_id}, under which the document is stored")
     return row
 
 
 def _items(document: dict[str, Any], unreadable: list[str]) -> list[Row]:
-    """Read each line of a document into a row. Raises _RejectedError if a line cannot be read."""
+    """Read each line of a document into a row. Raises RejectedError if a line cannot be read."""
     rows = []
     columns: list[str] = []
     path = "items"
     try:
         for index, element in enumerate(read_list(document.get("items"))):
             path = f"items[{index}]"
-            rows.append(_row(_LISTED(element), _ITEM_FIELDS, columns, f"{path}."))
+            rows.append(read_row(read_element(element), _ITEM_FIELDS, columns, f"{path}."))
     except NotUnderstoodError as error:
-        raise _RejectedError(f"{path} {error}") from None
+        raise RejectedError(f"{path} {error}") from None
     unreadable += [f"invoice_items.{column}" for column in columns]
     return rows
 
@@ -244,42 +174,11 @@ def _related(document: dict[str, Any], unreadable: list[str]) -> list[Row]:
         return rows
     for element in listed:
         try:
-            rows.append(_row(_LISTED(element), _RELATED_FIELDS, columns))
-        except (NotUnderstoodError, _RejectedError):
+            rows.append(read_row(read_element(element), _RELATED_FIELDS, columns))
+        except (NotUnderstoodError, RejectedError):
             unreadable.append(RELATED)
     unreadable += [f"{RELATED}.{column}" for column in columns]
     return rows
-
-
-def _row(root: dict[str, Any], columns: tuple[int, list[_Source]], unreadable: list[str], within: str = "") -> Row:
-    """Read one row, and add its unreadable columns to `unreadable`."""
-    number, sources = columns
-    row: Row = [None] * number
-    for source in sources:
-        where: tuple[str, ...] = ()
-        key = ""
-        holder = root
-        try:
-            for depth, key in enumerate(source.path):
-                where = source.path[:depth]
-                holder = read_object(holder.get(key))
-        except NotUnderstoodError as error:
-            if source.is_essential:
-                raise _rejected(within, (*where, key), error) from None
-            unreadable += [field.column for field in source.fields]
-            continue
-        for place, key, read, column, is_essential in source.fields:
-            try:
-                row[place] = read(holder.get(key))
-            except NotUnderstoodError as error:
-                if is_essential:
-                    raise _rejected(within, (*source.path, key), error) from None
-                unreadable.append(column)
-    return row
-
-
-def _rejected(within: str, path: tuple[str, ...], error: NotUnderstoodError) -> _RejectedError:
-    return _RejectedError(f"{within}{'.'.join(path)} {error}")
 
 
 _TOTALS = operator.itemgetter(

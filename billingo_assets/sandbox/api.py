@@ -6,10 +6,10 @@ wire formats are in `answers`, the filters in `query`.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import formatdate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -71,7 +71,7 @@ class Api:
             await asyncio.sleep(self.faults.latency_seconds)
         key = company.key if company else None
         limited = self._limited(key)
-        asked = _asked(request, key)
+        asked = _asked(request, company)
         struck = [] if limited else self.faults.strike(asked)
         response = limited or self._replacement(struck) or self._answer(request, company, asked, struck)
         response = _damaged(response, struck)
@@ -120,6 +120,8 @@ class Api:
         match request.url.path.removeprefix("/v3/").split("/"):
             case ["documents"]:
                 return self._page(request, company, asked, struck)
+            case [name] if f"/{name}" in company.collections:
+                return self._page(request, company, asked, struck, company.collections[f"/{name}"])
             case ["documents", id_] if id_.isdecimal():
                 return self._document(company, id_)
             case ["documents", id_, "download"] if id_.isdecimal():
@@ -175,7 +177,15 @@ class Api:
         }
         return answers.json(content)
 
-    def _page(self, request: Request, company: Company, asked: Asked, struck: Sequence[Fault]) -> Response:
+    def _page(
+        self,
+        request: Request,
+        company: Company,
+        asked: Asked,
+        struck: Sequence[Fault],
+        collection: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Response:
+        """Show a page of the documents, or of another collection, which has no filters."""
         try:
             query = parse_query(request.query_params, self.faults.quirks)
         except InvalidParametersError as error:
@@ -184,15 +194,19 @@ class Api:
         quirks = self.faults.quirks
         per_page = min(query.per_page, quirks.page_size_cap or query.per_page)
         with self.world.lock:
-            selected = self._selected(company, query)
+            unpaid_day = self.unpaid_day()
+            selected: Sequence[bytes | Record]
+            if collection is None:
+                selected = self._selected(company, query)
+            else:
+                selected = [encode(record) for record in collection]
             total = len(selected)
             counted = max(0, total + quirks.total_off_by) if query.selects_everything else total
             last_page = max(1, -(-counted // per_page))
             shown = max(1, query.page - 1) if "repeated_page" in lies else query.page
             end = total - (shown - 1) * per_page
             records = [] if "empty_page" in lies or end <= 0 else selected[max(0, end - per_page) : end]
-            unpaid_day = self.unpaid_day()
-            data = b",".join([record.shown_on(unpaid_day) for record in reversed(records)])
+            data = b",".join([one if isinstance(one, bytes) else one.shown_on(unpaid_day) for one in reversed(records)])
             last_page = lies.get("last_page", last_page)
             envelope = {
                 "total": lies.get("total", counted),
@@ -223,14 +237,15 @@ class Api:
         return selected
 
 
-def _asked(request: Request, company: str | None) -> Asked:
+def _asked(request: Request, company: Company | None) -> Asked:
     """Read what faults look at, leniently: which page of which listing is asked for."""
-    path = request.url.path
-    if path != f"/v3{DOCUMENTS.path}":
-        return Asked(path, 0, company, frozenset())
+    path, key = request.url.path, company.key if company else None
+    listed = {DOCUMENTS.path, *(company.collections if company else ())}
+    if path.removeprefix("/v3") not in listed:
+        return Asked(path, 0, key, frozenset())
     text = request.query_params.get("page", "")
     page = int(text) if text.isdecimal() and len(text) < 20 else 1
-    return Asked(path, page, company, listings_of(request.query_params))
+    return Asked(path, page, key, listings_of(request.query_params))
 
 
 def _stated_size(form: PageSizeTold, per_page: int, asked: int) -> dict[str, int | str]:

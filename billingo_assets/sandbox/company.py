@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from billingo_assets.sandbox import history
 from billingo_assets.sandbox import vocabulary as words
 from billingo_assets.sandbox.books import Books
+from billingo_assets.sandbox.collections import COLLECTIONS
 from billingo_assets.sandbox.errors import RefusedMutationError
 from billingo_assets.sandbox.generator import Document, FollowUp, Generator
 from billingo_assets.sandbox.quirks import Habits
@@ -64,6 +65,7 @@ class Company(Books):
         ):
             self._append(_historical(document, created_at))
             self._correct(document, at=created_at)
+        self.collections = {path: make(self) for path, make in COLLECTIONS.items()}
 
     def create(self, *, type: str = "invoice", **fields: Any) -> Document:
         """Add a new document dated today; `fields` replace what would be generated.

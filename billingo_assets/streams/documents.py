@@ -306,6 +306,7 @@ company that is disabled or was removed is skipped.""",
     clock=PAID_DATE,
     no_content="the paid_date of an unpaid document",
     counted=INVOICE_ITEMS,
+    is_numbered=True,
     normalizer_version=3,
     strategy=Changes(
         modified_since="last_modified_date",

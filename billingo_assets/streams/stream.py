@@ -79,7 +79,15 @@ class Changes:
     paid_since: str
 
 
-Strategy = Changes
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Read everything, twice if there is more than a page: the API promises no order, and shows no time of change.
+
+    For collections of some hundred records.
+    """
+
+
+Strategy = Changes | Snapshot
 """How a collection is kept current."""
 
 
@@ -103,8 +111,9 @@ class Stream:
     `noun` names one record; `about` describes the asset of the raw records in the UI. The table `raw` holds each record
     as sent and `versions` its former contents, both by `raw_key`, Billingo's id of the record. The first of `tables`
     has a row for each record. The parts of a record that go to the table `counted` are counted when it arrives, into
-    `item_count` of `raw`. `clock` is a field that does not count as content; `no_content` describes it in words. Raise
-    `normalizer_version` with every change of the normalized rows: stored records are then normalized again.
+    `item_count` of `raw`. `is_numbered`: records have running numbers, see `normalize.numbering`. `clock` is a field
+    that does not count as content; `no_content` describes it in words. Raise `normalizer_version` with every change of
+    the normalized rows: stored records are then normalized again.
     """
 
     name: str
@@ -118,8 +127,14 @@ class Stream:
     normalizer_version: int
     strategy: Strategy
     counted: NormalizedTable | None = None
+    is_numbered: bool = False
     clock: Clock | None = None
     no_content: str = ""
+
+    @property
+    def words(self) -> str:
+        """Its name for people: `bank accounts`."""
+        return self.name.replace("_", " ")
 
     @property
     def history(self) -> str:

@@ -1,4 +1,4 @@
-"""Syncs one company: chooses between a full and an incremental sync, and falls back from incremental to full.
+"""Syncs one stream of a company: in full or incrementally, and falls back from incremental to full.
 
 Each page or batch of pages is one transaction; a later failure undoes nothing that was stored. The last transaction
 moves the watermark, once everything before it was stored.
@@ -12,12 +12,14 @@ from datetime import UTC, datetime, timedelta
 from billingo_assets.billingo.errors import BillingoError
 from billingo_assets.companies.registry import note_tax_code, same_taxpayers
 from billingo_assets.errors import EmptyAnswerError
+from billingo_assets.streams.stream import Snapshot
 from billingo_assets.sync.context import SyncContext
 from billingo_assets.sync.full import FullSync
 from billingo_assets.sync.identity import identify
 from billingo_assets.sync.incremental import IncrementalSync
 from billingo_assets.sync.renumbering import renumber
 from billingo_assets.sync.report import SyncReport
+from billingo_assets.sync.snapshot import SnapshotSync
 from billingo_assets.warehouse import audit
 from billingo_assets.warehouse.differences import accepted_difference
 from billingo_assets.warehouse.raw_records import count_changes, database_clock
@@ -41,7 +43,8 @@ def sync_company(context: SyncContext) -> SyncReport:
     with connection.begin():
         began_at = database_clock(connection)
         state = read_sync_state(*context.scope)
-        renumber(connection, context.company.id)
+        if context.stream.is_numbered:
+            renumber(connection, context.company.id)
         accepted = accepted_difference(*context.scope)
         if context.full:
             audit.record(connection, "full sync forced", context.company, actor=context.asked_by)
@@ -51,7 +54,7 @@ def sync_company(context: SyncContext) -> SyncReport:
         identity = identify(context.client, context.company)
         notes = _note_tax_code(context, identity.tax_code)
         started_at = identity.server_time or context.client.server_time() or now
-        reason = why_full(state, started_at, asked=context.full)
+        reason = why_full(context, state, started_at)
         if state is not None and state.watermark is not None and reason is None:
             incremental = IncrementalSync(
                 context,
@@ -63,9 +66,10 @@ def sync_company(context: SyncContext) -> SyncReport:
             report = incremental.report
             reason = incremental.run(started_at, began_at)
         if reason is not None:
-            full = FullSync(context, reason=reason)
-            report = full.report
-            full.run(started_at)
+            is_snapshot = isinstance(context.stream.strategy, Snapshot)
+            everything = SnapshotSync(context) if is_snapshot else FullSync(context, reason=reason)
+            report = everything.report
+            everything.run(started_at)
     except (BillingoError, EmptyAnswerError) as error:
         _finish(context, report, began_at, started)
         error.counts = report.counts()
@@ -110,11 +114,13 @@ def _finish(context: SyncContext, report: SyncReport, began_at: datetime, starte
     report.duration_seconds = round(time.monotonic() - started, 3)
 
 
-def why_full(state: SyncState | None, now: datetime, *, asked: bool) -> str | None:
-    """Why every document has to be read; None if new and changed ones are enough. `now` is the API's clock."""
+def why_full(context: SyncContext, state: SyncState | None, now: datetime) -> str | None:
+    """Why every record has to be read; None if new and changed ones are enough. `now` is the API's clock."""
+    if isinstance(context.stream.strategy, Snapshot):
+        return "the API cannot be asked for its changes"
     if state is None:
         return "the first of this company"
-    if asked:
+    if context.full:
         return "as asked for"
     if state.watermark is None:
         return "the stored watermark is out of range"

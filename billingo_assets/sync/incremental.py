@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.billingo.errors import BillingoError
+from billingo_assets.streams.stream import Changes
 from billingo_assets.sync.context import MAX_LISTINGS, SyncContext
 from billingo_assets.sync.listing import Listing
 from billingo_assets.sync.numbers import MAX_GAPS, MAX_QUESTIONS, MAX_QUESTIONS_WAITING, seek
@@ -86,6 +87,8 @@ class IncrementalSync:
         """Store documents modified or paid since the watermark. Returns why some may be missing; None if none is."""
         moment = f"{self._since:%Y-%m-%d %H:%M:%S}"
         changes = self._context.stream.strategy
+        if not isinstance(changes, Changes):
+            raise TypeError(f"{self._context.stream.name} cannot be asked for changes.")
         for filters in ({changes.modified_since: moment}, {changes.paid_since: moment[:10]}):
             if not self._read(filters):
                 return f"the changed documents did not hold still while they were read ({next(iter(filters))})"

@@ -56,6 +56,11 @@ class _Sketch(msgspec.Struct):
     """The fields that are read here, with the API's types."""
 
     id: int
+
+
+class _NumberedSketch(_Sketch):
+    """Those of a stream whose records have numbers and lines."""
+
     items: list[msgspec.Raw] | None = None
     block_id: int | None = None
     invoice_number: str | None = None
@@ -72,7 +77,7 @@ def read_record(stream: Stream, payload: bytes, max_bytes: int = MAX_RECORD_BYTE
 
     Numbers are not checked: if PostgreSQL refuses one, `why_unstorable` finds the reason.
     """
-    sketcher = _sketcher(stream.clock)
+    sketcher = _sketcher(stream)
     try:
         sketch = sketcher.decoder.decode(payload)
         text = payload.decode()
@@ -81,6 +86,8 @@ def read_record(stream: Stream, payload: bytes, max_bytes: int = MAX_RECORD_BYTE
         return _read_otherwise(stream, payload, max_bytes)
     if not 0 < sketch.id <= MAX_ID or len(payload) > max_bytes or _holds_nul(payload):
         return _read_otherwise(stream, payload, max_bytes)
+    if not stream.is_numbered:
+        return Record(sketch.id, text, content_hash)
     fields = {
         "block_id": sketch.block_id,
         "invoice_number": sketch.invoice_number,
@@ -115,13 +122,15 @@ class _Sketcher:
 
 
 @cache
-def _sketcher(clock: Clock | None) -> _Sketcher:
+def _sketcher(stream: Stream) -> _Sketcher:
+    clock = stream.clock
+    base = _NumberedSketch if stream.is_numbered else _Sketch
     if clock is None:
-        return _Sketcher(msgspec.json.Decoder(_Sketch), None)
+        return _Sketcher(msgspec.json.Decoder(base), None)
     kind = msgspec.defstruct(
         "_ClockedSketch",
         [("clock_status", str | None, None), ("clock_field", msgspec.Raw, msgspec.Raw(b""))],
-        bases=(_Sketch,),
+        bases=(base,),
         rename={"clock_status": clock.unless, "clock_field": clock.field},
     )
     return _Sketcher(msgspec.json.Decoder(kind), clock)
@@ -178,10 +187,14 @@ def _read_otherwise(stream: Stream, payload: bytes, max_bytes: int) -> Record | 
     except _UnstorableError as error:
         left = read_remains(payload)
         reason = f"The {stream.noun} cannot be stored: {error}."
-        return Unreadable(_id_alone(left), payload, reason, content_hash_of(stream, payload), numbering_of(left))
+        numbering = numbering_of(left) if stream.is_numbered else UNNUMBERED
+        return Unreadable(_id_alone(left), payload, reason, content_hash_of(stream, payload), numbering)
+    content_hash = content_hash_of(stream, payload)
+    if not stream.is_numbered:
+        return Record(record_id, payload.decode(), content_hash)
     items = record.get("items")
     item_count = len(items) if isinstance(items, list) else 0
-    return Record(record_id, payload.decode(), content_hash_of(stream, payload), item_count, numbering_of(record))
+    return Record(record_id, payload.decode(), content_hash, item_count, numbering_of(record))
 
 
 def read_remains(payload: bytes) -> dict[str, Any]:

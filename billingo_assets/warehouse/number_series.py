@@ -45,7 +45,7 @@ _ALL_SERIES = text(
     """
     SELECT block_id, number_series FROM billingo.raw_invoices WHERE company_id = :company AND number IS NOT NULL
     UNION SELECT block_id, number_series FROM billingo.rejected_documents
-    WHERE company_id = :company AND number IS NOT NULL
+    WHERE company_id = :company AND stream = 'documents' AND number IS NOT NULL
     UNION SELECT block_id, series FROM billingo.number_gaps WHERE company_id = :company
     """
 )

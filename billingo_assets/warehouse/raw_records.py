@@ -180,6 +180,15 @@ def count_records(connection: Connection, stream: Stream, company_id: int) -> in
     return stored
 
 
+def mark_missing_deleted(connection: Connection, stream: Stream, company_id: int, shown: Collection[int]) -> int:
+    """Set `deleted_at` of the records that a complete reading did not show. Returns how many."""
+    statement = """
+        UPDATE {raw} AS raw SET deleted_at = now()
+        WHERE company_id = :company AND deleted_at IS NULL AND NOT {key} = ANY(CAST(:ids AS bigint[]))
+    """
+    return connection.execute(for_stream(statement, stream), {"company": company_id, "ids": list(shown)}).rowcount
+
+
 def content_of(stream: Stream, payload: str) -> str:
     """SQL for the payload in a column, without a field that follows the clock."""
     clock = stream.clock

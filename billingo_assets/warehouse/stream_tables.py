@@ -88,7 +88,7 @@ def versions_table(stream: Stream) -> Table:
             nullable=False,
             comment=f"When a sync first saw other content, or that the {stream.noun} was gone",
         ),
-        comment=f"Former contents of {stream.name}; {stream.history} has the present ones too",
+        comment=f"Former contents of {stream.words}; {stream.history} has the present ones too",
         pipeline="SELECT, INSERT",
         readers=READS,
         exported=True,
@@ -141,6 +141,18 @@ def detail_table(table: NormalizedTable) -> Table:
         readers=READS,
         exported=True,
     )
+
+
+def define_stream_tables(stream: Stream) -> None:
+    """Make all tables of a stream that has no columns beyond its declaration."""
+    raw_table(
+        stream,
+        PrimaryKeyConstraint("company_id", stream.raw_key, postgresql_include=["content_hash", "deleted_at"]),
+    )
+    versions_table(stream)
+    record_table(stream)
+    for table in stream.details:
+        detail_table(table)
 
 
 def _columns(table: NormalizedTable) -> list[Column[object]]:

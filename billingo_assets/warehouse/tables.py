@@ -19,7 +19,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, OID
 
-from billingo_assets.streams.documents import DOCUMENTS, INVOICE_ITEMS, RELATED_DOCUMENTS
+from billingo_assets.streams import DOCUMENTS, STREAMS
+from billingo_assets.streams.documents import INVOICE_ITEMS, RELATED_DOCUMENTS
 from billingo_assets.warehouse.alert_tables import alert_deliveries, alert_messages, alert_reasons, outages
 from billingo_assets.warehouse.listing_tables import listing_differences, listing_pages, listings
 from billingo_assets.warehouse.schema import (
@@ -33,7 +34,13 @@ from billingo_assets.warehouse.schema import (
     moment,
     stream_column,
 )
-from billingo_assets.warehouse.stream_tables import detail_table, raw_table, record_table, versions_table
+from billingo_assets.warehouse.stream_tables import (
+    define_stream_tables,
+    detail_table,
+    raw_table,
+    record_table,
+    versions_table,
+)
 
 __all__ = [
     "SCHEMA",
@@ -186,6 +193,10 @@ invoices = record_table(
 invoice_items = detail_table(INVOICE_ITEMS)
 
 related_documents = detail_table(RELATED_DOCUMENTS)
+
+for stream in STREAMS:
+    if stream is not DOCUMENTS:
+        define_stream_tables(stream)
 
 number_gaps = define_table(
     "number_gaps",

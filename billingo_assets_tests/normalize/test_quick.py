@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billingo_assets.normalize.documents import _RejectedError, read_thoroughly, read_usual
+from billingo_assets.normalize.documents import read_thoroughly, read_usual
 from billingo_assets.normalize.quick import UnusualError
 from billingo_assets.normalize.reconciling import Totals, agree_exactly, gaps_of
+from billingo_assets.normalize.thorough import RejectedError
 from billingo_assets.sandbox.answers import encode
 from billingo_assets.sandbox.world import World
 from billingo_assets.streams.documents import DOCUMENTS
@@ -114,7 +115,7 @@ def test_the_quick_way_leaves_the_rest_to_the_thorough_one(changes: dict[str, An
 def test_the_quick_way_takes_no_document_under_another_id() -> None:
     with pytest.raises(UnusualError):
         read_usual(as_json(document()), 7)
-    with pytest.raises(_RejectedError):
+    with pytest.raises(RejectedError):
         read_thoroughly(as_json(document()), 7)
 
 

@@ -44,6 +44,7 @@ class Books:
         self,
         *,
         run_id: str = "the run",
+        stream: Stream = DOCUMENTS,
         company: Company | None = None,
         on_page: Callable[[Progress], None] = lambda progress: None,
         full: bool = True,
@@ -53,13 +54,13 @@ class Books:
         max_record_bytes: int = MAX_RECORD_BYTES,
         **limits: Any,
     ) -> SyncReport:
-        """Sync the documents as sent; the tables made from them stay as they are."""
+        """Sync the records of a stream as sent; the tables made from them stay as they are."""
         with self.client(**limits) as client, self.engine.connect() as connection:
             return sync_company(
                 SyncContext(
                     client=client,
                     connection=connection,
-                    stream=DOCUMENTS,
+                    stream=stream,
                     company=company or self.company,
                     run_id=run_id,
                     on_page=on_page,
@@ -76,10 +77,10 @@ class Books:
         with self.engine.connect() as connection:
             return refresh_tables(connection, stream, self.company.id)
 
-    def sync(self, **options: Any) -> SyncReport:
-        """Sync the documents and the tables made from them."""
-        report = self.fetch(**options)
-        self.refresh()
+    def sync(self, *, stream: Stream = DOCUMENTS, **options: Any) -> SyncReport:
+        """Sync the records of a stream and the tables made from them."""
+        report = self.fetch(stream=stream, **options)
+        self.refresh(stream)
         return report
 
     def rows(self, query: str, **values: Any) -> list[Row[Any]]:

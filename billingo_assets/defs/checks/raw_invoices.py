@@ -1,15 +1,14 @@
-"""Checks on `billingo/raw_invoices`: it is complete, every document can be read, the key is the company's."""
+"""Checks on `billingo/raw_invoices` alone: whose the key is, when it was synced, and whether numbers are missing."""
 
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from billingo_assets.checks import CHECKS
-from billingo_assets.dagster_support.resources import BillingoResource, WarehouseResource
-from billingo_assets.defs.checks.results import Question, check_result, company_check, company_check_spec, table_of
-from billingo_assets.names import INVOICES, RAW_INVOICES
+from billingo_assets.dagster_support.resources import WarehouseResource
+from billingo_assets.defs.checks.results import Question, check_result, company_check, company_check_spec
+from billingo_assets.names import RAW_INVOICES
 from billingo_assets.warehouse.number_gaps import Gaps
-from billingo_assets.warehouse.rejections import OpenRejection
 
 MAX_LISTED = 50
 """The most rejected documents, or gaps, that a result names."""
@@ -46,97 +45,6 @@ def tax_code_result(*, expected: str | None, found: str | None) -> dg.AssetCheck
             "difference": "none" if holds else "another company" if expected else "unknown",
         },
     )
-
-
-@company_check()
-def api_total_matches(
-    question: Question, billingo: BillingoResource, warehouse: WarehouseResource
-) -> dg.AssetCheckResult:
-    """Documents held and not deleted (quarantine included) equal the API's `total` without filters.
-
-    Within a sync, the total is the one at the end of that sync's listing; executed alone (*Execute* on this page), the
-    check asks the API for it. Documents that no listing shows and that were found by their number are added to it; an
-    accepted difference is subtracted.
-    """
-    from billingo_assets.warehouse.differences import accepted_difference
-    from billingo_assets.warehouse.reconciliation import Reconciliation, held_records
-    from billingo_assets.warehouse.sync_state import read_sync_state
-
-    stream = question.check.stream
-    with warehouse.company(question.company) as work:
-        state = read_sync_state(work.connection, stream, work.company.id)
-        if state is not None and state.run_id == question.run_id:
-            total, asked = state.api_total, "during this sync"
-        else:
-            with billingo.client(work.company, work.api_key) as client:
-                total, asked = client.count(stream.path), "just now"
-        total += state.unlisted if state else 0
-        answer = Reconciliation(expected=total, found=held_records(work.connection, stream, work.company.id))
-        accepted = accepted_difference(work.connection, stream, work.company.id)
-    return check_result(
-        question,
-        answer,
-        description=(
-            f"Every document that Billingo shows is held ({total:,}). The difference of {accepted.difference:,} between"
-            f" its count and its pages was accepted on {accepted.at:%Y-%m-%d} by {accepted.by}."
-            if answer.holds and accepted
-            else f"Every document that Billingo counts is held ({total:,})."
-            if answer.holds
-            else f"Billingo counts {total:,} documents, {answer.found:,} are held. Sync the company again."
-        ),
-        asked=asked,
-        **({"accepted_difference": accepted.difference} if accepted else {}),
-    )
-
-
-# After normalization, which puts documents into quarantine too: before it, the result would be the last sync's.
-@company_check(after=[INVOICES])
-def no_rejected_documents(question: Question, warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """No document of the company is in quarantine. Documents with unreadable optional parts are counted."""
-    from billingo_assets.companies.registry import get_company
-    from billingo_assets.warehouse.normalized import count_unreadable
-    from billingo_assets.warehouse.reconciliation import Reconciliation
-    from billingo_assets.warehouse.rejections import open_rejections
-
-    with warehouse.connect() as connection:
-        company_id = get_company(connection, question.company).id
-        rejections = open_rejections(connection, question.check.stream, company_id)
-        in_part = count_unreadable(connection, question.check.stream, company_id)
-    accepted = [one for one in rejections if one.accepted_at is not None]
-    new = [one for one in rejections if one.accepted_at is None]
-    return check_result(
-        question,
-        Reconciliation(expected=0, found=len(new), at_fault=tuple(map(_rejected, new[:MAX_LISTED]))),
-        description=_in_quarantine(len(new), len(accepted)) + _unreadable(in_part),
-        accepted=len(accepted),
-        **({"accepted_documents": table_of([_rejected(one) for one in accepted[:MAX_LISTED]])} if accepted else {}),
-        unreadable_in_part=in_part,
-    )
-
-
-def _rejected(one: OpenRejection) -> dict[str, str]:
-    """Show a document in quarantine as a row for people."""
-    row = {"document": "without an id" if one.document_id is None else str(one.document_id), "reason": one.reason}
-    return row | ({"accepted": f"{one.accepted_at:%Y-%m-%d} by {one.accepted_by}"} if one.accepted_at else {})
-
-
-def _in_quarantine(new: int, accepted: int) -> str:
-    """Say how many documents are in quarantine."""
-    where = "in quarantine (table billingo.rejected_documents)"
-    if new:
-        more = f", and {accepted:,} more {'was' if accepted == 1 else 'were'} accepted" if accepted else ""
-        return f"{new:,} {'document is' if new == 1 else 'documents are'} {where}{more}."
-    if accepted:
-        return f"{accepted:,} {'document is' if accepted == 1 else 'documents are'} {where}, which was accepted."
-    return "No document is in quarantine."
-
-
-def _unreadable(in_part: int) -> str:
-    """Say how many documents have an unreadable part, if any."""
-    if not in_part:
-        return ""
-    them = "1 document" if in_part == 1 else f"{in_part:,} documents"
-    return f" Of {them} an optional part could not be read: the column unreadable of billingo.invoices says which."
 
 
 @company_check()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from sqlalchemy import Connection
 
 from billingo_assets.checks import CHECKS, Check
 from billingo_assets.dagster_support.failures import company_of, do_not_retry, failing_in_words
@@ -20,6 +21,9 @@ from billingo_assets.errors import BillingoAssetsError
 from billingo_assets.names import COMPANIES
 from billingo_assets.run_history.runs import companies_of_run, only_executes_checks
 from billingo_assets.warehouse.reconciliation import Reconciliation
+
+MAX_NAMED = 3
+"""The most records that a check's description names; its table has more."""
 
 
 class Question(NamedTuple):
@@ -59,8 +63,10 @@ def _description(check: Check, words: str) -> str:
     return f"{words}\n\nA failure ends with {check.cleared_by}."
 
 
-def company_check(*, after: Sequence[dg.AssetKey] = ()) -> Callable[[Answer], dg.AssetChecksDefinition]:
-    """Declare the check of the registry that has the function's name.
+def company_check(
+    check: Check | None = None, *, after: Sequence[dg.AssetKey] = ()
+) -> Callable[[Answer], dg.AssetChecksDefinition]:
+    """Declare a check of the registry: the given one, or the one that has the function's name.
 
     Within a sync it runs after its asset (and those in `after`), for the company that is synced. In a run of only
     checks it runs for each company of the run, or for every enabled one if the run names none, as with "Execute all"
@@ -71,14 +77,14 @@ def company_check(*, after: Sequence[dg.AssetKey] = ()) -> Callable[[Answer], dg
     """
 
     def declare(answer: Answer) -> dg.AssetChecksDefinition:
-        check = CHECKS[answer.__name__]
+        registered = CHECKS[check.name if check else answer.__name__]
 
         @functools.wraps(answer)
         def execute(context: dg.AssetCheckExecutionContext, **resources: Any) -> Any:
             if only_executes_checks(context.run):
-                return _answer_for_each(check, answer, context, resources)
+                return _answer_for_each(registered, answer, context, resources)
             with failing_in_words(context):
-                return answer(Question(check, company_of(context), context.run.run_id), **resources)
+                return answer(Question(registered, company_of(context), context.run.run_id), **resources)
 
         # Dagster reads the resources to pass from the signature.
         _, *needed = inspect.signature(answer).parameters.values()
@@ -86,9 +92,10 @@ def company_check(*, after: Sequence[dg.AssetKey] = ()) -> Callable[[Answer], dg
         execute.__signature__ = inspect.Signature([asked, *needed])  # type: ignore[attr-defined]
         with _with_partitioned_checks():
             return dg.asset_check(
-                asset=check.asset,
-                description=_description(check, inspect.getdoc(answer) or ""),
-                blocking=check.blocking,
+                name=registered.name,
+                asset=registered.asset,
+                description=_description(registered, inspect.getdoc(answer) or ""),
+                blocking=registered.blocking,
                 additional_deps=after,
                 partitions_def=companies_partitions,
             )(execute)
@@ -183,6 +190,26 @@ def check_result(
     return dg.AssetCheckResult(
         passed=answer.holds, severity=question.check.severity, description=description, metadata=shown
     )
+
+
+def reconcile(
+    question: Question, warehouse: WarehouseResource, compare: Callable[[Connection, int], Reconciliation]
+) -> Reconciliation:
+    """Compare the counts of the company that a check is about."""
+    from billingo_assets.companies.registry import get_company
+
+    with warehouse.connect() as connection:
+        return compare(connection, get_company(connection, question.company).id)
+
+
+def at_fault(answer: Reconciliation) -> str:
+    """Name the worst records, for people who do not see the check's table."""
+    if not answer.at_fault:
+        return ""
+    noun = next(iter(answer.at_fault[0]))
+    ids = [row[noun] for row in answer.at_fault[:MAX_NAMED]]
+    others = " and others" if len(answer.at_fault) > MAX_NAMED else ""
+    return f" At fault: {noun}{'s' if len(answer.at_fault) > 1 else ''} {', '.join(ids)}{others}."
 
 
 def table_of(rows: Sequence[dict[str, str]]) -> dg.TableMetadataValue:
