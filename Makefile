@@ -64,8 +64,8 @@ lint: $(INSTALLED) ## format, style, types, imports, words, secrets, known vulne
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@mkdir -p build/dagster && echo 'telemetry: {enabled: false}' > build/dagster/dagster.yaml
 	@DAGSTER_HOME=$(CURDIR)/build/dagster $(BIN)/dg check defs
-	@git ls-files -z '*.md' 'billingo_assets/*.py' Makefile ':!billingo_assets/warehouse/migrations/versions' | \
-	  xargs -0 $(BIN)/python -m tools.check_words
+	@git ls-files -z '*.md' 'billingo_assets/*.py' Makefile deploy dagster.yaml workspace.yaml .env.example \
+	  ':!billingo_assets/warehouse/migrations/versions' | xargs -0 $(BIN)/python -m tools.check_words
 	@git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --disable-plugin KeywordDetector \
 	  --exclude-secrets '$(INVENTED)' --exclude-files '(^|/)requirements\.lock$$'
 	@$(BIN)/python -m tools.audit requirements.lock
@@ -79,7 +79,7 @@ sbom: $(INSTALLED) ## list every part and its licence: build/sbom.json (CycloneD
 	  --output-format JSON --output-file build/sbom.json
 	@echo "build/sbom.json"
 
-bench: $(INSTALLED) $(BENCH_INSTALLED) ## measure against dlt and a bare script; QUICK=1: only see that it works
+bench: $(INSTALLED) $(BENCH_INSTALLED) ## measure against dlt and two bare scripts; QUICK=1: only see that it works
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 night: $(INSTALLED) ## a night in fast motion: 200 companies on one tick, one fails, alert, repair

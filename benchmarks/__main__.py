@@ -1,7 +1,7 @@
 """The benchmark: what is measured, in which order, how often.
 
-Ours against dlt and the floor, each contender in turn so that what else the machine does hits them alike; then what
-a company costs of which nothing changed, or little.
+First ours against dlt and the two floors. The contenders take turns, so that other load on the machine affects all of
+them alike. Then the cost of a company in which nothing, or little, has changed.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Benchmark:
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(prog="make bench", description="Measure a sync against dlt and a bare script.")
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure a sync against dlt and two bare scripts.")
     parser.add_argument("--quick", action="store_true", help="far fewer documents: whether it works, no figures")
     quick: bool = parser.parse_args().quick
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped

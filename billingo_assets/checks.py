@@ -114,8 +114,8 @@ CHECKS: dict[str, Check] = {
             holds_when="the company was synced within a day, or within its rhythm",
             severity=ERROR,
             follows_clock=True,
-            advice="Is the daemon running, or cron? `billingo-assets doctor` looks.",
-            cleared_by="the next whole sync",
+            advice="Check that the daemon or cron runs: billingo-assets doctor",
+            cleared_by="the next complete sync",
         ),
         one_row_per_record(DOCUMENTS),
         Check(

@@ -45,7 +45,7 @@ class EmptyAnswerError(BillingoAssetsError):
 
 
 class UnsettledListingError(BillingoAssetsError):
-    """No listing of a company's documents was whole, so it is unknown which of them are gone.
+    """No listing of a company's documents was complete, so it is unknown which of them are gone.
 
     A retry may help if they changed while they were listed (`may_pass`), but not if Billingo's count differs from its
     pages.

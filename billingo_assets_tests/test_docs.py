@@ -86,6 +86,12 @@ def test_every_setting_is_explained_and_in_the_example() -> None:
         assert f"`{name}" in page, name
 
 
+def test_the_example_names_every_variable_that_the_page_of_settings_does() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert sorted(set(re.findall(r"BILLINGO_\w+", page)) - set(re.findall(r"BILLINGO_\w+", example))) == []
+
+
 def test_the_example_has_the_defaults() -> None:
     example = dict(re.findall(r"^#(BILLINGO_\w+)=(.*)$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.M))
     for name, default in settings().items():

@@ -1,7 +1,7 @@
 """Asks PyPI for known vulnerabilities of what a lock pins: `python -m tools.audit requirements.lock`.
 
 Ends with 1 when there are any, or pip-audit does not do its work. Where the advisories cannot be had, as without a
-network, it says so and ends with 0: a check that cannot be made is not one that failed.
+network, it says so and ends with 0: a check that could not run has not failed.
 """
 
 from __future__ import annotations

@@ -78,9 +78,9 @@ class Channel:
                     overflow=apprise.OverflowMode.SPLIT,
                 )
             except Exception as error:  # of any type: the service's own code. Its message may contain the URL.
-                raise DeliveryError(f"{self.name} did not take the message: {type(error).__name__}") from None
+                raise DeliveryError(f"{self.name} did not accept the message: {type(error).__name__}") from None
         if not taken:
-            raise DeliveryError(f"{self.name} did not take the message: {_said(said, self.secrets)}")
+            raise DeliveryError(f"{self.name} did not accept the message: {_said(said, self.secrets)}")
 
 
 class Channels(NamedTuple):
@@ -105,7 +105,7 @@ def open_channels(settings: Settings) -> Channels:
             service = apprise.Apprise.instantiate(url, asset=_LOOKS)
         if not isinstance(service, apprise.NotifyBase):
             faults.append(
-                f"BILLINGO_ALERT_URLS: number {place} cannot be used ({_said(said, _secrets(url))}). An example:"
+                f"BILLINGO_ALERT_URLS: URL {place} cannot be used ({_said(said, _secrets(url))}). An example:"
                 " mailtos://user:password@host?to=you@example.com; all services and their URLs:"
                 " https://github.com/caronc/apprise/wiki"
             )

@@ -11,6 +11,9 @@ from billingo_assets.companies.registry import Company
 from billingo_assets.health.rules import NO_API_KEY, RUN_FAILED, STALE, Problem
 from billingo_assets.text import visible, visible_lines
 
+ITSELF = "billingo_assets itself"
+"""The name of the pipeline in a problem that concerns no company, such as a job that failed."""
+
 MAX_LISTED = 20
 """The most companies that a message names."""
 
@@ -39,7 +42,7 @@ def describe_outage(affected: Sequence[Affected], ui_url: str) -> Message:
         blocks.append(f"and {len(affected) - MAX_LISTED:,} more. `billingo-assets status` lists them all.")
     if worst.is_shared:
         blocks.append(
-            "Companies that fail later for the same reason are not reported singly; one message says when it is over."
+            "Companies that fail later for the same reason are not reported again; one message says when it is over."
         )
     return Message(worst.severity, title, "\n\n".join(blocks))
 
@@ -85,7 +88,7 @@ def _subject(companies: Sequence[Company | None]) -> str:
 
 
 def _name(company: Company | None) -> str:
-    return f"{company.key} ({visible(company.name)})" if company else "billingo_assets itself"
+    return f"{company.key} ({visible(company.name)})" if company else ITSELF
 
 
 def _length(time: timedelta) -> str:

@@ -30,7 +30,7 @@ def read_body(chunks: Iterable[bytes], *, encoding: str, most: int) -> bytes:
     """Read a body of at most `most` bytes, both as sent and decompressed. `encoding` is its Content-Encoding.
 
     Raises:
-        DamagedError: its encoding was not asked for, or it is damaged or breaks off.
+        DamagedError: its encoding was not requested, or it is damaged or incomplete.
         OverflowingError: it is larger.
     """
     chunks = _at_most(chunks, most)
@@ -40,7 +40,7 @@ def read_body(chunks: Iterable[bytes], *, encoding: str, most: int) -> bytes:
         case "gzip" | "x-gzip":
             return _joined(_at_most(_unzipped(chunks), most))
         case _:
-            raise DamagedError("it is packed in a way that was not asked for")
+            raise DamagedError("it is compressed in a way that was not requested")
 
 
 def _joined(chunks: Iterable[bytes]) -> bytes:
@@ -73,6 +73,6 @@ def _unzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
         while piece := unzip.decompress(unzip.unconsumed_tail, PIECE_BYTES):
             yield piece
     except zlib.error as error:
-        raise DamagedError(f"it cannot be unpacked: {error}") from None
+        raise DamagedError(f"it cannot be decompressed: {error}") from None
     if not unzip.eof:
         raise DamagedError("it breaks off")

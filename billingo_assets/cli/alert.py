@@ -24,7 +24,10 @@ def alert() -> None:
 
 @alert.command(short_help="Send a test message to every channel.")
 def test() -> None:
-    """Send a test message to every channel, and call the heartbeat URL. Exit code: 0 all accepted it, 1 one did not."""
+    """Send a test message to every channel, and call the heartbeat URL.
+
+    Exit code: 0 all is well, 1 a channel or the heartbeat URL failed or a URL is wrong, 2 nothing is configured.
+    """
     from billingo_assets.alerts.channels import DeliveryError, Message, call_heartbeat, open_channels
 
     settings = load_settings()
@@ -35,7 +38,7 @@ def test() -> None:
             " mailtos://user:password@smtp.example.com?to=you@example.com"
         )
     message = Message(
-        "recovery", "Test of the alerts", "This is a test. When a company is not synced, a message like this says so."
+        "recovery", "Test of the alerts", "This is a test. When a company is not synced, you get a message like this."
     )
     for fault in channels.faults:
         say(f"failed: {fault}", err=True)
@@ -108,6 +111,8 @@ def _print(alert: PastAlert, settings: Settings) -> None:
 
 
 def _why(reason: Reason, settings: Settings) -> str:
+    from billingo_assets.alerts.wording import ITSELF
+
     since = f"{reason.since.astimezone(settings.zone):%Y-%m-%d %H:%M}"
     until = f" to {reason.ended_at.astimezone(settings.zone):%Y-%m-%d %H:%M}" if reason.ended_at else ""
-    return f"{reason.company or 'all companies'}: {reason.kind}, from {since}{until}: {reason.summary}"
+    return f"{reason.company or ITSELF}: {reason.kind}, from {since}{until}: {reason.summary}"

@@ -71,8 +71,9 @@ def set_key(key: str, from_stdin: bool, is_lost: bool, accepted: str | None, sam
         is_own = entry.tax_code is None or is_same_taxpayer(tax_code, entry.tax_code)
         if not is_own and not is_confirmed:
             raise ConfigurationError(
-                f"This API key is another company's: it opens the books of {tax_code or 'one without a tax code'}, and"
-                f" {key} is {entry.tax_code}. The stored key was not changed."
+                "This API key belongs to another company: it opens the books of"
+                f" {tax_code or 'a company without a tax code'}, but the tax code of {key} is {entry.tax_code}."
+                " The stored key was not changed."
                 + (
                     f" If the tax code of {key} has changed, add --accept-tax-code with the new one."
                     if tax_code and not accepted
@@ -170,7 +171,7 @@ def read_api_key(from_stdin: bool) -> SecretStr:
         raise ConfigurationError("No terminal to ask for the API key on. Pipe it in with --api-key-stdin.")
     key = text.strip()
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise ConfigurationError("That is no API key: one line of visible characters without spaces is expected.")
+        raise ConfigurationError("This is not an API key: an API key is one line of visible characters without spaces.")
     return SecretStr(key)
 
 

@@ -184,10 +184,13 @@ def disable(key: str) -> None:
 @click.argument("key")
 @click.argument("rhythm", type=click.Choice(SCHEDULES))
 def set_schedule(key: str, rhythm: Schedule) -> None:
-    """Change the rhythm in which the schedules sync a company. It applies from the next tick."""
+    """Change the rhythm in which the schedules sync a company.
+
+    Unless the rhythm is manual, the daemon also syncs the company once, within a minute.
+    """
     with connected(load_settings()) as connection, connection.begin():
         registry.change_company(connection, key, schedule=rhythm)
-    say(f"{key} is synced {'when asked' if rhythm == 'manual' else rhythm}.")
+    say(f"{key} is synced {'only when you start it' if rhythm == 'manual' else rhythm}.")
 
 
 @company.command(short_help="Take a company out of the registry.")
@@ -213,7 +216,7 @@ def remove(key: str, yes: bool) -> None:
             if not wanted:
                 raise click.Abort
         # Under its lock: a run under way would fail without its partition.
-        with changing_company(connection, entry, settings, by="company remove"):
+        with changing_company(connection, entry, settings, by="`billingo-assets company remove`"):
             registry.remove_company(connection, key)
             remove_partition(instance, key)
     say(f"Removed {key}. Its {documents:,} documents {fate}.")

@@ -53,7 +53,7 @@ def upgrade() -> None:
     if before == after:
         say(f"The database is up to date (version {after}).")
     elif before is None:
-        say(f"The tables were made (version {after}).")
+        say(f"The tables were created (version {after}).")
     else:
         say(f"The database went from version {before} to {after}.")
 
@@ -83,8 +83,9 @@ def psql(arguments: tuple[str, ...]) -> None:
 def dump() -> None:
     """Write everything, Dagster's history too, as SQL that psql loads into another database.
 
-    For example: billingo-assets database dump | psql postgresql://user@host/billingo
-    """
+    \b
+    billingo-assets database dump | psql postgresql://user@host/billingo
+    """  # noqa: D301 - the mark of click, which keeps the line as it is
     settings = load_settings()
     require_tables(settings)
     is_current = _require_to_see_all(settings)
@@ -129,7 +130,7 @@ def _require_to_see_all(settings: Settings) -> bool:
         revision = current_revision(connection)
     if is_secured and not sees_all:
         raise DatabaseError(
-            "The role that BILLINGO_DATABASE_URL names does not see every company, so its dump would not be whole."
+            "The role that BILLINGO_DATABASE_URL names does not see every company, so its dump would be incomplete."
             " Dump as the owner of the tables."
         )
     return revision == REVISIONS[-1]

@@ -61,8 +61,8 @@ def _refuse_real_companies(companies: list[Company]) -> None:
     """Raise ConfigurationError if real companies are registered: invented documents do not belong among theirs."""
     if real := [company.key for company in companies if not company.is_demo]:
         raise ConfigurationError(
-            f"This database holds companies of yours ({real[0]}{', …' if real[1:] else ''}). Run the demo apart from"
-            " them: with BILLINGO_HOME set to another folder, and without BILLINGO_DATABASE_URL."
+            f"This database holds your own companies ({real[0]}{', …' if real[1:] else ''}). Run the demo with a"
+            " database of its own: set BILLINGO_HOME to another folder, and unset BILLINGO_DATABASE_URL."
         )
 
 

@@ -58,8 +58,8 @@ def dev(port: int, host: str, behind_proxy: bool, read_only: bool) -> None:
     settings = load_settings()
     if not behind_proxy and not is_loopback(host):
         raise ConfigurationError(
-            f"The UI asks nobody for a password, and at {host} others reach it. Leave it on {LOOPBACK} and put a proxy"
-            " before it (deploy/README.md shows how). Where the proxy is on another machine, and nobody else gets"
+            f"The UI does not ask for a password, and others can reach it at {host}. Leave it on {LOOPBACK} and put a"
+            " proxy in front (deploy/README.md shows how). If the proxy is on another machine, and nobody else gets"
             " through, add --behind-proxy."
         )
     url = f"http://{_in_url(host)}:{port}"

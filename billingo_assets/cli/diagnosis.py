@@ -80,8 +80,8 @@ def _database(connection: Connection, settings: Settings) -> Finding:
     if is_read_only_by_default(connection):
         words = (
             f"{place}, its tables are up to date. Its sessions are read-only by default"
-            " (default_transaction_read_only), and a sync writes all the same. If the hosting service set this since"
-            " the disk is nearly full, free some space first."
+            " (default_transaction_read_only); a sync overrides that. If the hosting service set it because the disk"
+            " is nearly full, free some space first."
         )
         return Finding("database", "warning", words)
     return Finding("database", "ok", f"{place}, its tables are up to date.")
@@ -237,9 +237,9 @@ def _channels(connection: Connection, settings: Settings) -> Iterator[Finding]:
 
 def _heartbeat(url: SecretStr, *, runs: bool) -> Finding:
     if not runs:
-        return Finding("heartbeat", "ok", "Not called: that would say that the daemon runs.")
+        return Finding("heartbeat", "ok", "Not called, because a call would report that the daemon is running.")
     try:
         call_heartbeat(url)
     except DeliveryError as error:
         return Finding("heartbeat", "fault", f"{error} Check BILLINGO_HEARTBEAT_URL.")
-    return Finding("heartbeat", "ok", "Its URL answers.")
+    return Finding("heartbeat", "ok", "The URL answers.")

@@ -56,13 +56,13 @@ def export(key: str, folder: Path, formats: Sequence[str]) -> None:
     """Write everything that is stored about a company, removed or not, to files that only you can read.
 
     \b
-    parquet  exact, for archives and programs; the same columns and types for every company
+    parquet  for archives and programs; every company has the same types
     csv      for programs: separated by commas, with decimal points
-    csv-hu   for a Hungarian spreadsheet: separated by semicolons, with decimal commas
-    xlsx     for any spreadsheet: real numbers and dates, one workbook for each table
+    csv-hu   for a Hungarian spreadsheet: semicolons and decimal commas
+    xlsx     for any spreadsheet: real numbers and dates, a workbook per table
 
-    No text is written in a way that a spreadsheet runs as a formula. manifest.json lists the rows of each table, the
-    SHA-256 of each file, and how many values a format could not hold as they are; it is written last.
+    A spreadsheet runs no text in these files as a formula. manifest.json is written last. It lists the rows of each
+    table, the SHA-256 of each file, and how many values a format could not hold unchanged.
     """  # noqa: D301 - the mark of click, which keeps the list as it is
     from billingo_assets.companies.exporting import export_company
 
@@ -101,7 +101,7 @@ def erase(key: str, confirmed: str | None) -> None:
                 confirmed = click.prompt("Type the company's key to erase it", default="", show_default=False)
         if confirmed != key:
             raise ConfigurationError(f"That is not {key}. Nothing was deleted.")
-        with changing_company(connection, entry, settings, by="company erase"):
+        with changing_company(connection, entry, settings, by="`billingo-assets company erase`"):
             erased = erase_company(connection, entry)
             # Before the commit: if this breaks off, the company still exists and can be erased again.
             remove_partition(instance, key)

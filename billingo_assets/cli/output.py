@@ -81,7 +81,7 @@ def losing_output() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        give_up_output(error, "; the work goes on")
+        give_up_output(error, "; the command continues without it")
 
 
 def is_of_output(error: OSError) -> bool:

@@ -45,10 +45,11 @@ def readers() -> None:
     with connected(load_settings()) as connection:
         granted, see_all = reading.grants(connection), reading.who_see_all(connection)
     if not granted:
-        say("No company is granted to anybody. Grant one: billingo-assets company grant KEY --to ROLE")
+        say("No company is granted to a role yet. Grant one: billingo-assets company grant KEY --to ROLE")
     width = max((len(one.role) for one in granted), default=0)
     for one in granted:
-        fault = "" if one.works else "  (there is no such role any more)" if not one.exists else "  (is not let in)"
+        why = "not in effect: grant again" if one.exists else "this role no longer exists"
+        fault = "" if one.works else f"  ({why})"
         what = "masked" if one.masked else "in full"
         say(f"{one.role:<{width}}  {what:<7}  {one.company}{fault}")
-    say(f"See every company, as owner, superuser or pipeline: {', '.join(see_all) or 'nobody'}.")
+    say(f"Roles that see every company (owner, superuser or pipeline): {', '.join(see_all) or 'none'}.")

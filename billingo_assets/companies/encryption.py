@@ -95,7 +95,7 @@ def _create(path: Path) -> None:
             with contextlib.suppress(FileExistsError):
                 path.hardlink_to(draft.name)
     except OSError as error:
-        raise ConfigurationError(f"The encryption key {path} cannot be made: {error.strerror}.") from None
+        raise ConfigurationError(f"The encryption key {path} cannot be created: {error.strerror}.") from None
 
 
 def _read(path: Path) -> SecretStr:

@@ -141,9 +141,8 @@ def _join(connection: Connection, group: str, role: str) -> None:
             raise
     if not connection.scalar(_HAS_ROLE, {"role": role, "group": group}):
         raise ConfigurationError(
-            f"{role} cannot be made a member of {group} by the role that BILLINGO_DATABASE_URL names. Have the"
-            f" database's administrator run: {statement}{inherit}; then grant again."
-            + ("" if inherit else " The role must have INHERIT.")
+            f"The role that BILLINGO_DATABASE_URL names cannot add {role} to {group}. Have the database's administrator"
+            f" run: {statement}{inherit}; then grant again." + ("" if inherit else " The role must have INHERIT.")
         )
 
 

@@ -52,13 +52,13 @@ class Company:
         """The address that gets the API key: the setting's, or the sandbox's for companies of the demo.
 
         Raises:
-            ConfigurationError: it is a company of the demo, and no command serves its API.
+            ConfigurationError: it is a demo company, and no command serves its API.
         """
         if not self.is_demo:
             return settings.api_url
         if settings.sandbox_url is None:
             raise ConfigurationError(
-                f"{self.key} is a company of the demo. Its API is served by `billingo-assets sync` and `dev` alone."
+                f"{self.key} is a demo company. Only `billingo-assets sync` and `billingo-assets dev` serve its API."
             )
         return settings.sandbox_url
 

@@ -50,14 +50,14 @@ def read_company(connection: Connection, key: str, settings: Settings) -> OpenCo
 
 @contextmanager
 def changing_company(connection: Connection, company: Company, settings: Settings, *, by: str) -> Iterator[None]:
-    """Open a transaction under the company's lock, so that no run is under way. Waiting commands show `by`.
+    """Open a transaction under the company's lock, so that no run is under way. Waiting runs name the command, `by`.
 
     Raises:
         CompanyBusyError: a run is writing to the company.
     """
     wait_seconds = settings.lock_wait_seconds
     with (
-        company_lock(connection, company.id, company=company.key, run_id=by, wait_seconds=wait_seconds),
+        company_lock(connection, company.id, company=company.key, by=by, wait_seconds=wait_seconds),
         connection.begin(),
     ):
         yield
@@ -122,8 +122,7 @@ class RunSession:
                     require_enabled(connection, key)
                 company_id = get_company(connection, key).id
             wait_seconds = settings.lock_wait_seconds
-            begun.enter_context(
-                company_lock(connection, company_id, company=key, run_id=self._run_id, wait_seconds=wait_seconds)
-            )
+            run = f"run {self._run_id}"
+            begun.enter_context(company_lock(connection, company_id, company=key, by=run, wait_seconds=wait_seconds))
             self._held.push(begun.pop_all())
         return connection

@@ -51,7 +51,7 @@ def prepare_dagster_home(settings: Settings) -> Path:
     except OSError as error:
         elsewhere = isinstance(error, PermissionError | NotADirectoryError | FileExistsError)
         advice = " Set BILLINGO_HOME to a folder of your own." if elsewhere else ""
-        raise ConfigurationError(f"Dagster's home {home} cannot be made: {error.strerror}.{advice}") from None
+        raise ConfigurationError(f"Dagster's home {home} cannot be created: {error.strerror}.{advice}") from None
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 

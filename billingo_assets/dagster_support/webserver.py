@@ -66,8 +66,8 @@ def refused(headers: Mapping[str, str], ui_url: str, *, is_query: bool) -> str |
     name = called[0]
     if not is_loopback(name) and name != known[0]:
         return (
-            f"The UI is not known by the name {name!r}. If it is to be, set BILLINGO_UI_URL to the address by"
-            " which people reach it, and restart it."
+            f"The UI does not answer to the host name {name!r}. If people use this name, set BILLINGO_UI_URL to the"
+            " address that they use, and restart the UI."
         )
     if "origin" in headers:
         # A proxy may drop the port from the name, or add one.

@@ -36,7 +36,7 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             settings,
             wanted=lambda company: company.schedule != "manual",
             run_config=READ_EVERYTHING,
-            description="Every document of every enabled company, whatever its rhythm; `manual` is left alone.",
+            description="Reads every document of every enabled company, except for those with the rhythm manual.",
         ),
         dg.ScheduleDefinition(
             name="maintenance",
@@ -58,7 +58,7 @@ def _of_rhythm(rhythm: Schedule, settings: Settings) -> dg.ScheduleDefinition:
         settings,
         wanted=lambda company: company.schedule == rhythm,
         run_config={},
-        description=f"The enabled companies of the rhythm {rhythm}, one run each.",
+        description=f"Syncs the enabled companies with the rhythm {rhythm}, one run each.",
     )
 
 
@@ -95,6 +95,6 @@ def _of_companies(
             for company in due
             if company.key in partitions
         ]
-        return requests or dg.SkipReason(f"No enabled company has its turn ({name}).")
+        return requests or dg.SkipReason(f"No enabled company is due ({name}).")
 
     return tick

@@ -157,9 +157,9 @@ def _account(directory: Path, data: Path, installed: Programs) -> Account:
         ) from None
     except OSError as error:
         raise EmbeddedServerError(
-            f"PostgreSQL refuses to run as root, and its account cannot be let through {error.filename}: "
+            f"PostgreSQL refuses to run as root, and its account cannot get access to {error.filename}: "
             f"{error.strerror}. Run this as an ordinary user, or keep BILLINGO_HOME and the installation in "
-            "directories that every user may pass through."
+            "directories that every user may enter."
         ) from error
     return account
 

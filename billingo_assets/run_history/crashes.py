@@ -70,9 +70,7 @@ def ending_in_words(message: str, *, has_begun: bool, ended_by_itself: bool, why
     if message != MARKED_FROM_OUTSIDE:
         return KILLED if KILLED in message else message
     if not has_begun:
-        return (
-            f"It was never started: {why} Nothing was read. Start it again once that is mended." if why else NEVER_BEGAN
-        )
+        return f"It was never started: {why} Nothing was read. Fix that, then start it again." if why else NEVER_BEGAN
     if why:
         return f"It broke off: {why} The data stored so far is kept; the next run continues from there."
     return UNRECORDED if ended_by_itself else KILLED

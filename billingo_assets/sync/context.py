@@ -17,7 +17,7 @@ from billingo_assets.sync.report import Progress
 from billingo_assets.sync.storing import RecordStore, Shown
 
 MAX_LISTINGS = 3
-"""How often a listing is read before a sync gives up on a listing that keeps changing."""
+"""The most readings of a listing, the first included, before a sync gives up because it keeps changing."""
 
 
 @dataclass(slots=True, kw_only=True)

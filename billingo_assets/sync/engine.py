@@ -121,7 +121,7 @@ def why_full(context: SyncContext, state: SyncState | None, now: datetime) -> st
     if state is None:
         return "the first of this company"
     if context.full:
-        return "as asked for"
+        return "requested"
     if state.watermark is None:
         return "the stored watermark is out of range"
     if state.watermark > now + CLOCK_TOLERANCE:

@@ -142,9 +142,9 @@ class FullSync:
     def _refuse_emptiness(self) -> None:
         if held := held_records(*self._context.scope):
             raise EmptyAnswerError(
-                f"Billingo shows no document of {self._context.company.key} at all, where there were {held:,}. Nothing"
-                " was changed. Look into Billingo; if they are really gone, run"
-                f" `billingo-assets sync {self._context.company.key} --accept-empty`."
+                f"Billingo shows no documents for {self._context.company.key}, although {held:,}"
+                f" {'is' if held == 1 else 'are'} stored. Nothing was changed. Check in Billingo; if they are really"
+                f" gone, run `billingo-assets sync {self._context.company.key} --accept-empty`."
             )
 
     def _read_pages(self, state: ListingState) -> set[int]:
@@ -257,7 +257,7 @@ class FullSync:
         return True
 
     def _give_up(self, reading: Reading, difference: int | None) -> None:
-        """Report why no listing was whole."""
+        """Report why no listing was complete."""
         with self._connection.begin():
             times = observe_difference(*self._context.scope, difference)
         self.report.unsettled = Unsettled(reading.why_not_whole(), difference, times, self._context.accept_difference)

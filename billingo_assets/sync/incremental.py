@@ -65,7 +65,7 @@ class IncrementalSync:
             return reason
         total = self._read_newest()
         if total is None:
-            return "the newest documents did not hold still while they were read"
+            return "the newest documents kept changing while they were read"
         if self._anonymous:
             return "there are documents without an id, which cannot be matched with those that are held"
         self._seek_numbers(since)
@@ -91,7 +91,7 @@ class IncrementalSync:
             raise TypeError(f"{self._context.stream.name} cannot be asked for changes.")
         for filters in ({changes.modified_since: moment}, {changes.paid_since: moment[:10]}):
             if not self._read(filters):
-                return f"the changed documents did not hold still while they were read ({next(iter(filters))})"
+                return f"the changed documents kept changing while they were read ({next(iter(filters))})"
         return None
 
     def _read(self, filters: dict[str, str]) -> bool:

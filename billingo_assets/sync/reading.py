@@ -1,4 +1,4 @@
-"""Judges one reading of a listing: whether it was whole, and if not, why. Pure functions.
+"""Judges one reading of a listing: whether it was complete, and if not, why. Pure functions.
 
 `full` decides what follows.
 """

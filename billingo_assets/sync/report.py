@@ -14,7 +14,7 @@ LASTING = 3
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """Why no listing was whole, in words, and in how many syncs in a row.
+    """Why no listing was complete, in words, and in how many syncs in a row.
 
     `difference`: see `Reading`; None if it changed while it was read. `expected` is the difference to accept.
     """
@@ -30,7 +30,7 @@ class SyncReport:
     """The result of one sync, counted in documents unless the name says otherwise.
 
     `processed` counts distinct documents received, `skipped` those that could not be stored. `reason` says why a full
-    sync read every document. `watermark` is None if no listing was whole: it did not move, and nothing was marked
+    sync read every document. `watermark` is None if no listing was complete: it did not move, and nothing was marked
     deleted; `unsettled` says why. `is_balanced`: as many documents are held as Billingo counts. `notes` are sentences
     for people, shown once.
     """
@@ -58,11 +58,11 @@ class SyncReport:
         return max(0, self.processed - self.created - self.updated - self.skipped)
 
     def require_settled(self, company: str) -> None:
-        """Raise UnsettledListingError if no listing was whole."""
+        """Raise UnsettledListingError if no listing was complete."""
         if self.unsettled is not None:
             raise UnsettledListingError(
-                f"No listing of {company} was whole: {self.unsettled.why}. What was read is in the tables; nothing is"
-                f" marked as deleted. {_what_to_do(company, self.unsettled)}",
+                f"No listing of {company} was complete: {self.unsettled.why}. The documents read are in the tables;"
+                f" nothing was marked as deleted. {_what_to_do(company, self.unsettled)}",
                 may_pass=self.unsettled.difference is None and self.unsettled.times < LASTING,
             )
 

@@ -238,14 +238,14 @@ def _require_utf8(connection: Connection) -> None:
     encoding = connection.scalar(text("SHOW server_encoding"))
     if encoding != "UTF8":
         raise DatabaseError(
-            f"The database's encoding is {encoding}, which cannot hold every name. Make one with: CREATE DATABASE"
+            f"The database's encoding is {encoding}, which cannot hold every name. Create one with: CREATE DATABASE"
             " billingo ENCODING 'UTF8' TEMPLATE template0, and set BILLINGO_DATABASE_URL to it."
         )
 
 
 def _version_sentence(revision: str | None) -> str:
     if revision is None:
-        return "The database has no billingo tables yet. Make them with `billingo-assets database upgrade`."
+        return "The database has no billingo tables yet. Create them with `billingo-assets database upgrade`."
     if revision in REVISIONS:
         return (
             f"The database is at version {revision} and this program needs {REVISIONS[-1]}."

@@ -44,21 +44,22 @@ _RUN_IS_SHOWN = text(
 
 
 class CompanyBusyError(BillingoAssetsError):
-    """Another sync of the company is under way."""
+    """Another sync of the company is running, or a command is changing the company."""
 
     transient = True
 
 
 @contextmanager
 def company_lock(
-    connection: Connection, company_id: int, *, company: str, run_id: str, wait_seconds: float
+    connection: Connection, company_id: int, *, company: str, by: str, wait_seconds: float
 ) -> Iterator[None]:
     """Hold the company's lock on this connection's session, which must be the one that writes.
 
     A session that ends loses the lock and the ability to write at once. `connection` must not be in a transaction.
+    `by` is the run or command that holds the lock, as errors of the waiting sessions name it.
 
     Raises:
-        CompanyBusyError: another session held it for longer than `wait_seconds`; the error names its run.
+        CompanyBusyError: another session held it for longer than `wait_seconds`; the error names its run or command.
     """
     keys = {"space": LOCK_SPACE, "company": company_id}
     try:
@@ -66,14 +67,14 @@ def company_lock(
             _set(connection, "lock_timeout", f"{max(1, round(wait_seconds * 1000))}ms", for_transaction=True)
             _set(connection, "statement_timeout", "0", for_transaction=True)  # it would end the wait first
             connection.execute(text("SELECT pg_advisory_lock(:space, :company)"), keys)
-            # Shown in pg_stat_activity, so that a waiting command can name the run.
-            _set(connection, "application_name", f"run {run_id}")
+            # Shown in pg_stat_activity, so that a waiting session can name it.
+            _set(connection, "application_name", by)
     except OperationalError as error:
         if not isinstance(error.orig, LockNotAvailable):
             raise
         with connection.begin():
             holder = connection.scalar(_HOLDER, keys) or "another program"
-        raise CompanyBusyError(f"{company} is being synced by {holder}. Wait for it to end, then try again.") from None
+        raise CompanyBusyError(f"{company} is in use by {holder}. Wait for it to end, then try again.") from None
     try:
         yield
     finally:

@@ -95,8 +95,8 @@ def _drop(connection: Connection, name: str) -> None:
     except DBAPIError as error:
         detail = getattr(getattr(error.orig, "diag", None), "message_detail", None) or "other objects depend on it"
         raise DatabaseError(
-            f"The view {name} has to lose a personal column, and cannot: {detail}. Drop the objects that use the view,"
-            " upgrade, and create it again."
+            f"The view {name} must drop a personal column, but cannot: {detail}. Drop the objects that use the view,"
+            " upgrade, and create them again."
         ) from None
 
 

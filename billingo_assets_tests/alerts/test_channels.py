@@ -73,7 +73,7 @@ def test_a_channel_that_is_named_twice_is_one(mail: MailSink, web: WebSink, conf
 def test_a_url_that_is_none_is_told_by_its_place_and_not_repeated(configure: Configure, urls: str) -> None:
     usable, (told,) = open_channels(configure(alert_urls=urls))
     assert usable == []
-    assert re.match(r"BILLINGO_ALERT_URLS: number 1 cannot be used \(\w.*\)\.", told)
+    assert re.match(r"BILLINGO_ALERT_URLS: URL 1 cannot be used \(\w.*\)\.", told)
     assert urls == "," or urls not in told.replace("mailtos://", "")
 
 
@@ -83,7 +83,7 @@ def test_what_apprise_says_of_a_url_is_passed_on_without_its_token(
     urls = f"json://127.0.0.1/ slack://T1JJ3T3L2/A1BRTD4JD/{TOKEN}/#general"
     usable, (told,) = open_channels(configure(alert_urls=urls))
     assert [channel.name for channel in usable] == ["json://127.0.0.1"]
-    assert re.search(r"number 2 cannot be used \(An invalid Slack .* Token", told)
+    assert re.search(r"URL 2 cannot be used \(An invalid Slack .* Token", told)
     assert TOKEN not in f"{told} {log.getvalue()} {capfd.readouterr()}"
 
 
@@ -115,7 +115,7 @@ def test_a_channel_that_is_down_is_told_by_name_and_without_its_secrets(
     configure: Configure, kind: str, log: io.StringIO, capfd: pytest.CaptureFixture[str]
 ) -> None:
     channel = only_channel(configure, unreachable(kind))
-    with pytest.raises(DeliveryError, match="did not take the message: ") as told:
+    with pytest.raises(DeliveryError, match="did not accept the message: ") as told:
         channel.send(MESSAGE)
     everything = "".join(traceback.format_exception(told.value)) + log.getvalue() + "".join(capfd.readouterr())
     assert channel.name in str(told.value)
@@ -141,7 +141,7 @@ def test_a_webhook_that_answers_with_an_error_has_not_taken_the_message(
 def test_what_a_service_trips_over_is_a_failure_to_deliver(web: WebSink, configure: Configure) -> None:
     channel = only_channel(configure, web.url)
     channel.service.method = 7  # upon which the service itself breaks off
-    with pytest.raises(DeliveryError, match="did not take the message"):
+    with pytest.raises(DeliveryError, match="did not accept the message"):
         channel.send(MESSAGE)
 
 

@@ -73,7 +73,7 @@ def test_a_channel_that_fails_is_asked_once_a_call(outbox: Connection, channels:
     mail.refusing = True
     write(outbox, channels, FIRST, SECOND)
     (failure,) = deliver(outbox, channels).failures
-    assert failure.startswith(f"mailto://ops:****@127.0.0.1:{mail.port} did not take the message")
+    assert failure.startswith(f"mailto://ops:****@127.0.0.1:{mail.port} did not accept the message")
 
 
 def test_a_channel_with_much_to_catch_up_on_keeps_no_other_waiting(

@@ -54,7 +54,7 @@ def test_without_a_channel_it_says_how_to_have_one(command: Command, monkeypatch
 def test_a_url_that_cannot_be_used_is_told_by_its_place(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BILLINGO_ALERT_URLS", f"slack://T1JJ3T3L2/A1BRTD4JD/{TOKEN}/")
     answer = command("alert", "test")
-    assert (answer.code, "number 1 cannot be used" in answer.err, TOKEN in answer.err) == (1, True, False)
+    assert (answer.code, "URL 1 cannot be used" in answer.err, TOKEN in answer.err) == (1, True, False)
 
 
 def test_a_url_that_cannot_be_used_keeps_no_other_from_its_test(
@@ -62,4 +62,4 @@ def test_a_url_that_cannot_be_used_keeps_no_other_from_its_test(
 ) -> None:
     monkeypatch.setenv("BILLINGO_ALERT_URLS", f"nonsense {web.url}")
     answer = command("alert", "test")
-    assert (answer.code, "number 1 cannot be used" in answer.err, web.titles) == (1, True, ["Test of the alerts"])
+    assert (answer.code, "URL 1 cannot be used" in answer.err, web.titles) == (1, True, ["Test of the alerts"])

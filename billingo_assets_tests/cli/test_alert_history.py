@@ -73,6 +73,20 @@ def test_the_newest_alerts_come_first_and_older_ones_can_be_left_out(command: Co
     assert len(json.loads(command("alert", "history", "--limit", "1", "--json").out)["alerts"]) == 1
 
 
+def test_an_alert_about_no_company_names_the_pipeline_as_its_message_does(
+    command: Command, engine: Engine, companies: dict[str, Company], web: WebSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLINGO_ALERT_URLS", web.url)
+    load_settings.cache_clear()
+    job = Problem("job:prune_history", "warning", "job:prune_history", "prune_history: It broke off.", "run-1")
+    with engine.begin() as connection:
+        audience = Audience({}, False, "")
+        (message,) = update_outages(connection, [Subject(None, [job])], LAST_NIGHT, audience=audience)
+        write_down(connection, [message], open_channels(load_settings()).usable)
+    assert message.body.startswith("billingo_assets itself\n")
+    assert "  billingo_assets itself: job:prune_history, from " in command("alert", "history").out
+
+
 def test_where_there_is_none_it_says_so(command: Command, companies: dict[str, Company]) -> None:
     assert command("alert", "history").out == "No matching alerts.\n"
     answer = command("alert", "history", "--company", "ozon")

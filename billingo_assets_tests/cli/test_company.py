@@ -110,7 +110,7 @@ def test_a_key_that_is_taken_is_refused_before_the_api_is_asked(add: Command, sa
 def test_what_cannot_be_an_api_key_is_not_sent(add: Command, sandbox: SandboxServer, api_key: str) -> None:
     answer = add("it-cardigan", "--name", "X", api_key=api_key)
     assert answer.code == 2
-    assert "That is no API key" in answer.err
+    assert "This is not an API key" in answer.err
     assert not sandbox.requests
 
 
@@ -318,11 +318,11 @@ def test_remove_leaves_a_company_alone_that_is_being_synced(
     company = companies["ozon-bt"]
     with (
         engine.connect() as other,
-        company_lock(other, company.id, company=company.key, run_id="of-another", wait_seconds=0),
+        company_lock(other, company.id, company=company.key, by="run of-another", wait_seconds=0),
     ):
         answer = command("company", "remove", "ozon-bt", "--yes")
     assert answer.code == 1
-    assert "is being synced by run of-another" in answer.err
+    assert "is in use by run of-another" in answer.err
     assert command("company", "show", "ozon-bt").code == 0
 
 
@@ -330,7 +330,7 @@ def test_remove_leaves_a_company_alone_that_is_being_synced(
     ("words", "cure"),
     [
         (["add", "new", "--name", "X"], "--api-key-stdin"),
-        (["add", "new", "--name", "X", "--api-key-stdin"], "no API key"),
+        (["add", "new", "--name", "X", "--api-key-stdin"], "not an API key"),
         (["remove", "ozon-bt"], "--yes"),
         (["erase", "ozon-bt"], "--yes-erase ozon-bt"),
     ],

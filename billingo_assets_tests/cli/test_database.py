@@ -19,7 +19,7 @@ COMMAND = str(Path(sys.executable).with_name("billingo-assets"))
 def test_upgrade_makes_the_tables_once(command: Command, empty_database: URL, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BILLINGO_DATABASE_URL", empty_database.render_as_string(hide_password=False))
     assert command("company", "list").code == 2
-    assert "The tables were made" in command("database", "upgrade").out
+    assert "The tables were created" in command("database", "upgrade").out
     assert "is up to date" in command("database", "upgrade").out
     assert command("company", "list").code == 0
 
@@ -31,7 +31,7 @@ def test_a_database_without_tables_is_told_in_one_sentence(
     monkeypatch.setenv("BILLINGO_DATABASE_URL", empty_database.render_as_string(hide_password=False))
     answer = command(*call.split())
     assert answer.code == 2
-    assert "Make them with `billingo-assets database upgrade`" in answer.err
+    assert "Create them with `billingo-assets database upgrade`" in answer.err
     assert "Traceback" not in answer.err
 
 

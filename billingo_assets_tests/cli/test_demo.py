@@ -85,7 +85,7 @@ def test_the_demo_reports_tables_that_differ_from_the_books(demo_home: Path) -> 
 
 def test_the_demo_does_not_mix_with_companies_of_the_users_own(demo_home: Path) -> None:
     _run("database", "psql", "-c", "UPDATE billingo.companies SET is_demo = false WHERE id = 1", home=demo_home)
-    assert "companies of yours (it-cardigan)" in _run("demo", home=demo_home, code=2)
+    assert "your own companies (it-cardigan)" in _run("demo", home=demo_home, code=2)
     _run("database", "psql", "-c", "UPDATE billingo.companies SET is_demo = true WHERE id = 1", home=demo_home)
 
 

@@ -331,7 +331,7 @@ def test_a_channel_that_cannot_be_used_is_a_fault(
     monkeypatch.setenv("BILLINGO_ALERT_URLS", "carrier-pigeon://loft")
     code, found = diagnosed(command)
     assert (code, found["alerts"][0]) == (2, "fault")
-    assert "BILLINGO_ALERT_URLS: number 1 cannot be used" in found["alerts"][1]
+    assert "BILLINGO_ALERT_URLS: URL 1 cannot be used" in found["alerts"][1]
 
 
 @pytest.fixture
@@ -370,7 +370,7 @@ def test_a_heartbeat_url_is_tried_while_the_daemon_runs(
     assert diagnosed(command)[1]["heartbeat"][0] == "ok"
     assert web.gets == []
     beat(instance)
-    assert diagnosed(command)[1]["heartbeat"] == ("ok", "Its URL answers.")
+    assert diagnosed(command)[1]["heartbeat"] == ("ok", "The URL answers.")
     web.status = 404
     code, found = diagnosed(command)
     told = "The heartbeat URL answered 404. Check BILLINGO_HEARTBEAT_URL."

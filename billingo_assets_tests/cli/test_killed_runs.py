@@ -112,7 +112,7 @@ def test_a_run_that_lives_is_left_alone_by_another_sync_of_its_company(
     with syncing(sandbox):
         living = newest(instance)
         answer = command("sync", SMALL)
-        assert (answer.code, f"{SMALL} is being synced by run {living}" in answer.out) == (1, True)
+        assert (answer.code, f"{SMALL} is in use by run {living}" in answer.out) == (1, True)
         assert "documents processed (" not in answer.out, "it did not begin"
         assert status(living) is dg.DagsterRunStatus.STARTED
 

@@ -472,7 +472,7 @@ def test_erase_waits_for_a_sync_to_end(
     company = synced["ozon-bt"]
     with (
         engine.connect() as other,
-        company_lock(other, company.id, company=company.key, run_id="of-another", wait_seconds=0),
+        company_lock(other, company.id, company=company.key, by="run of-another", wait_seconds=0),
     ):
         assert command("company", "erase", "ozon-bt", "--yes-erase", "ozon-bt").code == 1
     assert rows_by_table(engine, company.id)["raw_invoices"] == 61

@@ -139,7 +139,8 @@ def test_without_companies_it_says_how_to_add_one(command: Command, database: UR
 
 
 @pytest.mark.parametrize(
-    ("rhythm", "words"), [("weekly", "ozon-bt is synced weekly."), ("manual", "ozon-bt is synced when asked.")]
+    ("rhythm", "words"),
+    [("weekly", "ozon-bt is synced weekly."), ("manual", "ozon-bt is synced only when you start it.")],
 )
 def test_a_rhythm_that_is_changed_decides_the_next_sync(alone: None, command: Command, rhythm: str, words: str) -> None:
     answer = command("company", "set-schedule", SMALL, rhythm)

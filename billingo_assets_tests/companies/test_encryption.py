@@ -193,7 +193,7 @@ def test_a_key_file_of_another_user_is_refused(settings: Settings, key_file: Pat
 def test_a_home_that_cannot_hold_the_key_file_is_told_by_its_path(settings: Settings, key_file: Path) -> None:
     settings.home.parent.mkdir()
     settings.home.touch()
-    with pytest.raises(ConfigurationError, match=f"{key_file} cannot be made: "):
+    with pytest.raises(ConfigurationError, match=f"{key_file} cannot be created: "):
         open_keyring(settings, may_create=lambda: True)
 
 

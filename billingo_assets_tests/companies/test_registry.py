@@ -418,7 +418,7 @@ def test_the_key_of_a_company_of_the_demo_goes_to_the_sandbox(connection: Connec
 
 
 def test_the_key_of_a_company_of_the_demo_goes_nowhere_without_a_sandbox(connection: Connection) -> None:
-    with pytest.raises(ConfigurationError, match="it-cardigan is a company of the demo"):
+    with pytest.raises(ConfigurationError, match="it-cardigan is a demo company"):
         add(connection, is_demo=True).api_url(Settings())
 
 

@@ -42,7 +42,7 @@ def other(engine: Engine) -> Iterator[Connection]:
 
 def is_free(other: Connection, company: Company) -> bool:
     try:
-        with company_lock(other, company.id, company=KEY, run_id="other", wait_seconds=0):
+        with company_lock(other, company.id, company=KEY, by="run other", wait_seconds=0):
             return True
     except CompanyBusyError:
         return False
@@ -150,9 +150,9 @@ def test_who_changes_a_company_keeps_runs_out_and_is_named_to_them(
     monkeypatch.setenv("BILLINGO_LOCK_WAIT_SECONDS", "0")
     load_settings.cache_clear()
     with (
-        changing_company(other, company, load_settings(), by="company remove"),
+        changing_company(other, company, load_settings(), by="`billingo-assets company remove`"),
         RunSession(RUN_ID) as session,
-        pytest.raises(CompanyBusyError, match="company remove"),
+        pytest.raises(CompanyBusyError, match=f"^{KEY} is in use by `billingo-assets company remove`. Wait"),
         session.locked_company(KEY, load_settings()),
     ):
         pass

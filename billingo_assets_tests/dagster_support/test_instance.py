@@ -197,7 +197,7 @@ def test_several_first_commands_at_once_make_dagsters_schema_once(
 def test_a_home_that_cannot_be_made_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BILLINGO_HOME", "/dev/null/home")
     load_settings.cache_clear()
-    with pytest.raises(ConfigurationError, match="cannot be made"):
+    with pytest.raises(ConfigurationError, match="cannot be created"):
         prepare_dagster_home(load_settings())
 
 

@@ -169,7 +169,9 @@ def test_missing_numbers_are_listed_by_block_and_series(execute: Execute, tamper
     assert faults(evaluation) == [
         {"block": "4100", "series": "WEB-2026", "year": "2026", "numbers": "7 to 9", "missing": "3"}
     ]
-    assert (evaluation.description or "").endswith(" Billingo will be asked for 3 of the missing in the next syncs.")
+    assert (evaluation.description or "").endswith(
+        " Billingo will be asked for 3 of the missing numbers in the next syncs."
+    )
 
 
 def test_numbers_that_cannot_be_judged_are_told_and_warn_nobody(sync: Sync, execute: Execute, world: World) -> None:
@@ -196,15 +198,16 @@ def test_gaps_that_are_allowed_are_counted_and_warn_nobody(sync: Sync, execute: 
     [
         ({"is_any_judged": True}, "Invoice numbers run without gaps."),
         ({}, "No invoice has a number yet."),
-        ({"is_any_judged": True, "accepted": 4}, "No invoice number is missing beside 4 that were accepted."),
+        ({"is_any_judged": True, "accepted": 4}, "No invoice number is missing except for 4 accepted."),
         (
             {"unjudged": 1234},
-            "1,234 numbers could not be judged: their form is not known. Whether any is missing is not known.",
+            "1,234 numbers could not be judged: their form is not known."
+            " It is not known whether any number is missing.",
         ),
         (
             {"ambiguous": 7},
-            "7 numbers could not be judged: whether their series began again in a year is not known."
-            " Whether any is missing is not known.",
+            "7 numbers could not be judged: their series may have restarted in a new year."
+            " It is not known whether any number is missing.",
         ),
         (
             {"is_any_judged": True, "missing": 1, "unjudged": 1},

@@ -202,7 +202,7 @@ def test_documents_that_never_hold_still_fail_the_run_in_words(
     sandbox.faults.after_page(2, lambda: company.delete(drafts.pop()), company=LARGE, times=9)
     outcome = sync(LARGE)
     assert outcome.status == "failed"
-    assert "No listing of arvizturo was whole" in outcome.errors[0].error
+    assert "No listing of arvizturo was complete" in outcome.errors[0].error
     assert outcome.created > 0
 
 
@@ -380,11 +380,11 @@ def test_a_company_that_is_being_synced_elsewhere_fails_in_words(
     load_settings.cache_clear()
     with (
         engine.connect() as other,
-        company_lock(other, companies[SMALL].id, company=SMALL, run_id="of-another", wait_seconds=0),
+        company_lock(other, companies[SMALL].id, company=SMALL, by="run of-another", wait_seconds=0),
     ):
         outcome = sync(SMALL)
     assert outcome.status == "failed"
-    assert outcome.errors[0].error.startswith(f"{SMALL} is being synced by run of-another.")
+    assert outcome.errors[0].error.startswith(f"{SMALL} is in use by run of-another.")
 
 
 def test_a_run_keeps_its_company_between_its_steps_from_who_waits_for_it(
@@ -394,7 +394,7 @@ def test_a_run_keeps_its_company_between_its_steps_from_who_waits_for_it(
     found: list[int] = []
 
     def take_over() -> None:
-        with engine.connect() as other, company_lock(other, company.id, company=SMALL, run_id="next", wait_seconds=60):
+        with engine.connect() as other, company_lock(other, company.id, company=SMALL, by="run next", wait_seconds=60):
             found.append(count_rows(other, DOCUMENTS, company.id)["invoices"])
 
     waiter = threading.Thread(target=take_over)

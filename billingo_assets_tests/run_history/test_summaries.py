@@ -120,7 +120,7 @@ UNSAID = event(Type.STEP_FAILURE, StepFailureData(None, None))
         ([run_failed()], (NEVER_BEGAN,)),
         (
             [engine(failed=error("No code location.")), run_failed()],
-            ("It was never started: No code location. Nothing was read. Start it again once that is mended.",),
+            ("It was never started: No code location. Nothing was read. Fix that, then start it again.",),
         ),
         ([BEGAN, run_failed()], (KILLED,)),
         ([BEGAN, engine(GONE), run_failed()], (UNRECORDED,)),

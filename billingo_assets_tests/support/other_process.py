@@ -116,7 +116,7 @@ def main() -> None:
                 connection,
                 company.id,
                 company=company.key,
-                run_id=order["run_id"],
+                by=f"run {order['run_id']}",
                 wait_seconds=order["wait_seconds"],
             )
             with lock:

@@ -49,7 +49,7 @@ def refuse(sync: Sync, engine: Engine, companies: dict[str, Company], monkeypatc
 
     def run(key: str) -> Outcome:
         company_id = companies[key].id
-        with engine.connect() as other, company_lock(other, company_id, company=key, run_id="another", wait_seconds=0):
+        with engine.connect() as other, company_lock(other, company_id, company=key, by="run another", wait_seconds=0):
             return sync(key)
 
     return run

@@ -22,7 +22,7 @@ def test_the_second_of_two_processes_is_told_which_run_holds_the_company_and_suc
         assert first.told() == "stored"
         with syncing(three_pages, run_id="2b7e", wait_seconds=0.2) as second:
             key = three_pages.company.key
-            assert second.told().startswith(f"CompanyBusyError: {key} is being synced by run 1f0c.")
+            assert second.told().startswith(f"CompanyBusyError: {key} is in use by run 1f0c.")
         first.go_on()
         assert first.told() == "done: 282 documents"
     with syncing(three_pages, run_id="2b7e") as second:

@@ -58,7 +58,7 @@ def test_one_process_has_one_engine_for_a_database(database: URL) -> None:
 
 def test_an_empty_database_of_ones_own_is_not_touched_but_explained(empty_database: URL) -> None:
     assert refusal(settings_for(empty_database)) == (
-        "The database has no billingo tables yet. Make them with `billingo-assets database upgrade`."
+        "The database has no billingo tables yet. Create them with `billingo-assets database upgrade`."
     )
     with engine_for(empty_database, settings_for(empty_database)).connect() as connection:
         assert connection.scalar(text("SELECT to_regnamespace('billingo')")) is None

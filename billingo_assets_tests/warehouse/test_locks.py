@@ -17,9 +17,9 @@ from billingo_assets_tests.support.patience import PATIENCE_SECONDS, until
 
 
 def lock(
-    connection: Connection, company_id: int = 1, *, run_id: str = "other", wait_seconds: float = 0
+    connection: Connection, company_id: int = 1, *, by: str = "run other", wait_seconds: float = 0
 ) -> AbstractContextManager[None]:
-    return company_lock(connection, company_id, company="proba", run_id=run_id, wait_seconds=wait_seconds)
+    return company_lock(connection, company_id, company="proba", by=by, wait_seconds=wait_seconds)
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def await_a_waiting_session(engine: Engine) -> None:
 
 def test_a_second_session_is_told_which_run_holds_the_company(holder: Connection, other: Connection) -> None:
     with (
-        lock(holder, run_id="1f0c"),
-        pytest.raises(CompanyBusyError, match=r"^proba is being synced by run 1f0c\. Wait"),
+        lock(holder, by="run 1f0c"),
+        pytest.raises(CompanyBusyError, match=r"^proba is in use by run 1f0c\. Wait"),
         lock(other),
     ):
         pass
@@ -112,7 +112,7 @@ def test_a_session_that_dies_unnoticed_fails_when_it_gives_the_lock_back(holder:
 
 def test_a_session_gives_its_run_back_with_the_lock(holder: Connection) -> None:
     shown = text("SHOW application_name")
-    with lock(holder, run_id="1f0c"):
+    with lock(holder, by="run 1f0c"):
         assert holder.scalar(shown) == "run 1f0c"
     assert holder.scalar(shown) == APPLICATION_NAME
 
@@ -125,7 +125,7 @@ def test_the_wait_for_the_lock_does_not_shorten_later_waits(holder: Connection) 
 def test_a_limit_on_statements_does_not_end_the_wait_without_a_word(holder: Connection, other: Connection) -> None:
     with other.begin():
         other.execute(text("SET statement_timeout = '100ms'"))
-    with lock(holder, run_id="1f0c"), pytest.raises(CompanyBusyError, match="run 1f0c"), lock(other, wait_seconds=0.4):
+    with lock(holder, by="run 1f0c"), pytest.raises(CompanyBusyError, match="run 1f0c"), lock(other, wait_seconds=0.4):
         pass
     with other.begin():
         assert other.scalar(text("SHOW statement_timeout")) == "100ms"
@@ -162,5 +162,5 @@ def test_a_run_dies_with_the_session_that_shows_it(engine: Engine, other: Connec
 
 
 def test_the_lock_of_a_company_is_no_sign_of_life_of_a_run(holder: Connection, other: Connection) -> None:
-    with lock(holder, run_id="run-1"):
+    with lock(holder, by="run run-1"):
         assert not run_is_alive(other, "run-1")

@@ -86,7 +86,7 @@ def test_a_column_that_has_to_go_and_that_somebody_uses_is_named(books: Books) -
     ask(books.owner, LINES.format(more=", name"))
     ask(books.owner, "CREATE SCHEMA theirs")
     ask(books.owner, "CREATE VIEW theirs.names AS SELECT name FROM billingo_masked.invoice_items")
-    with pytest.raises(DatabaseError, match=r"has to lose a personal column.*theirs\.names"):
+    with pytest.raises(DatabaseError, match=r"must drop a personal column.*theirs\.names"):
         upgrade(books.owner)
     ask(books.owner, "DROP VIEW theirs.names")
     upgrade(books.owner)

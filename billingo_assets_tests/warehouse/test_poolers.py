@@ -109,12 +109,12 @@ def test_a_company_is_locked_through_a_pooler_in_session_mode(through: URL) -> N
     engine = engine_for(through, settings_on(through))
     with connecting(engine) as one, connecting(engine) as other:
         with (
-            company_lock(one, 1, company="it-cardigan", run_id="first", wait_seconds=0),
-            pytest.raises(CompanyBusyError, match="is being synced by run first"),
-            company_lock(other, 1, company="it-cardigan", run_id="second", wait_seconds=0),
+            company_lock(one, 1, company="it-cardigan", by="run first", wait_seconds=0),
+            pytest.raises(CompanyBusyError, match="is in use by run first"),
+            company_lock(other, 1, company="it-cardigan", by="run second", wait_seconds=0),
         ):
             pass
-        with company_lock(other, 1, company="it-cardigan", run_id="second", wait_seconds=0):
+        with company_lock(other, 1, company="it-cardigan", by="run second", wait_seconds=0):
             pass
     engine.dispose()
 

@@ -179,7 +179,7 @@ def test_the_grant_of_a_role_that_is_gone_harms_nobody(synced: SyncedBooks, anna
     synced.books.administer(f"DROP ROLE {gone.username}")
     assert ask(anna, "SELECT key FROM billingo.companies") == [("ozon-bt",)]
     shown = synced.books.done(owner, "company", "readers")
-    assert f"{gone.username}  in full  ozon-bt  (there is no such role any more)" in shown
+    assert f"{gone.username}  in full  ozon-bt  (this role no longer exists)" in shown
     assert f"{anna.username}  in full  ozon-bt\n" in shown
 
 
@@ -195,9 +195,7 @@ def test_what_was_granted_to_a_role_is_not_granted_to_a_later_one_of_its_name(
     assert ask(anna, "SELECT DISTINCT company_id FROM billingo.company_readers") == ask(
         owner, "SELECT id FROM billingo.companies WHERE key = 'it-cardigan'"
     )
-    assert f"{name}  in full  ozon-bt  (there is no such role any more)" in synced.books.done(
-        owner, "company", "readers"
-    )
+    assert f"{name}  in full  ozon-bt  (this role no longer exists)" in synced.books.done(owner, "company", "readers")
     synced.books.done(owner, "company", "grant", "ozon-bt", "--to", name)
     assert ask(anna, "SELECT count(*) FROM billingo.companies") == [(2,)]
 

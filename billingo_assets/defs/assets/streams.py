@@ -30,7 +30,7 @@ class SyncConfig(dg.Config):
     )
     accept_difference: int | None = Field(
         default=None,
-        description="From now on, sync although Billingo counts so many documents more than its pages show.",
+        description="From now on, sync although Billingo counts this many documents more than its pages show.",
     )
 
 

@@ -50,8 +50,8 @@ def item_count_matches_raw(question: Question, warehouse: WarehouseResource) -> 
 def _accepted(answer: Reconciliation) -> str:
     """Say how many accepted ones do not reconcile, if any."""
     return (
-        f" {answer.accepted:,} more {'does' if answer.accepted == 1 else 'do'} not, which was accepted."
-        if (answer.accepted)
+        f" {answer.accepted:,} more {'does not and was' if answer.accepted == 1 else 'do not and were'} accepted."
+        if answer.accepted
         else ""
     )
 

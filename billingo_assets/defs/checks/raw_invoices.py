@@ -35,7 +35,7 @@ def tax_code_result(*, expected: str | None, found: str | None) -> dg.AssetCheck
         description=(
             "The key is the company's own."
             if holds
-            else "The key is another company's: nothing was read."
+            else "The key belongs to another company: nothing was read."
             if expected
             else "Billingo returns no tax code for this key, so a mix-up would go unnoticed."
         ),
@@ -109,7 +109,7 @@ def describe_gaps(gaps: Gaps) -> str:
         where = "no document has them (table billingo.number_gaps)"
         sentences.append(f"{gaps.missing:,} invoice numbers are missing: {where}.")
     elif gaps.accepted:
-        sentences.append(f"No invoice number is missing beside {gaps.accepted:,} that were accepted.")
+        sentences.append(f"No invoice number is missing except for {gaps.accepted:,} accepted.")
     elif gaps.is_any_judged:
         sentences.append("Invoice numbers run without gaps.")
     elif not gaps.unjudged and not gaps.ambiguous:
@@ -120,9 +120,9 @@ def describe_gaps(gaps: Gaps) -> str:
         sentences.append(f"{gaps.unjudged:,} numbers could not be judged: their form is not known.")
     if gaps.ambiguous:
         them = "1 number" if gaps.ambiguous == 1 else f"{gaps.ambiguous:,} numbers"
-        sentences.append(f"{them} could not be judged: whether their series began again in a year is not known.")
+        sentences.append(f"{them} could not be judged: their series may have restarted in a new year.")
     if (gaps.unjudged or gaps.ambiguous) and not gaps.is_any_judged:
-        sentences.append("Whether any is missing is not known.")
+        sentences.append("It is not known whether any number is missing.")
     if gaps.unasked:
-        sentences.append(f"Billingo will be asked for {gaps.unasked:,} of the missing in the next syncs.")
+        sentences.append(f"Billingo will be asked for {gaps.unasked:,} of the missing numbers in the next syncs.")
     return " ".join(sentences)

@@ -106,7 +106,8 @@ def _in_quarantine(stream: Stream, new: int, accepted: int) -> str:
         more = f", and {accepted:,} more {'was' if accepted == 1 else 'were'} accepted" if accepted else ""
         return f"{_counted(stream, new)} {'is' if new == 1 else 'are'} {where}{more}."
     if accepted:
-        return f"{_counted(stream, accepted)} {'is' if accepted == 1 else 'are'} {where}, which was accepted."
+        are, were = ("is", "was") if accepted == 1 else ("are", "were")
+        return f"{_counted(stream, accepted)} {are} {where} and {were} accepted."
     return f"No {stream.noun} is in quarantine."
 
 
@@ -114,10 +115,8 @@ def _unreadable(stream: Stream, in_part: int) -> str:
     """Say how many records have an unreadable part, if any."""
     if not in_part:
         return ""
-    return (
-        f" Of {_counted(stream, in_part)} an optional part could not be read: the column unreadable of"
-        f" billingo.{stream.table.name} says which."
-    )
+    have = f"{_counted(stream, in_part)} {'has' if in_part == 1 else 'have'}"
+    return f" {have} an optional part that could not be read: billingo.{stream.table.name}.unreadable names it."
 
 
 def _counted(stream: Stream, number: int) -> str:

@@ -55,7 +55,7 @@ def first_syncs(companies: "Iterable[Company]", moments: "Mapping[int, Moments]"
     job_name=SYNC_COMPANY,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Keeps the partitions equal to the registry, and starts the first sync of a new company.",
+    description="Keeps the partitions equal to the registry, and syncs companies that are new or have a new rhythm.",
 )
 def company_partitions(
     context: dg.SensorEvaluationContext, warehouse: WarehouseResource
