@@ -32,7 +32,7 @@ from billingo_assets.sync.incremental import IncrementalSync
 from billingo_assets.sync.listing import Listing, shown_size
 from billingo_assets.sync.reading import Reading
 from billingo_assets.sync.report import Progress, SyncReport, Unsettled
-from billingo_assets.sync.unlisted import UnlistedSearch, update_gaps_of
+from billingo_assets.sync.unlisted import UnlistedSearch
 from billingo_assets.warehouse import audit
 from billingo_assets.warehouse.differences import (
     accept_difference,
@@ -53,6 +53,7 @@ from billingo_assets.warehouse.listings import (
     open_listing,
 )
 from billingo_assets.warehouse.number_gaps import note_asked
+from billingo_assets.warehouse.number_series import update_gaps
 from billingo_assets.warehouse.raw_records import database_clock
 from billingo_assets.warehouse.reconciliation import held_records
 from billingo_assets.warehouse.rejections import release_unseen
@@ -295,7 +296,8 @@ class FullSync:
                 settle_difference(*self._context.scope)
             listed.date_rejected()
             note_asked(self._connection, self._context.company.id, asked)
-            update_gaps_of(self._context, None if self.report.deleted or released else looked_at)
+            since = None if self.report.deleted or released else looked_at
+            update_gaps(self._connection, self._context.company.id, since)
             drop_listing(*self._context.scope)
             state = SyncState(started_at, self._context.run_id, self.report.api_total, "full", found)
             write_sync_state(*self._context.scope, state)

@@ -21,7 +21,7 @@ from billingo_assets.sync.storing import Shown
 from billingo_assets.warehouse.differences import settle_difference
 from billingo_assets.warehouse.listings import drop_listing
 from billingo_assets.warehouse.number_gaps import NumberGap, note_asked, unasked_gaps
-from billingo_assets.warehouse.number_series import changed_series, update_gaps
+from billingo_assets.warehouse.number_series import update_gaps
 from billingo_assets.warehouse.raw_records import database_clock, written_since
 from billingo_assets.warehouse.reconciliation import held_records
 from billingo_assets.warehouse.rejections import quarantined_since
@@ -150,7 +150,7 @@ class IncrementalSync:
         connection, company_id = self._context.connection, self._context.company.id
         with connection.begin():
             now = database_clock(connection)
-            update_gaps(connection, company_id, changed_series(connection, company_id, since))
+            update_gaps(connection, company_id, since)
             new = unasked_gaps(connection, company_id, now, is_new=True, most=MAX_GAPS)
             waiting = unasked_gaps(connection, company_id, now, is_new=False, most=MAX_GAPS)
         asked: list[NumberGap] = []
@@ -163,7 +163,7 @@ class IncrementalSync:
         if asked:
             with connection.begin():
                 note_asked(connection, company_id, asked)
-                update_gaps(connection, company_id, changed_series(connection, company_id, now))
+                update_gaps(connection, company_id, now)
 
     def _show_progress(self, page: int, last_page: int) -> None:
         self._context.on_page(Progress(page, last_page, self.report.processed, self.report.processed))

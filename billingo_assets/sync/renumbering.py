@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from billingo_assets.normalize.numbering import numbering_of
 from billingo_assets.sync.records import read_remains
-from billingo_assets.warehouse.number_series import all_series, update_gaps
+from billingo_assets.warehouse.number_series import update_gaps
 from billingo_assets.warehouse.stored_numbers import (
     are_numbers_current,
     change_quarantined,
@@ -30,4 +30,4 @@ def renumber(connection: Connection, company_id: int) -> None:
     remains = [(key, numbering_of(read_remains(payload.encode()))) for key, payload in quarantined]
     change_quarantined(connection, company_id, remains)
     move_gaps(connection, company_id)
-    update_gaps(connection, company_id, all_series(connection, company_id))
+    update_gaps(connection, company_id)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
-from datetime import datetime
 
 from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.billingo.errors import BillingoError, NotFoundError
@@ -18,7 +17,7 @@ from billingo_assets.sync.numbers import MAX_GAPS, MAX_QUESTIONS, ask, seek
 from billingo_assets.sync.report import SyncReport
 from billingo_assets.warehouse.listed import ListedRecords
 from billingo_assets.warehouse.number_gaps import NumberGap, documents_numbered, gaps_by_turn, unlisted_numbers
-from billingo_assets.warehouse.number_series import all_series, changed_series, update_gaps
+from billingo_assets.warehouse.number_series import update_gaps
 
 MAX_DOCUMENTS_ASKED = 100
 """Documents asked for by id in one sync. The others stay until the next sync."""
@@ -63,7 +62,7 @@ class UnlistedSearch:
         """
         found = self._seek_held()
         with self._context.connection.begin():
-            update_gaps_of(self._context)
+            update_gaps(self._context.connection, self._context.company.id)
             gaps = gaps_by_turn(self._context.connection, self._context.company.id, most=MAX_GAPS)
         asked: list[NumberGap] = []
         with suppress(BillingoError):  # the next sync asks for the rest
@@ -120,10 +119,3 @@ class UnlistedSearch:
                 " they are gone: they stay. A full sync asks again."
             )
         return found
-
-
-def update_gaps_of(context: SyncContext, since: datetime | None = None) -> None:
-    """Update the gaps of every series of a company, or of the series with a number that changed since `since`."""
-    connection, company_id = context.connection, context.company.id
-    series = all_series(connection, company_id) if since is None else changed_series(connection, company_id, since)
-    update_gaps(connection, company_id, series)

@@ -7,7 +7,7 @@ quarantine with a readable number.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -181,12 +181,12 @@ _UPDATE = text(
 )
 
 
-def all_series(connection: Connection, company_id: int) -> set[Series]:
+def _all_series(connection: Connection, company_id: int) -> set[Series]:
     """Every series of a company."""
     return _series(connection.execute(_ALL_SERIES, {"company": company_id}))
 
 
-def changed_series(connection: Connection, company_id: int, since: datetime) -> set[Series]:
+def _changed_series(connection: Connection, company_id: int, since: datetime) -> set[Series]:
     """The series in which a number was taken or given up since `since`."""
     values = {"company": company_id, "since": since}
     changed = connection.execute(_CHANGED_SERIES, values).all()
@@ -196,11 +196,12 @@ def changed_series(connection: Connection, company_id: int, since: datetime) -> 
     return _series(changed) | _series((one.block_id, one.number_series) for one in former)
 
 
-def update_gaps(connection: Connection, company_id: int, series: Collection[Series]) -> None:
-    """Update the gaps of some series from the stored documents. A gap that remains keeps its `found_at`.
+def update_gaps(connection: Connection, company_id: int, since: datetime | None = None) -> None:
+    """Update the gaps of every series of a company, or of those in which a number changed since `since`.
 
-    A gap that grew has to be asked for again, and is no longer accepted.
+    A gap that remains keeps its `found_at`. One that grew has to be asked for again, and is no longer accepted.
     """
+    series = _all_series(connection, company_id) if since is None else _changed_series(connection, company_id, since)
     if not series:
         return
     looked_at = {

@@ -12,7 +12,7 @@ from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.sandbox import Fault, Quirks
 from billingo_assets.sync.numbers import MAX_QUESTIONS, MAX_QUESTIONS_WAITING
 from billingo_assets.warehouse.number_gaps import Gaps, NumberSpan, accept_gaps, asked_gaps, summarize_gaps
-from billingo_assets.warehouse.number_series import all_series, update_gaps
+from billingo_assets.warehouse.number_series import update_gaps
 from billingo_assets_tests.support.asked import NOTHING_CHANGED, questions, told
 from billingo_assets_tests.support.books import Books
 from billingo_assets_tests.support.numbered import (
@@ -527,10 +527,9 @@ def test_what_gaps_cost_grows_with_their_number_and_not_with_its_square(one_page
         executed.append((statement, values))
 
     with one_page.engine.connect() as connection, connection.begin():
-        series = all_series(connection, one_page.company.id)
-        update_gaps(connection, one_page.company.id, series)
+        update_gaps(connection, one_page.company.id)
         event.listen(connection, "before_cursor_execute", note)
-        update_gaps(connection, one_page.company.id, series)
+        update_gaps(connection, one_page.company.id)
         event.remove(connection, "before_cursor_execute", note)
         compared = 0
         for statement, values in executed:
