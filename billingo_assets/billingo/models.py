@@ -68,7 +68,7 @@ class RecordsPage:
     page_size: int
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether it shows as many records as it should, given its number, the page size and the total."""
         before = (self.number - 1) * self.page_size
         return len(self.records) >= min(self.page_size, max(0, self.total - before))

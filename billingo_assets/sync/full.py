@@ -15,7 +15,7 @@ both hold still, differ from their totals by the same number, and the second sho
 can accept a confirmed difference; with exactly this difference accepted, the watermark moves. But the listing may hide
 a document that both readings lack. So it is marked deleted only if Billingo, asked for it by its id, answers that it
 does not exist, and returns a listed document asked for in the same way. Unreadable documents that are not shown stay in
-quarantine. Once a reading is whole, the acceptance is withdrawn.
+quarantine. Once a reading is complete, the acceptance is withdrawn.
 """
 
 from __future__ import annotations
@@ -95,12 +95,12 @@ class FullSync:
                 total = None if page is None else page.total
             judged = self._judge(state, total, totals)
             reading = judged.reading
-            if reading.is_whole and is_current:
+            if reading.is_complete and is_current:
                 self._commit(judged.listed, state.started_at)
                 return
             if self._is_confirmed(judged, former):
                 if self._is_accepted(reading):
-                    self._commit(judged.listed, state.started_at, is_whole=False)
+                    self._commit(judged.listed, state.started_at, is_complete=False)
                     return
                 self._give_up(reading, reading.difference)
                 return
@@ -215,9 +215,9 @@ class FullSync:
             shown = self._context.store.store([page])
             arrived = not_shown(*self._context.scope, shown.ids)
             note_page(*self._context.scope, arrived, shown.broken, arrived=True)
-        is_whole = page.is_whole or len(page.records) >= min(page.total, page_size)
+        is_complete = page.is_complete or len(page.records) >= min(page.total, page_size)
         reaches_back = len(arrived) + len(shown.broken) < len(page.records) or page.shows_all
-        return page if is_whole and reaches_back else None
+        return page if is_complete and reaches_back else None
 
     def _judge(self, state: ListingState, total: int | None, totals: set[int]) -> _Judged:
         listed = self._collect()
@@ -261,7 +261,7 @@ class FullSync:
         """Report why no listing was complete."""
         with self._connection.begin():
             times = observe_difference(*self._context.scope, difference)
-        self.report.unsettled = Unsettled(reading.why_not_whole(), difference, times, self._context.accept_difference)
+        self.report.unsettled = Unsettled(reading.why_incomplete(), difference, times, self._context.accept_difference)
 
     def _count(self, listed: ListedRecords) -> None:
         """Count the records that the listing has shown, each once."""
@@ -270,16 +270,16 @@ class FullSync:
         self.report.skipped = listed.counts.broken
         self.report.processed = listed.counts.shown + listed.counts.arrived
 
-    def _commit(self, listed: ListedRecords, started_at: datetime, *, is_whole: bool = True) -> None:
+    def _commit(self, listed: ListedRecords, started_at: datetime, *, is_complete: bool = True) -> None:
         """Commit a complete listing: mark missing documents deleted, release readable ones, move the watermark.
 
-        Without `is_whole`, its difference is accepted.
+        Without `is_complete`, its difference is accepted.
         """
         with self._connection.begin():
             looked_at = database_clock(self._connection)
         search = UnlistedSearch(self._context, listed, self.report)
         asked, found = search.by_number()
-        if not is_whole:
+        if not is_complete:
             search.by_id()
         released = 0
         with self._connection.begin():
@@ -288,7 +288,7 @@ class FullSync:
                 details = {"documents": self.report.deleted}
                 company, actor = self._context.company, self._context.asked_by
                 audit.record(self._connection, "documents accepted as gone", company, actor=actor, details=details)
-            if is_whole:
+            if is_complete:
                 released = release_unseen(*self._context.scope, self._context.store.broken)
                 self._withdraw_difference()
             else:

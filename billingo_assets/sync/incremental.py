@@ -1,4 +1,4 @@
-"""Reads new and changed documents since the last whole sync, and judges whether that was enough.
+"""Reads new and changed documents since the last complete sync, and judges whether that was enough.
 
 Billingo's documents carry no time of modification, and the results of `last_modified_date` are poorly documented. So
 three queries ask for modified, paid and newest documents, and their results are merged by id. The unfiltered `total`
@@ -32,7 +32,7 @@ TIME_ZONE_MARGIN = timedelta(hours=14)
 
 
 class IncrementalSync:
-    """One incremental sync. `watermark` and `unlisted` come from the last whole sync.
+    """One incremental sync. `watermark` and `unlisted` come from the last complete sync.
 
     `accepted` is the number of documents by which Billingo's count may differ from its pages.
     """
@@ -95,7 +95,7 @@ class IncrementalSync:
         return None
 
     def _read(self, filters: dict[str, str]) -> bool:
-        """Store the documents that a filter selects. False if no reading of them was whole.
+        """Store the documents that a filter selects. False if no reading of them was complete.
 
         Between two pages, one document may come and another go while a third slips over the page boundary; the count is
         right all the same. So a listing of several pages is read again until it shows no new document.
@@ -112,8 +112,8 @@ class IncrementalSync:
                 ids |= shown.ids
                 self._count(shown)
                 self._show_progress(batch[-1].number, listing.last_page)
-            is_whole = len(ids) + anonymous == listing.total and listing.totals == {listing.total}
-            if is_whole and (listing.last_page <= 1 or ids <= shown_before):
+            is_complete = len(ids) + anonymous == listing.total and listing.totals == {listing.total}
+            if is_complete and (listing.last_page <= 1 or ids <= shown_before):
                 return True
             shown_before |= ids
         return False
@@ -121,7 +121,7 @@ class IncrementalSync:
     def _read_newest(self) -> int | None:
         """Store the newest documents, page by page until one shows nothing new, and return the total on all pages.
 
-        None if no reading of them was whole: a count proves nothing if missed and deleted documents balance.
+        None if no reading of them was complete: a count proves nothing if missed and deleted documents balance.
         """
         for _ in range(MAX_LISTINGS):
             ids: set[int] = set()

@@ -36,12 +36,12 @@ class Reading:
         return self.counted - self.shown if self.holds_still else None
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether it showed every document."""
         return self.difference == 0
 
-    def why_not_whole(self) -> str:
-        """Why it was not whole, in words."""
+    def why_incomplete(self) -> str:
+        """Why it was incomplete, in words."""
         if self.total is None:
             return "its first page, read again at the end, did not show what had arrived meanwhile"
         if not self.holds_still:

@@ -1,8 +1,8 @@
 """Reads every record of a small collection, proves that none was missed, and marks those that are gone.
 
-The API promises no order for such a collection, so a record may move to a page that was read before. A reading is whole
-if every page shows the same total and the distinct records are as many. A single page is one moment; of more pages,
-two readings in a row must be whole and show the same records.
+The API promises no order for such a collection, so a record may move to a page that was read before. A reading is
+complete if every page shows the same total and the distinct records are as many. A single page is one moment; of more
+pages, two readings in a row must be complete and show the same records.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class FullReading:
         return len(self.ids) + self.anonymous
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every page shows the same total, and the records are as many."""
         return self.totals == {self.shown}
 
@@ -61,7 +61,7 @@ class SnapshotSync:
         former: FullReading | None = None
         for _ in range(MAX_LISTINGS):
             found, is_one_page = self._read()
-            if found.is_whole and (found == former or (is_one_page and self._holds_at_most(found.shown))):
+            if found.is_complete and (found == former or (is_one_page and self._holds_at_most(found.shown))):
                 self._commit(found, started_at)
                 return
             holds_still, former = found == former, found
@@ -97,7 +97,7 @@ class SnapshotSync:
             held = held_records(*context.scope)
         if held and not context.accept_empty:
             raise EmptyAnswerError(
-                f"Billingo shows no {context.stream.noun} of {context.company.key}, although {held:,} are stored."
+                f"Billingo shows no {context.stream.words} for {context.company.key}, although {held:,} are stored."
                 " Nothing was changed. Check in Billingo; if they are really gone, run"
                 f" `billingo-assets sync {context.company.key} --accept-empty`."
             )
@@ -125,7 +125,7 @@ class SnapshotSync:
         self.report.watermark = started_at
 
     def _give_up(self, found: FullReading, *, holds_still: bool) -> None:
-        """Report why no reading was whole. `holds_still`: the last two showed the same."""
+        """Report why no reading was complete. `holds_still`: the last two showed the same."""
         with self._context.connection.begin():
             times = observe_difference(*self._context.scope, None)
         names = self._context.stream.words

@@ -102,13 +102,13 @@ class UnlistedSearch:
                 stretches += [numbers._replace(last=middle), numbers._replace(first=middle + 1)]
                 continue
             there: Collection[int] = ()
-            is_whole = False
+            is_complete = False
             if page is not None:
                 shown = self._context.store_pages([page])
                 there = shown.ids
-                is_whole = len(shown.ids) + shown.anonymous >= page.total
+                is_complete = len(shown.ids) + shown.anonymous >= page.total
             with self._context.connection.begin():
-                if not is_whole:
+                if not is_complete:
                     there = {*there, *documents_numbered(self._context.connection, self._context.company.id, numbers)}
                 added = self._listed.add(there)
             found += added

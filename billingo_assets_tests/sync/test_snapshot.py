@@ -175,7 +175,7 @@ def test_one_false_empty_answer_deletes_nothing(books: Books, shelves: Shelves, 
     sync(books)
     sandbox.faults.add(Fault(kind="total", path=f"/v3{PATH}", value=0, times=1))
     sandbox.faults.add(Fault(kind="empty_page", path=f"/v3{PATH}", times=1))
-    with pytest.raises(EmptyAnswerError, match="Billingo shows no shelf"):
+    with pytest.raises(EmptyAnswerError, match="Billingo shows no shelves"):
         sync(books)
     assert live(books) == {one["id"] for one in shelves}
 
