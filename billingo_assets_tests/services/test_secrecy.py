@@ -290,10 +290,10 @@ def _live_in_the_ui(life: Life, services: Services) -> None:
     """A run that fails, a job that crashes, a sensor that crashes: all as the UI shows them."""
     life.place.world.company(SMALL).create()
     with life.leaking("billingo.raw_invoices", "INSERT", both=True):
-        failed = services.finished_run(services.launch(SMALL, jobName="sync_company"))
-        with life.leaking("billingo.alert_messages", "DELETE"):
-            crashed = services.finished_run(services.launch(SMALL, jobName="prune_history"))
-        with life.leaking("billingo.outages", "INSERT OR UPDATE"):
+        with life.leaking("billingo.outages", "INSERT OR UPDATE"):  # first: the sensor may come upon the failure soon
+            failed = services.finished_run(services.launch(SMALL, jobName="sync_company"))
+            with life.leaking("billingo.alert_messages", "DELETE"):
+                crashed = services.finished_run(services.launch(SMALL, jobName="prune_history"))
             until(lambda: _failed_tick(services), what="a sensor's crash")
         # Once the run was tried again, in vain.
         until(lambda: life.mail.subjects or None, what="the alert")
