@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.billingo.errors import UnavailableError
 from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sandbox import Fault
@@ -106,9 +107,9 @@ def test_a_document_that_comes_back_is_whole_again(one_page: Books, full: bool) 
 @KINDS
 def test_many_that_went_at_once_are_marked_at_once(three_pages: Books, full: bool) -> None:
     three_pages.sync()
-    for sent in three_pages.served.documents()[:200]:
+    for sent in three_pages.served.documents()[: 2 * MAX_PAGE_SIZE]:
         three_pages.served.delete(sent["id"], even_if_issued=True)
-    assert three_pages.sync(full=full).deleted == 200
+    assert three_pages.sync(full=full).deleted == 2 * MAX_PAGE_SIZE
     require_truth(three_pages)
 
 

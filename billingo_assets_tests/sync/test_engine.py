@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.billingo.errors import CredentialsError, IdentityMismatchError, UnavailableError
 from billingo_assets.sandbox import Fault, Quirks, SandboxServer
 from billingo_assets.sandbox.ledger import ledger_of
@@ -215,7 +216,7 @@ def test_a_page_that_fails_for_ever_leaves_the_pages_before_it_and_no_watermark(
     books: Books, sandbox: SandboxServer
 ) -> None:
     sandbox.faults.add(Fault(kind="status", path="/v3/documents", page=3, times=None))
-    newest = {document["id"] for document in books.served.documents()[:200]}
+    newest = {document["id"] for document in books.served.documents()[: 2 * MAX_PAGE_SIZE]}
     with pytest.raises(UnavailableError):
         books.fetch()
     assert books.live() == newest
@@ -276,7 +277,7 @@ def test_progress_is_told_after_each_batch_that_is_stored(books: Books) -> None:
         stored.append(len(books.live()))
 
     books.fetch(on_page=note)
-    assert told[0] == Progress(page=1, last_page=3, documents=100, total=282)
+    assert told[0] == Progress(page=1, last_page=3, documents=MAX_PAGE_SIZE, total=282)
     assert told[-1] == Progress(page=3, last_page=3, documents=282, total=282)
     assert [progress.documents for progress in told] == stored
 

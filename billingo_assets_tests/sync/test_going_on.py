@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.billingo.errors import UnavailableError
 from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sandbox import Fault, SandboxServer, World
@@ -200,9 +201,9 @@ def test_a_listing_that_was_told_of_documents_which_have_gone_is_not_gone_on_wit
     imported: list[int] = []
 
     def import_drafts() -> None:
-        imported.extend(books.served.create(type="draft")["id"] for _ in range(200))
+        imported.extend(books.served.create(type="draft")["id"] for _ in range(2 * MAX_PAGE_SIZE))
 
-    # Page 2 shows a hundred of them in place of a hundred others: the numbers agree.
+    # Page 2 shows half of them in place of as many others: the numbers agree.
     books.sandbox.faults.after_page(1, import_drafts, listing="all")
     books.sandbox.faults.add(Fault(kind="status", status=500, page=3, listing="all", times=None))
     with pytest.raises(UnavailableError):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.billingo.errors import UnavailableError
 from billingo_assets.sandbox import Fault, Quirks, SandboxServer
 from billingo_assets_tests.support.asked import NOTHING_CHANGED, questions, told
@@ -93,16 +94,16 @@ def test_a_payment_that_slips_over_the_edge_of_two_pages_is_found(three_pages: B
         three_pages.served.set_payment(id_, "outstanding")
     three_pages.sync()
     unpaid = three_pages.of_type("invoice")
-    for id_ in unpaid[:110]:
+    for id_ in unpaid[: MAX_PAGE_SIZE + 10]:
         three_pages.served.pay(id_)
 
     def take_one_back_and_pay_another() -> None:
         three_pages.served.set_payment(unpaid[0], "outstanding")
-        three_pages.served.pay(unpaid[120])
+        three_pages.served.pay(unpaid[MAX_PAGE_SIZE + 20])
 
     three_pages.sandbox.faults.after_page(1, take_one_back_and_pay_another, listing="paid")
     assert three_pages.sync(full=False).mode == "incremental"
-    slipped = unpaid[100]  # the first of the second page, until the one before it left
+    slipped = unpaid[MAX_PAGE_SIZE]  # the first of the second page, until the one before it left
     assert '"payment_status": "paid"' in three_pages.stored(slipped).text
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.billingo.errors import UnavailableError
 from billingo_assets.sandbox import Fault, Quirks
 from billingo_assets_tests.support.asked import questions
@@ -204,7 +205,7 @@ def test_documents_of_which_a_broken_off_sync_stored_a_page_are_followed_to_thei
     # What it had stored is not new to the next one; those behind it are, and as many others have died.
     three_pages.sync()
     three_pages.sandbox.faults.quirks = quirks = Quirks(last_modified_omits_new=True)
-    for _ in range(101):
+    for _ in range(MAX_PAGE_SIZE + 1):
         three_pages.served.create()
     break_off_on_page(three_pages, 2, full=False)
     three_pages.sandbox.faults.quirks = quirks
@@ -213,7 +214,7 @@ def test_documents_of_which_a_broken_off_sync_stored_a_page_are_followed_to_thei
     require_truth(three_pages)
 
 
-@pytest.mark.parametrize("created", range(101, 105))
+@pytest.mark.parametrize("created", range(MAX_PAGE_SIZE + 1, MAX_PAGE_SIZE + 5))
 def test_newest_documents_that_move_while_they_are_read_are_read_again(three_pages: Books, created: int) -> None:
     # A draft goes from their first page: the one that slips onto it would be missed, in place of one that died before.
     three_pages.sync()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.sandbox import Fault
 from billingo_assets.streams import DOCUMENTS
 from billingo_assets.warehouse import normalized
@@ -60,8 +61,8 @@ def test_two_documents_that_are_alike_and_have_no_id_are_two(books: Books) -> No
 
 
 def test_a_document_without_an_id_that_is_shown_again_does_not_make_up_for_one_that_was_not_shown(books: Books) -> None:
-    # 101 documents on two pages. In place of the second, with one document, the first is sent again.
-    for sent in books.served.documents()[100:]:
+    # A page of documents, and one more on a second. In its place, the first is sent again.
+    for sent in books.served.documents()[MAX_PAGE_SIZE:]:
         books.served.delete(sent["id"], even_if_issued=True)
     books.served.add_raw(b"null")
     books.sandbox.faults.add(Fault(kind="repeated_page", listing="all", page=2))
@@ -71,9 +72,9 @@ def test_a_document_without_an_id_that_is_shown_again_does_not_make_up_for_one_t
 
 def test_a_document_without_an_id_is_not_made_up_for_by_another_that_is_shown_again(books: Books) -> None:
     # One alone is pushed to the second page. The other stands on the third, beside one that is pushed there.
-    for sent in books.served.documents()[150:]:
+    for sent in books.served.documents()[MAX_PAGE_SIZE + MAX_PAGE_SIZE // 2 :]:
         books.served.delete(sent["id"], even_if_issued=True)
-    for body, created in ((b"{}", 100), (b"null", 99)):
+    for body, created in ((b"{}", MAX_PAGE_SIZE), (b"null", MAX_PAGE_SIZE - 1)):
         books.served.add_raw(body)
         for _ in range(created):
             books.served.create()
@@ -87,12 +88,13 @@ def test_a_document_without_an_id_is_not_made_up_for_by_another_that_is_shown_ag
 
 def test_a_document_without_an_id_that_is_shown_again_does_not_make_up_for_a_change(books: Books) -> None:
     books.sync()
-    for sent in books.served.documents()[:100]:
+    for sent in books.served.documents()[:MAX_PAGE_SIZE]:
         books.served.change(sent["id"], comment="changed")
     books.served.add_raw(b"null")
     books.sandbox.faults.add(Fault(kind="repeated_page", listing="modified", page=2))
     books.sync(full=False)
-    assert books.value("SELECT count(*) FROM billingo.raw_invoices WHERE payload ->> 'comment' = 'changed'") == 100
+    changed = "SELECT count(*) FROM billingo.raw_invoices WHERE payload ->> 'comment' = 'changed'"
+    assert books.value(changed) == MAX_PAGE_SIZE
 
 
 def test_what_is_held_equals_the_total_of_the_api_with_the_quarantine(books: Books) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from billingo_assets.billingo.client import MAX_PAGE_SIZE
 from billingo_assets.errors import EmptyAnswerError
 from billingo_assets.sandbox import Fault, SandboxServer
 from billingo_assets.streams.stream import Column, NormalizedTable, Snapshot, Stream
@@ -73,7 +74,7 @@ def shelves(_declared: None, books: Books) -> Shelves:
     """Two pages and a half of shelves, as the API shows them. Change them at will."""
     names = (SHELVES.raw, SHELVES.versions, *(table.name for table in SHELVES.tables))
     metadata.create_all(books.engine, [metadata.tables[f"{SCHEMA}.{name}"] for name in names])
-    books.served.collections[PATH] = found = [shelf(id_) for id_ in range(1, 251)]
+    books.served.collections[PATH] = found = [shelf(id_) for id_ in range(1, MAX_PAGE_SIZE * 5 // 2 + 1)]
     return found
 
 
@@ -168,7 +169,8 @@ def test_a_count_that_its_pages_never_show_is_reported_as_one(
     report = sync(books)
     assert report.watermark is None
     assert report.unsettled is not None
-    assert report.unsettled.why == "Billingo counted 251 shelves, and its pages showed 250"
+    counted = f"Billingo counted {len(shelves) + 1} shelves, and its pages showed {len(shelves)}"
+    assert report.unsettled.why == counted
 
 
 def test_one_false_empty_answer_deletes_nothing(books: Books, shelves: Shelves, sandbox: SandboxServer) -> None:
