@@ -60,7 +60,7 @@ def test_a_port_that_is_taken_is_told(command: Command, database: object, words:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "dagster.example.com", ""])
 def test_an_address_that_others_reach_is_refused_without_a_proxy(command: Command, database: object, host: str) -> None:
     answer = command("dev", "--host", host)
-    assert (answer.code, "put a proxy before it" in answer.err, "Traceback" in answer.err) == (2, True, False)
+    assert (answer.code, "put a proxy in front" in answer.err, "Traceback" in answer.err) == (2, True, False)
 
 
 @pytest.mark.parametrize(
