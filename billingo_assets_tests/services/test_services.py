@@ -201,10 +201,16 @@ def test_what_another_web_page_sends_is_not_answered(services: Services, method:
 
 def test_a_websocket_that_another_web_page_opens_is_refused(services: Services) -> None:
     address = f"ws://127.0.0.1:{services.port}/graphql"
-    with pytest.raises(InvalidStatus) as refused, connect(address, origin=Origin("https://evil.example.com")):
+    another = Origin("https://evil.example.com")
+    with pytest.raises(InvalidStatus) as refused, connect(address, origin=another, open_timeout=PATIENCE_SECONDS):
         pass
     assert refused.value.response.status_code == 403
-    with connect(address, origin=Origin(services.url), subprotocols=[Subprotocol("graphql-ws")]) as own:
+    with connect(
+        address,
+        origin=Origin(services.url),
+        subprotocols=[Subprotocol("graphql-ws")],
+        open_timeout=PATIENCE_SECONDS,
+    ) as own:
         own.send('{"type": "connection_init"}')
         assert json.loads(own.recv(timeout=PATIENCE_SECONDS)) == {"type": "connection_ack"}
 

@@ -113,6 +113,7 @@ class Proxy:
             origin=Origin(f"https://{NAME}"),
             subprotocols=[Subprotocol("graphql-ws")],
             additional_headers={"Authorization": credentials} if credentials else None,
+            open_timeout=PATIENCE_SECONDS,
         )
 
 
