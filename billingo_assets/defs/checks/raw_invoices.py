@@ -6,12 +6,9 @@ import dagster as dg
 
 from billingo_assets.checks import CHECKS
 from billingo_assets.dagster_support.resources import WarehouseResource
-from billingo_assets.defs.checks.results import Question, check_result, company_check, company_check_spec
+from billingo_assets.defs.checks.results import MAX_LISTED, Question, check_result, company_check, company_check_spec
 from billingo_assets.names import RAW_INVOICES
 from billingo_assets.warehouse.number_gaps import Gaps
-
-MAX_LISTED = 50
-"""The most rejected documents, or gaps, that a result names."""
 
 tax_code_matches = company_check_spec(
     CHECKS["tax_code_matches"], description="The API key still belongs to the company that it is stored for."

@@ -24,6 +24,8 @@ from billingo_assets.warehouse.reconciliation import Reconciliation
 
 MAX_NAMED = 3
 """The most records that a check's description names; its table has more."""
+MAX_LISTED = 50
+"""The most rejected records, or gaps, that a table names."""
 
 
 class Question(NamedTuple):

@@ -5,13 +5,18 @@ from sqlalchemy import Connection
 
 from billingo_assets.checks import no_rejected, one_row_per_record, total_matches
 from billingo_assets.dagster_support.resources import BillingoResource, WarehouseResource
-from billingo_assets.defs.checks.results import Question, at_fault, check_result, company_check, reconcile, table_of
+from billingo_assets.defs.checks.results import (
+    MAX_LISTED,
+    Question,
+    at_fault,
+    check_result,
+    company_check,
+    reconcile,
+    table_of,
+)
 from billingo_assets.names import table_asset_key
 from billingo_assets.streams import STREAMS, Stream
 from billingo_assets.warehouse.rejections import OpenRejection
-
-MAX_LISTED = 50
-"""The most rejected records that a result names."""
 
 
 def answer_total(question: Question, billingo: BillingoResource, warehouse: WarehouseResource) -> dg.AssetCheckResult:
