@@ -13,7 +13,14 @@ from typing import Any, NamedTuple
 from billingo_assets.normalize.batches import NormalizedBatch, Rejection, Row, TableRows
 from billingo_assets.normalize.quick import UnusualError, decoder_of, row_reader, structure_of
 from billingo_assets.normalize.reconciling import Totals, agree_exactly, exact_gaps_of
-from billingo_assets.normalize.thorough import RejectedError, decode_record, read_element, read_row, sources_of
+from billingo_assets.normalize.thorough import (
+    RejectedError,
+    decode_record,
+    read_element,
+    read_row,
+    read_rows,
+    sources_of,
+)
 from billingo_assets.normalize.values import (
     MOST_DIGITS,
     NotUnderstoodError,
@@ -106,7 +113,7 @@ def read_thoroughly(text: bytes | str, document_id: int) -> _Rows:
     unreadable: list[str] = []
     document = decode_record(text, DOCUMENTS.noun)
     invoice = _invoice(document, document_id, unreadable)
-    items = _items(document, unreadable)
+    items = read_rows(document.get("items"), "items", INVOICE_ITEMS.name, _ITEM_FIELDS, unreadable)
     related = _related(document, unreadable)
     return _Rows(invoice, items, related, ", ".join(dict.fromkeys(unreadable)) or None)
 
@@ -146,21 +153,6 @@ def _invoice(document: dict[str, Any], document_id: int, unreadable: list[str]) 
     if row[0] != document_id:
         raise RejectedError(f"id is {row[0]}, not {document_id}, under which the document is stored")
     return row
-
-
-def _items(document: dict[str, Any], unreadable: list[str]) -> list[Row]:
-    """Read each line of a document into a row. Raises RejectedError if a line cannot be read."""
-    rows = []
-    columns: list[str] = []
-    path = "items"
-    try:
-        for index, element in enumerate(read_list(document.get("items"))):
-            path = f"items[{index}]"
-            rows.append(read_row(read_element(element), _ITEM_FIELDS, columns, f"{path}."))
-    except NotUnderstoodError as error:
-        raise RejectedError(f"{path} {error}") from None
-    unreadable += [f"invoice_items.{column}" for column in columns]
-    return rows
 
 
 def _related(document: dict[str, Any], unreadable: list[str]) -> list[Row]:

@@ -12,11 +12,11 @@ from billingo_assets.normalize.thorough import (
     RejectedError,
     Sources,
     decode_record,
-    read_element,
     read_row,
+    read_rows,
     sources_of,
 )
-from billingo_assets.normalize.values import MOST_DIGITS, NotUnderstoodError, read_list
+from billingo_assets.normalize.values import MOST_DIGITS
 from billingo_assets.streams import Stream
 from billingo_assets.streams.stream import UNREADABLE
 
@@ -64,22 +64,8 @@ def _read(stream: Stream, text: bytes | str, record_id: int) -> tuple[Row, list[
     row = read_row(record, _columns(stream), unreadable)
     if row[0] != record_id:
         raise RejectedError(f"id is {row[0]}, not {record_id}, under which the {stream.noun} is stored")
-    parts = [_read_list(record.get(one.field), one, unreadable) for one in _lists(stream)]
+    parts = [read_rows(record.get(one.field), one.field, one.table, one.sources, unreadable) for one in _lists(stream)]
     return [*row, ", ".join(dict.fromkeys(unreadable)) or None], parts
-
-
-def _read_list(value: object, one: _List, unreadable: list[str]) -> list[Row]:
-    rows: list[Row] = []
-    columns: list[str] = []
-    path = one.field
-    try:
-        for index, element in enumerate(read_list(value)):
-            path = f"{one.field}[{index}]"
-            rows.append(read_row(read_element(element), one.sources, columns, f"{path}."))
-    except NotUnderstoodError as error:
-        raise RejectedError(f"{path} {error}") from None
-    unreadable += [f"{one.table}.{column}" for column in columns]
-    return rows
 
 
 @cache

@@ -18,6 +18,7 @@ from billingo_assets.normalize.values import (
     NotUnderstoodError,
     Reader,
     read_code,
+    read_list,
     read_object,
     required,
     type_of,
@@ -123,6 +124,21 @@ def read_row(root: dict[str, Any], columns: Sources, unreadable: list[str], with
                     raise _rejected(within, (*source.path, key), error) from None
                 unreadable.append(column)
     return row
+
+
+def read_rows(value: object, field: str, table: str, columns: Sources, unreadable: list[str]) -> list[Row]:
+    """Read the rows of `table` from a list, the value of `field`. Raises RejectedError if an element is no object."""
+    rows: list[Row] = []
+    missed: list[str] = []
+    path = field
+    try:
+        for index, element in enumerate(read_list(value)):
+            path = f"{field}[{index}]"
+            rows.append(read_row(read_element(element), columns, missed, f"{path}."))
+    except NotUnderstoodError as error:
+        raise RejectedError(f"{path} {error}") from None
+    unreadable += [f"{table}.{column}" for column in missed]
+    return rows
 
 
 def _rejected(within: str, path: tuple[str, ...], error: NotUnderstoodError) -> RejectedError:
